@@ -1,0 +1,37 @@
+"""Every error that a user can cause, as a leaf of the import graph.
+
+One grammar: where (file, record or line), what was expected, what was found,
+what to do. `cli.py` is the only place that turns one into an exit code.
+"""
+
+
+class NslToolsError(Exception):
+    """Base of all expected failures: shown as one line, exit code 1."""
+
+
+class UsageError(NslToolsError):
+    """The command line or an option is wrong: exit code 2."""
+
+
+class DataError(NslToolsError):
+    """An input is wrong at a known place.
+
+    Attributes:
+        source: name of the file, `<stdin>` for standard input.
+        place: where in the file, such as `record 3 at byte 120` or `line 7`.
+    """
+
+    def __init__(self, source: str, place: str, problem: str) -> None:
+        self.source = source
+        self.place = place
+        where = f"{source}: {place}" if place else source
+        super().__init__(printable(f"{where}: {problem}"))
+
+
+class MissingExtraError(NslToolsError):
+    """An optional dependency is not installed."""
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line, with control characters escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
