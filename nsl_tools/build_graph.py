@@ -1,0 +1,166 @@
+"""The build-graph pipeline: embeddings in, cosine nearest-neighbour graph out.
+
+    shards -> records -> embeddings -> neighbours -> edges -> TSV
+
+Edges come sorted by source (input order), then weight as written descending,
+then target id descending, whatever the threads, blocks or input shards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.compute as pc
+from threadpoolctl import threadpool_limits
+
+from nsl_tools.embeddings import Embeddings, read_embeddings
+from nsl_tools.errors import DataError, UsageError
+from nsl_tools.graph_tsv import INCOMPLETE
+from nsl_tools.graph_writer import format_edges
+from nsl_tools.lsh import buckets
+from nsl_tools.neighbors import Edges, NearestNeighbors, Rows
+from nsl_tools.nodes import read_ids
+from nsl_tools.output import Outputs, check_outputs, is_stream
+from nsl_tools.progress import Progress
+from nsl_tools.shards import STANDARD_STREAM, resolve_inputs, resolve_output, split_evenly
+from nsl_tools.statistics import Statistics
+from nsl_tools.streams import source
+from nsl_tools.tfrecord import is_tfrecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from nsl_tools.options import BuildGraphOptions
+    from nsl_tools.output import ByteSink
+
+
+def build_graph(
+    embeddings: Sequence[str],
+    output: str,
+    options: BuildGraphOptions,
+    seeds: Sequence[str] = (),
+    progress: Progress = Progress(),  # noqa: B008 - frozen
+) -> Statistics:
+    """Build the graph of the examples in `embeddings` and write it to `output` as TSV.
+
+    Args:
+        embeddings: paths of TFRecord files of examples with an id and an embedding.
+        output: a file, `base@N` or `-`.
+        options: how to build it.
+        seeds: paths of TFRecord files of examples; if given, only edges that
+            leave their ids are built.
+        progress: how to report progress.
+
+    Raises:
+        DataError: an input is wrong. UsageError: the paths do not make sense.
+        OutputError: the output cannot be written.
+    """
+    inputs, seed_files = resolve_inputs(embeddings), resolve_inputs(seeds)
+    outputs = resolve_output(output)
+    check_outputs(outputs, inputs + seed_files)
+    _refuse_to_replace_examples(outputs)
+    statistics = Statistics()
+    with Outputs() as files, threadpool_limits(options.threads):
+        nodes = _read(inputs, options, statistics)
+        queries = _query_rows(nodes, seed_files, options, statistics)
+        edges_of = _finder(nodes, queries, options)
+        for shard, part in zip(outputs, split_evenly(len(queries), len(outputs)), strict=True):
+            with files.open(shard) as file, _marked_if_incomplete(file, shard):
+                found = edges_of(queries[part.start : part.stop])
+                tracked = progress.track(found, "edges", lambda edges: len(edges.weights))
+                _write(file, nodes, tracked, statistics)
+    _warn_of_gaps(statistics, options)
+    return statistics
+
+
+def _refuse_to_replace_examples(outputs: Sequence[str]) -> None:
+    for path in outputs:
+        if path != STANDARD_STREAM and not is_stream(path) and is_tfrecord(path):
+            raise UsageError(
+                f"{path}: is an existing TFRecord file, expected the graph's name: "
+                "is the output argument missing?"
+            )
+
+
+def _read(inputs: Sequence[str], options: BuildGraphOptions, statistics: Statistics) -> Embeddings:
+    sources = [source(path) for path in inputs]
+    nodes = read_embeddings(sources, options.id_feature, options.embedding_feature)
+    if not len(nodes.ids) and not options.allow_empty:
+        raise DataError(sources[0].name, "", "no record: give --allow-empty if that is right")
+    statistics.counts["nodes"] = len(nodes.ids)
+    if zeros := int((nodes.norms == 0).sum()):
+        statistics.warnings["zero vectors, which have no direction and so no edges"] = zeros
+    return nodes
+
+
+def _query_rows(
+    nodes: Embeddings, seed_files: Sequence[str], options: BuildGraphOptions, statistics: Statistics
+) -> Rows:
+    """Return the rows that edges leave from, ascending."""
+    if not seed_files:
+        return np.arange(len(nodes.ids))
+    seeds = read_ids([source(path) for path in seed_files], options.id_feature)
+    if unknown := len(seeds) - pc.sum(pc.is_in(seeds, value_set=nodes.ids)).as_py():
+        statistics.warnings["seeds without an embedding"] = unknown
+    return np.flatnonzero(pc.is_in(nodes.ids, value_set=seeds).to_numpy(zero_copy_only=False))
+
+
+def _finder(
+    nodes: Embeddings, queries: Rows, options: BuildGraphOptions
+) -> Callable[[Rows], Iterator[Edges]]:
+    """Return the function from an ascending part of `queries` to the edges that leave it."""
+    nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold)
+    if options.lsh_splits:
+        return partial(_between, _bucketed_edges(nodes, nearest, queries, options))
+    return partial(nearest.edges, base=np.arange(len(nodes.ids)))
+
+
+def _bucketed_edges(
+    nodes: Embeddings, nearest: NearestNeighbors, queries: Rows, options: BuildGraphOptions
+) -> Edges:
+    """Return the best edges among the pairs that share a bucket in any round."""
+    parts = [
+        edges
+        for rows in buckets(nodes, options.lsh_splits, options.lsh_rounds, options.random_seed)
+        for edges in nearest.edges(np.intersect1d(rows, queries, assume_unique=True), rows)
+    ]
+    empty = np.empty(0, np.int64)
+    sources = np.concatenate([empty, *(edges.sources for edges in parts)])
+    targets = np.concatenate([empty, *(edges.targets for edges in parts)])
+    pairs = np.unique(sources * len(nodes.ids) + targets)
+    return nearest.best(*np.divmod(pairs, max(1, len(nodes.ids))))
+
+
+def _between(edges: Edges, rows: Rows) -> Iterator[Edges]:
+    if len(rows):
+        part = slice(*np.searchsorted(edges.sources, [rows[0], rows[-1] + 1]))
+        yield Edges(edges.sources[part], edges.targets[part], edges.weights[part])
+
+
+@contextlib.contextmanager
+def _marked_if_incomplete(file: ByteSink, path: str) -> Iterator[None]:
+    """End a stream that fails with a line that no reader of graphs accepts."""
+    try:
+        yield
+    except BaseException as err:
+        if is_stream(path) and not isinstance(err, OSError):
+            file.write(INCOMPLETE)
+        raise
+
+
+def _write(
+    file: ByteSink, nodes: Embeddings, found: Iterable[Edges], statistics: Statistics
+) -> None:
+    for edges in found:
+        file.write(format_edges(nodes.ids, edges.sources, edges.targets, edges.weights))
+        statistics.counts["edges"] += len(edges.weights)
+        statistics.counts["sources"] += len(np.unique(edges.sources))
+
+
+def _warn_of_gaps(statistics: Statistics, options: BuildGraphOptions) -> None:
+    if statistics.counts["nodes"] and not statistics.counts["edges"]:
+        threshold = options.similarity_threshold
+        statistics.warnings[f"graph without edges: no pair reaches similarity {threshold}"] = 1

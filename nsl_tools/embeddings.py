@@ -1,0 +1,126 @@
+"""Embeddings in memory: ids, vectors and their norms, read from examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from nsl_tools import example
+from nsl_tools.layout import ExampleError
+from nsl_tools.nodes import ExampleBatch, ids_of, read_examples, refuse_duplicates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nsl_tools.streams import Source
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The vectors of n nodes.
+
+    Attributes:
+        ids: binary array of length n, unique.
+        vectors: shape (n, d), float32, C order, as read; all finite.
+        norms: Euclidean lengths, shape (n,), float64.
+    """
+
+    ids: pa.Array
+    vectors: npt.NDArray[np.float32]
+    norms: npt.NDArray[np.float64]
+
+    def unit(self, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.float64]:
+        """Return the vectors at `rows` divided by their norms, float64; zero stays zero."""
+        norms = self.norms[rows, np.newaxis]
+        return np.asarray(self.vectors[rows] / np.where(norms > 0, norms, 1.0))
+
+
+def read_embeddings(
+    sources: Sequence[Source], id_feature: str, embedding_feature: str
+) -> Embeddings:
+    """Read the id and the embedding of every example, in file order.
+
+    Raises:
+        DataError: an example has no usable id or embedding, its dimension
+            differs from the first one's, or an id occurs twice.
+    """
+    ids: list[pa.Array] = []
+    blocks: list[npt.NDArray[np.float32]] = []
+    for batch in read_examples(sources):
+        ids.append(ids_of(batch, id_feature))
+        dimension = blocks[0].shape[1] if blocks else None
+        with batch.errors():
+            blocks.append(_vectors_of(batch, embedding_feature, dimension))
+    all_ids = pa.concat_arrays([pa.array([], pa.binary()), *ids])
+    refuse_duplicates(all_ids, sources)
+    vectors = np.concatenate(blocks) if blocks else np.empty((0, 0), np.float32)
+    return Embeddings(all_ids, vectors, _norms(vectors))
+
+
+def _vectors_of(
+    batch: ExampleBatch, name: str, dimension: int | None
+) -> npt.NDArray[np.float32]:
+    """Return the embeddings of a batch, shape (m, d)."""
+    features = batch.features_named(name)
+    width = len(features[0])
+    first = _decode(0, features[0], name)
+    if dimension is None:
+        dimension = len(first)
+    same_head = features[0][: width - 4 * len(first)]
+    if all(len(f) == width and f.startswith(same_head) for f in features):
+        rows = np.frombuffer(b"".join(features), np.uint8).reshape(len(features), width)
+        vectors = rows[:, len(same_head) :].copy().view("<f4")
+    else:
+        vectors = np.stack(list(_decode_all(features, name, dimension)))
+    _check_vectors(vectors, name, dimension)
+    return vectors.astype(np.float32, copy=False)
+
+
+def _decode_all(
+    features: list[bytes], name: str, dimension: int
+) -> Iterator[npt.NDArray[np.float32]]:
+    for index, feature in enumerate(features):
+        vector = _decode(index, feature, name)
+        _check_dimension(index, name, len(vector), dimension)
+        yield vector
+
+
+def _decode(index: int, feature: bytes, name: str) -> npt.NDArray[np.float32]:
+    kind = example.kind_name(feature)
+    if kind != "float":
+        raise ExampleError(index, f"feature {name!r} is {kind}, expected floats")
+    vector = example.decode_floats(feature)
+    if not len(vector):
+        raise ExampleError(index, f"feature {name!r} is empty, expected an embedding")
+    return vector
+
+
+def _check_vectors(vectors: npt.NDArray[np.float32], name: str, dimension: int) -> None:
+    _check_dimension(0, name, vectors.shape[1], dimension)
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        index = int(np.argmin(finite))
+        column = int(np.argmin(np.isfinite(vectors[index])))
+        raise ExampleError(
+            index, f"feature {name!r} holds {vectors[index, column]} at position {column}"
+        )
+
+
+def _check_dimension(index: int, name: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise ExampleError(
+            index, f"feature {name!r} has dimension {found}, the first record's has {expected}"
+        )
+
+
+def _norms(vectors: npt.NDArray[np.float32], rows: int = 4096) -> npt.NDArray[np.float64]:
+    """Return the norms in float64: float32 squares overflow at 2e19 and vanish at 1e-23."""
+    norms = np.empty(len(vectors), np.float64)
+    for start in range(0, len(vectors), rows):
+        block = vectors[start : start + rows].astype(np.float64)
+        norms[start : start + rows] = np.linalg.norm(block, axis=1)
+    return norms

@@ -1,0 +1,231 @@
+"""`tf.train.Example` without TensorFlow: payload bytes to features and back.
+
+An example is a map from a feature's name to its value, and a value is a list
+of bytes, of float32 or of int64:
+
+    Example   { Features features = 1; }
+    Features  { map<string, Feature> feature = 1; }
+    Feature   { oneof { BytesList = 1; FloatList = 2; Int64List = 3; } }
+
+Here a feature stays encoded: `parse` maps each name to the bytes of its
+`Feature` message in *canonical form* (one list, given once, numbers packed).
+What `parse` accepts, and what it means, is what `tf.train.Example.FromString`
+accepts and means; the canonical form is what `tf.io.parse_example` reads with
+that same meaning.
+
+Source: tensorflow/core/example/{example,feature}.proto.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.wire import (
+    FIXED32,
+    LENGTH,
+    VARINT,
+    WireError,
+    fields,
+    read_varint,
+    write_field,
+    write_varint,
+)
+
+Features = dict[bytes, bytes]
+"""Feature name (UTF-8) to its canonical encoded `Feature`, in order of appearance."""
+
+BYTES_LIST, FLOAT_LIST, INT64_LIST = (number << 3 | LENGTH for number in (1, 2, 3))
+KIND_NAMES = {BYTES_LIST: "bytes", FLOAT_LIST: "float", INT64_LIST: "int64"}
+
+# `features`, a map entry and its name, a list's value and a packed run are all field 1.
+ITEM = 1 << 3 | LENGTH
+VALUE = 2 << 3 | LENGTH
+_UNPACKED = {FLOAT_LIST: 1 << 3 | FIXED32, INT64_LIST: 1 << 3 | VARINT}
+_VARINT_RUN = re.compile(rb"(?:[\x80-\xff]{0,9}[\x00-\x7f])*")
+
+
+def parse(payload: bytes) -> Features:
+    """Parse one serialized Example.
+
+    Raises:
+        WireError: `tf.train.Example.FromString` would not accept it.
+    """
+    features: Features = {}
+    for tag, start, end in fields(payload, 0, len(payload)):
+        if tag == ITEM:
+            _parse_features(payload, start, end, features)
+    return features
+
+
+def _parse_features(payload: bytes, start: int, end: int, features: Features) -> None:
+    for tag, entry_start, entry_end in fields(payload, start, end, depth=1):
+        if tag == ITEM:
+            _parse_entry(payload, entry_start, entry_end, features)
+
+
+def _parse_entry(payload: bytes, start: int, end: int, features: Features) -> None:
+    name = body = feature = b""
+    known = True
+    for tag, a, b in fields(payload, start, end, depth=2):
+        if tag == ITEM:
+            name = _checked_name(payload[a:b])
+        elif tag == VALUE:
+            feature = canonical(payload[a:b])
+            if body:
+                # The value given twice is merged: concatenated messages are merged messages.
+                feature = canonical(body + payload[a:b])
+            body += payload[a:b]
+        else:
+            known = False
+    # protobuf keeps an entry with unknown fields aside, out of the map.
+    if known:
+        features[name] = feature
+
+
+def _checked_name(name: bytes) -> bytes:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        raise WireError(f"feature name {name!r} is not UTF-8") from None
+    return name
+
+
+def canonical(body: bytes) -> bytes:
+    """Return the encoded `Feature` `body` with one list, given once, numbers packed.
+
+    Raises:
+        WireError: it is not a `Feature` message.
+    """
+    if _is_canonical(body):
+        return body
+    kind, contents = 0, b""
+    for tag, start, end in fields(body, 0, len(body), depth=3):
+        if tag in KIND_NAMES:
+            # Another member of a oneof replaces it, the same member merges.
+            contents = body[start:end] if tag != kind else contents + body[start:end]
+            kind = tag
+            _list_values(tag, body[start:end])
+    return _encode_list(kind, _list_values(kind, contents)) if kind else b""
+
+
+def _is_canonical(body: bytes) -> bool:
+    """Tell whether `body` is one list, spanning all, its numbers one packed run."""
+    try:
+        span = _sole_field(body, 0, len(body))
+        if span is None or body[0] not in KIND_NAMES:
+            return not body
+        if span[0] == len(body):
+            return True
+        if body[0] == BYTES_LIST:
+            return all(tag == ITEM for tag, _, _ in fields(body, *span))
+        run = _sole_field(body, *span)
+    except WireError:
+        return False
+    if run is None or body[span[0]] != ITEM or run[0] == run[1]:
+        return False
+    if body[0] == FLOAT_LIST:
+        return (run[1] - run[0]) % 4 == 0
+    return _VARINT_RUN.fullmatch(body, *run) is not None
+
+
+def _sole_field(data: bytes, start: int, end: int) -> tuple[int, int] | None:
+    """Return the content span of the one shortest-form delimited field in the span, if so."""
+    if start == end:
+        return None
+    length, content = read_varint(data, start + 1, end, limit=5)
+    # A padded length is legal, but not canonical.
+    shortest = content - start - 1 == len(write_varint(length))
+    return (content, end) if content + length == end and shortest else None
+
+
+def _list_values(kind: int, contents: bytes) -> list[bytes]:
+    """Return the encoded values in a BytesList, FloatList or Int64List message."""
+    values: list[bytes] = []
+    for tag, start, end in fields(contents, 0, len(contents), depth=4):
+        if tag == ITEM:
+            value = contents[start:end]
+            _check_run(kind, value)
+            values.append(value)
+        elif tag == _UNPACKED.get(kind):
+            values.append(contents[start:end])
+    return values
+
+
+def _check_run(kind: int, run: bytes) -> None:
+    if kind == FLOAT_LIST and len(run) % 4:
+        raise WireError(f"packed floats end inside a number ({len(run)} bytes)")
+    if kind == INT64_LIST and not _VARINT_RUN.fullmatch(run):
+        raise WireError("packed int64 values end inside a number")
+
+
+def _encode_list(kind: int, values: list[bytes]) -> bytes:
+    if kind == BYTES_LIST:
+        return write_field(kind, b"".join(write_field(ITEM, value) for value in values))
+    run = b"".join(values)
+    return write_field(kind, write_field(ITEM, run) if run else b"")
+
+
+def kind_name(feature: bytes) -> str:
+    """Return `bytes`, `float`, `int64`, or `empty` for a feature without a list."""
+    return KIND_NAMES[feature[0]] if feature else "empty"
+
+
+def _run_span(feature: bytes) -> tuple[int, int]:
+    _, start = read_varint(feature, 1, len(feature))
+    if start < len(feature):
+        _, start = read_varint(feature, start + 1, len(feature))
+    return start, len(feature)
+
+
+def decode_bytes(feature: bytes) -> list[bytes]:
+    """Return the values of a canonical bytes feature."""
+    _, start = read_varint(feature, 1, len(feature))
+    return [feature[a:b] for _, a, b in fields(feature, start, len(feature))]
+
+
+def decode_floats(feature: bytes) -> npt.NDArray[np.float32]:
+    """Return the values of a canonical float feature, shape (d,), read-only."""
+    start, end = _run_span(feature)
+    return np.frombuffer(feature, "<f4", offset=start, count=(end - start) // 4)
+
+
+def decode_int64(feature: bytes) -> list[int]:
+    """Return the values of a canonical int64 feature."""
+    position, end = _run_span(feature)
+    values = []
+    while position < end:
+        value, position = read_varint(feature, position, end)
+        values.append(value - (1 << 64) if value >> 63 else value)
+    return values
+
+
+def encode_bytes(values: Iterable[bytes]) -> bytes:
+    """Encode a bytes feature."""
+    return _encode_list(BYTES_LIST, list(values))
+
+
+def encode_floats(values: npt.ArrayLike) -> bytes:
+    """Encode a float feature; values are rounded to float32."""
+    return _encode_list(FLOAT_LIST, [np.asarray(values, "<f4").tobytes()])
+
+
+def encode_int64(values: Iterable[int]) -> bytes:
+    """Encode an int64 feature."""
+    return _encode_list(INT64_LIST, [write_varint(value & (1 << 64) - 1) for value in values])
+
+
+def encode_entry(name: bytes, feature: bytes) -> bytes:
+    """Encode one entry of the feature map."""
+    return write_field(ITEM, write_field(ITEM, name) + write_field(VALUE, feature))
+
+
+def encode_entries(features: Mapping[bytes, bytes]) -> bytes:
+    """Encode the whole feature map, in order, as the content of `features`."""
+    return b"".join(encode_entry(name, feature) for name, feature in features.items())
+
+
+def encode(features: Mapping[bytes, bytes]) -> bytes:
+    """Serialize an Example."""
+    return write_field(ITEM, encode_entries(features))

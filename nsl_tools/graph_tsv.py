@@ -1,0 +1,182 @@
+r"""Graphs as TSV: `source<TAB>target[<TAB>weight]`, one edge a line, UTF-8.
+
+A block of lines takes the fast way (pyarrow) when a few counts show that it is
+regular; any other block is read line by line, by the rules that define the
+format. The fast way only ever gives what the slow way would:
+
+- a weight is a finite decimal number that fits float32; without one it is 1.0;
+- ids are non-empty, without tab, CR, LF or NUL; nothing is trimmed;
+- lines end in LF or CRLF, blank lines are skipped, the last newline may lack.
+
+Source of the format: NSL 1.4, `tools/graph_utils.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from nsl_tools.errors import DataError
+from nsl_tools.ids import id_problem, shown
+from nsl_tools.streams import CHUNK, ByteStream, Source, gunzipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nsl_tools.statistics import Statistics
+
+EDGE_SCHEMA = pa.schema(
+    [("source", pa.binary()), ("target", pa.binary()), ("weight", pa.float64())]
+)
+INCOMPLETE = b"#nsl-tools: incomplete graph, the program that wrote it failed\n"
+
+_BLOCK = 8 * CHUNK
+_LONGEST_LINE = 64 * CHUNK
+_LARGEST_WEIGHT = float(np.finfo(np.float32).max)
+_NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_BOMS = {b"\xef\xbb\xbf": "a byte order mark", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+# What the fast way would trim, skip or not notice.
+_IRREGULAR = (b"\r", b"\0", b"\n\n", b"\t\t", b"\n\t", b"\t\n", b"\t ", b" \n")
+
+
+def read_edges(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatch]:
+    """Yield the edges of a graph in file order, as batches of `EDGE_SCHEMA`.
+
+    Raises:
+        DataError: the file cannot be read, or a line is not an edge.
+    """
+    line = 1
+    with source.open() as raw:
+        for block in _line_blocks(gunzipped(raw, source.name), source.name, statistics):
+            yield _parse_block(block, source.name, line, statistics)
+            line += block.count(b"\n")
+
+
+def _line_blocks(stream: ByteStream, name: str, statistics: Statistics) -> Iterator[bytes]:
+    """Yield whole lines, some MiB at a time; the last line gets its newline if it lacks."""
+    parts: list[bytes] = []
+    kept = 0
+    first = True
+    while data := stream.read(_BLOCK):
+        if first:
+            _refuse_bom(data, name)
+            first = False
+        cut = data.rfind(b"\n") + 1
+        if cut:
+            yield b"".join([*parts, data[:cut]])
+            parts, kept = [], 0
+        parts.append(data[cut:])
+        kept += len(data) - cut
+        if kept > _LONGEST_LINE:
+            raise DataError(name, "", f"a line is longer than {_LONGEST_LINE} bytes: not a graph")
+    if last := b"".join(parts):
+        statistics.warnings[f"{name}: no newline at the end: is the file complete?"] += 1
+        yield last + b"\n"
+
+
+def _refuse_bom(head: bytes, name: str) -> None:
+    for bom, what in _BOMS.items():
+        if head.startswith(bom):
+            raise DataError(name, "line 1", f"starts with {what}: expected plain UTF-8, convert it")
+
+
+def _parse_block(block: bytes, name: str, line: int, statistics: Statistics) -> pa.RecordBatch:
+    regular = block
+    if b"\r" in block and block.count(b"\r") == block.count(b"\r\n"):
+        regular = block.replace(b"\r\n", b"\n")
+    lines, tabs = regular.count(b"\n"), regular.count(b"\t")
+    weighted = tabs != lines
+    if not weighted:
+        regular = regular.replace(b"\n", b"\t1\n")
+    edges = _parse_regular(regular, lines) if tabs in (lines, 2 * lines) else None
+    if edges is None:
+        return _parse_lines(block, name, line, statistics)
+    if not weighted:
+        statistics.counts["edges without weight (taken as 1.0)"] += lines
+    return edges
+
+
+def _parse_regular(block: bytes, lines: int) -> pa.RecordBatch | None:
+    """Parse lines of three columns, or return None if they need a closer look."""
+    if block[:1] in b"\n\t" or any(mark in block for mark in _IRREGULAR):
+        return None
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(block),
+            pa.csv.ReadOptions(column_names=EDGE_SCHEMA.names, block_size=len(block) + 1, use_threads=False),
+            pa.csv.ParseOptions(
+                delimiter="\t", quote_char=False, escape_char=False, ignore_empty_lines=False
+            ),
+            pa.csv.ConvertOptions(
+                column_types={"source": pa.string(), "target": pa.string(), "weight": pa.float64()},
+                null_values=[],
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    edges = table.cast(EDGE_SCHEMA).combine_chunks().to_batches()
+    if len(table) != lines or len(edges) != 1:
+        return None
+    weights = edges[0]["weight"].to_numpy(zero_copy_only=False)
+    # Not-a-number fails this comparison too.
+    return edges[0] if (np.abs(weights) <= _LARGEST_WEIGHT).all() else None
+
+
+def _parse_lines(
+    block: bytes, name: str, first_line: int, statistics: Statistics
+) -> pa.RecordBatch:
+    """Parse any block, line by line: the definition of the format."""
+    edges = []
+    for number, line in enumerate(block.split(b"\n")[:-1], first_line):
+        text = line.removesuffix(b"\r")
+        if not text:
+            statistics.counts["blank lines"] += 1
+            continue
+        try:
+            edges.append(_parse_line(text))
+        except ValueError as err:
+            raise DataError(name, f"line {number}", str(err)) from None
+        if edges[-1][2] is None:
+            statistics.counts["edges without weight (taken as 1.0)"] += 1
+    return pa.record_batch(
+        [
+            pa.array([source for source, _, _ in edges], pa.binary()),
+            pa.array([target for _, target, _ in edges], pa.binary()),
+            pa.array([1.0 if weight is None else weight for _, _, weight in edges], pa.float64()),
+        ],
+        schema=EDGE_SCHEMA,
+    )
+
+
+def _parse_line(text: bytes) -> tuple[bytes, bytes, float | None]:
+    if text.startswith(INCOMPLETE.rstrip()):
+        raise ValueError("the program that wrote this graph failed: it is incomplete")
+    columns = text.split(b"\t")
+    if len(columns) not in (2, 3):
+        raise ValueError(
+            f"expected 2 or 3 columns separated by tabs, found {len(columns)}: {shown(text)}"
+        )
+    for column, node in enumerate(columns[:2], 1):
+        _check_id(node, column)
+    return columns[0], columns[1], _parse_weight(columns[2]) if len(columns) > 2 else None  # noqa: PLR2004 - the third column
+
+
+def _check_id(node: bytes, column: int) -> None:
+    problem = id_problem(node)
+    if problem:
+        raise ValueError(f"column {column}: {problem}")
+
+
+def _parse_weight(text: bytes) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(
+            f"column 3: expected a decimal number, found {shown(text)} (remove header lines)"
+        )
+    weight = float(text)
+    if abs(weight) > _LARGEST_WEIGHT:
+        raise ValueError(f"column 3: {shown(text)} does not fit a float32 weight")
+    return weight

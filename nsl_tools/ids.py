@@ -1,0 +1,38 @@
+"""Node ids: bytes that stand in a TSV column and in an Example feature alike."""
+
+from collections.abc import Sequence
+
+_FORBIDDEN = b"\t\r\n\0"
+
+
+def id_problem(node: bytes) -> str | None:
+    """Return what is wrong with an id, or None: ids are non-empty UTF-8 without control marks."""
+    if not node:
+        return "the id is empty"
+    if any(mark in node for mark in _FORBIDDEN):
+        return f"the id {shown(node)} holds a tab, CR, LF or NUL"
+    try:
+        node.decode()
+    except UnicodeDecodeError:
+        return f"the id {shown(node)} is not UTF-8"
+    return None
+
+
+def first_bad_id(ids: Sequence[bytes]) -> int | None:
+    """Return the index of the first id that `id_problem` objects to, or None."""
+    joined = b"\n".join(ids)
+    separators = max(len(ids) - 1, 0)
+    if all(ids) and joined.count(b"\n") == separators and not any(map(joined.count, (b"\t", b"\r", b"\0"))):
+        try:
+            joined.decode()
+        except UnicodeDecodeError:
+            pass
+        else:
+            return None
+    return next(i for i, node in enumerate(ids) if id_problem(node))
+
+
+def shown(text: bytes, limit: int = 60) -> str:
+    """Return bytes for a message: quoted, escaped, at most `limit` of them."""
+    quoted = repr(text[:limit].decode(errors="backslashreplace"))
+    return quoted if len(text) <= limit else f"{quoted}..."

@@ -1,0 +1,98 @@
+"""What a path on the command line stands for.
+
+An input is a file, a glob, a shard set `base@16` (`base-00000-of-00016` to
+`base-00015-of-00016`), or `-` for standard input. An output is a file, a shard
+set, or `-` for standard output. A file that exists under the literal name is
+always taken as that file.
+"""
+
+import glob
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from nsl_tools.errors import DataError, UsageError
+
+STANDARD_STREAM = "-"
+
+_SHARD_SPEC = re.compile(r"(?P<base>.+)@(?P<count>[0-9]+)")
+_SHARD_NAME = re.compile(r"(?P<base>.+)-[0-9]{5,}-of-(?P<count>[0-9]{5,})")
+_MOST_SHARDS = 99_999
+
+
+def shard_names(base: str, count: int) -> list[str]:
+    """Return the file names of the shard set `base@count`, in order."""
+    return [f"{base}-{index:05d}-of-{count:05d}" for index in range(count)]
+
+
+def resolve_inputs(paths: Iterable[str]) -> list[str]:
+    """Return the files that `paths` stand for, in order.
+
+    Raises:
+        DataError: a file does not exist, a glob matches nothing, a shard is missing.
+        UsageError: a file, or standard input, is named twice.
+    """
+    files = [name for path in paths for name in _resolve_input(path)]
+    refuse_repeats(files)
+    return files
+
+
+def refuse_repeats(files: Iterable[str]) -> None:
+    """Raise UsageError if a file, or standard input, is read twice."""
+    for name, times in Counter(files).items():
+        if times > 1:
+            raise UsageError(f"input named {times} times: {name}")
+
+
+def _resolve_input(path: str) -> list[str]:
+    if path == STANDARD_STREAM or os.path.lexists(path):
+        return [path]
+    if spec := _SHARD_SPEC.fullmatch(path):
+        names = shard_names(spec["base"], _shard_count(path, spec["count"]))
+        _check_shards(path, names)
+        return names
+    if not glob.has_magic(path):
+        raise DataError(path, "", "no such file")
+    names = sorted(glob.glob(path, recursive=True))
+    if not names:
+        raise DataError(path, "", "no file matches this pattern")
+    _check_shards(path, names)
+    return names
+
+
+def _shard_count(path: str, digits: str) -> int:
+    count = int(digits)
+    if not 1 <= count <= _MOST_SHARDS:
+        raise UsageError(f"{path}: expected 1 to {_MOST_SHARDS} shards, found {digits}")
+    return count
+
+
+def _check_shards(path: str, names: Sequence[str]) -> None:
+    """Refuse an incomplete shard set, and two sets of one base mixed."""
+    sets = {(m["base"], int(m["count"])) for m in map(_SHARD_NAME.fullmatch, names) if m}
+    counts = Counter(base for base, _ in sets)
+    for base, count in sorted(sets):
+        if counts[base] > 1:
+            raise DataError(path, "", f"two shard sets of {base} are mixed: name one, as base@N")
+        for name in shard_names(base, count):
+            if not os.path.lexists(name):
+                raise DataError(name, "", f"shard missing from {base}@{count}")
+
+
+def resolve_output(path: str) -> list[str]:
+    """Return the files that output `path` stands for, in order.
+
+    Raises:
+        UsageError: the number of shards is out of range.
+    """
+    spec = _SHARD_SPEC.fullmatch(path)
+    if spec is None or os.path.lexists(path):
+        return [path]
+    return shard_names(spec["base"], _shard_count(path, spec["count"]))
+
+
+def split_evenly(total: int, parts: int) -> list[range]:
+    """Split `range(total)` into `parts` contiguous ranges whose sizes differ by at most one."""
+    bounds = [total * part // parts for part in range(parts + 1)]
+    return [range(start, end) for start, end in zip(bounds, bounds[1:], strict=False)]

@@ -1,0 +1,204 @@
+"""Byte streams in: files and standard input, decompressed by content.
+
+A stream is anything with `read(n)` that returns at most `n` bytes, and `b""`
+at the end only. Compression is recognised by the first bytes, never by a name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import zlib
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol
+
+from nsl_tools.errors import DataError
+from nsl_tools.shards import STANDARD_STREAM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHUNK = 1 << 20
+_GZIP_MAGIC = b"\x1f\x8b"
+_AUTO_HEADER = 32 + zlib.MAX_WBITS
+
+
+class ByteStream(Protocol):
+    """Something to read bytes from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes; empty at the end only."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to read, as often as needed; `name` is for messages."""
+
+    name: str
+    spool: IO[bytes] | None = None
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """Open for reading from the start.
+
+        Yields:
+            The unbuffered bytes of the file.
+
+        Raises:
+            DataError: it cannot be opened or read.
+        """
+        with _os_errors_as_data_errors(self.name):
+            if self.spool is not None:
+                self.spool.seek(0)
+                yield self.spool  # type: ignore[misc] # IO[bytes] is what tempfile calls a BinaryIO
+            elif self.name == STDIN_NAME:
+                yield sys.stdin.buffer.raw  # type: ignore[attr-defined] # always a BufferedReader
+            else:
+                with open(self.name, "rb", buffering=0) as file:
+                    yield file  # type: ignore[misc] # FileIO is a BinaryIO in all but name
+
+    def size(self) -> int | None:
+        """Return the size in bytes of a regular file, else None."""
+        if self.name == STDIN_NAME:
+            return None
+        found = os.stat(self.name)
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+STDIN_NAME = "<stdin>"
+
+
+def source(path: str) -> Source:
+    """Return the source for one file or `-`."""
+    return Source(STDIN_NAME if path == STANDARD_STREAM else path)
+
+
+@contextlib.contextmanager
+def rereadable(once: Source) -> Iterator[Source]:
+    """Make a source that can be read several times, by way of a scratch file if it must be.
+
+    Standard input and pipes can be read once only: they are copied to an
+    unlinked file in the temporary folder (`TMPDIR`), which vanishes with the
+    process however it ends.
+    """
+    with _os_errors_as_data_errors(once.name):
+        regular = once.size() is not None or (once.name != STDIN_NAME and os.path.isdir(once.name))
+    if regular:
+        yield once
+        return
+    with tempfile.TemporaryFile() as spool:
+        with once.open() as stream:
+            shutil.copyfileobj(stream, spool, CHUNK)
+        yield Source(once.name, spool)
+
+
+@contextlib.contextmanager
+def _os_errors_as_data_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise DataError(name, "", f"cannot be read: {err.strerror or err}") from err
+
+
+class Pushback:
+    """A stream whose first bytes were looked at."""
+
+    def __init__(self, head: bytes, rest: ByteStream) -> None:
+        self._head = head
+        self._rest = rest
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes, first those that were looked at."""
+        if not self._head:
+            return self._rest.read(size)
+        taken, self._head = self._head[:size], self._head[size:]
+        return taken
+
+
+class Inflater:
+    """Decompresses GZIP (several members too) or ZLIB, checking that the end is there."""
+
+    def __init__(self, compressed: ByteStream, name: str) -> None:
+        self._compressed = compressed
+        self._name = name
+        self._inflate = zlib.decompressobj(_AUTO_HEADER)
+        self._pending = b""
+        self._read = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` decompressed bytes.
+
+        Raises:
+            DataError: the data is corrupt, or ends before its trailer.
+        """
+        while True:
+            if not self._pending:
+                self._pending = self._compressed.read(CHUNK)
+                self._read += len(self._pending)
+            if self._inflate.eof:
+                if not self._next_member():
+                    return b""
+                continue
+            if not self._pending and (data := self._drain(size)):
+                return data
+            if not self._pending:
+                raise self._error("compressed data ends before its trailer: the file is cut")
+            if data := self._drain(size):
+                return data
+
+    def _drain(self, size: int) -> bytes:
+        try:
+            data = self._inflate.decompress(self._pending, size)
+        except zlib.error as err:
+            raise self._error(f"compressed data is corrupt ({err})") from err
+        self._pending = self._inflate.unconsumed_tail or self._inflate.unused_data
+        return data
+
+    def _next_member(self) -> bool:
+        """Start on the next GZIP member; False at the end."""
+        if not self._pending:
+            return False
+        # `gzip` pads with zeros and so do tapes; anything else but a member is damage.
+        self._pending = self._pending.lstrip(b"\0")
+        if not self._pending:
+            return True
+        if len(self._pending) == 1:
+            self._pending += self._compressed.read(1)
+        if not self._pending.startswith(_GZIP_MAGIC):
+            raise self._error("bytes follow the end of the compressed data")
+        self._inflate = zlib.decompressobj(_AUTO_HEADER)
+        return True
+
+    def _error(self, problem: str) -> DataError:
+        return DataError(self._name, f"compressed byte {self._read - len(self._pending)}", problem)
+
+
+def read_exactly(stream: ByteStream, size: int) -> bytes:
+    """Return `size` bytes, or fewer at the end of the stream."""
+    parts = []
+    while size and (part := stream.read(min(size, CHUNK))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def looks_gzipped(head: bytes) -> bool:
+    """Tell whether a stream that starts with `head` is GZIP."""
+    return head.startswith(_GZIP_MAGIC)
+
+
+def looks_zlibbed(head: bytes) -> bool:
+    """Tell whether a stream that starts with `head` has a ZLIB header (RFC 1950)."""
+    deflate = len(head) > 1 and head[0] & 0x8F == 0x08  # noqa: PLR2004 - method 8, window at most 32 KiB
+    return deflate and int.from_bytes(head[:2], "big") % 31 == 0
+
+
+def gunzipped(stream: ByteStream, name: str) -> ByteStream:
+    """Return the stream, decompressed if its first bytes say GZIP."""
+    head = read_exactly(stream, len(_GZIP_MAGIC))
+    whole = Pushback(head, stream)
+    return Inflater(whole, name) if looks_gzipped(head) else whole
