@@ -2,6 +2,11 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 _FORBIDDEN = b"\t\r\n\0"
 
 
@@ -36,3 +41,14 @@ def shown(text: bytes, limit: int = 60) -> str:
     """Return bytes for a message: quoted, escaped, at most `limit` of them."""
     quoted = repr(text[:limit].decode(errors="backslashreplace"))
     return quoted if len(text) <= limit else f"{quoted}..."
+
+
+def id_ranks(ids: pa.Array) -> npt.NDArray[np.int64]:
+    """Return the place of each of n ids in sorted order, shape (n,).
+
+    Ids compare as bytes, which for UTF-8 is the order of code points.
+    """
+    order = pc.array_sort_indices(ids).to_numpy()
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks

@@ -76,8 +76,10 @@ class ExampleParser:
     def __init__(self) -> None:
         self._layouts: dict[int, list[Layout]] = {}
 
-    def parse(self, payloads: Sequence[bytes]) -> list[example.Features]:
-        """Parse each payload, in order.
+    def parse(self, payloads: Sequence[bytes]) -> tuple[list[example.Features], frozenset[int]]:
+        """Parse each payload, in order, and tell which ones no layout fitted.
+
+        The serialization of those that a layout fitted is canonical.
 
         Raises:
             ExampleError: one is not an Example; its `index` says which.
@@ -85,10 +87,11 @@ class ExampleParser:
         parsed: list[example.Features | None] = [None] * len(payloads)
         for length, rows in _rows_by_length(payloads):
             self._parse_equal_lengths(payloads, length, rows, parsed)
+        walked = frozenset(i for i, features in enumerate(parsed) if features is None)
         return [
             _parse_one(payloads[i], i) if features is None else features
             for i, features in enumerate(parsed)
-        ]
+        ], walked
 
     def _parse_equal_lengths(
         self,

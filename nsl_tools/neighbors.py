@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 import faiss
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 
+from nsl_tools.groups import rank_in_group
+from nsl_tools.ids import id_ranks
 from nsl_tools.weights import MICRO, as_written
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class NearestNeighbors:
         self._unit = embeddings.unit(slice(None)).astype(np.float32)
         # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, and both were rounded themselves.
         self._margin = (embeddings.vectors.shape[1] + 8) * 2.0**-24
-        self._id_ranks: Rows | None = None
+        self._id_ranks = id_ranks(embeddings.ids)
 
     def edges(self, queries: Rows, base: Rows) -> Iterator[Edges]:
         """Yield the edges from `queries` to `base`, some sources at a time, in order of `queries`.
@@ -120,20 +121,12 @@ class NearestNeighbors:
         return weights
 
     def _select(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> Edges:
-        order = np.lexsort((-self._ranks()[targets], -as_written(weights), sources))
+        order = np.lexsort((-self._id_ranks[targets], -as_written(weights), sources))
         sources, targets, weights = sources[order], targets[order], weights[order]
         if self._k is not None:
             kept = rank_in_group(sources) < self._k
             sources, targets, weights = sources[kept], targets[kept], weights[kept]
         return Edges(sources, targets, weights)
-
-    def _ranks(self) -> Rows:
-        """Return the place of each node's id in the order of ids as bytes (code points)."""
-        if self._id_ranks is None:
-            order = pc.array_sort_indices(self._embeddings.ids).to_numpy().astype(np.int64)
-            self._id_ranks = np.empty(len(order), np.int64)
-            self._id_ranks[order] = np.arange(len(order))
-        return self._id_ranks
 
 
 def _above(
@@ -146,10 +139,3 @@ def _above(
     """Return the pairs (row, base row) whose float32 product reaches the row's floor."""
     i, j = np.nonzero(vectors @ columns.T >= floors[:, np.newaxis].astype(np.float32))
     return rows[i], base[j]
-
-
-def rank_in_group(groups: Rows) -> Rows:
-    """Return for each element its place, from 0, among the equal neighbours in sorted `groups`."""
-    starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]]) if len(groups) else groups
-    sizes = np.diff(np.r_[starts, len(groups)])
-    return np.arange(len(groups)) - np.repeat(starts, sizes)

@@ -14,6 +14,7 @@ from nsl_tools.errors import DataError
 from nsl_tools.ids import first_bad_id, id_problem, shown
 from nsl_tools.layout import ExampleError, ExampleParser
 from nsl_tools.tfrecord import RecordBatch, read_batches
+from nsl_tools.wire import read_varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,16 +26,38 @@ _SHORT_ID = 128
 
 @dataclass(frozen=True)
 class ExampleBatch:
-    """Consecutive examples of one file: their records, and their features parsed."""
+    """Consecutive examples of one file.
+
+    Attributes:
+        records: the records they were parsed from.
+        features: of each example.
+        walked: indices of the examples that may not be in canonical form.
+    """
 
     records: RecordBatch
     features: list[example.Features]
+    walked: frozenset[int]
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
         """Turn an ExampleError of this batch into a DataError that says where."""
         with _located(self.records):
             yield
+
+    @contextlib.contextmanager
+    def at(self, index: int) -> Iterator[None]:
+        """Turn a ValueError about the example at `index` into a DataError that says where."""
+        try:
+            yield
+        except ValueError as err:
+            raise self.records.error(index, str(err)) from err
+
+    def entries(self, index: int) -> bytes:
+        """Return the encoded feature map of the example at `index`, canonical."""
+        if index in self.walked:
+            return example.encode_entries(self.features[index])
+        payload = self.records.payloads[index]
+        return payload[read_varint(payload, 1, len(payload))[1] :]
 
     def features_named(self, name: str) -> list[bytes]:
         """Return feature `name` of each example.
@@ -69,8 +92,8 @@ def read_examples(sources: Sequence[Source]) -> Iterator[ExampleBatch]:
     for source in sources:
         for records in read_batches(source):
             with _located(records):
-                features = parser.parse(records.payloads)
-            yield ExampleBatch(records, features)
+                features, walked = parser.parse(records.payloads)
+            yield ExampleBatch(records, features, walked)
 
 
 def ids_of(batch: ExampleBatch, id_feature: str) -> pa.Array:

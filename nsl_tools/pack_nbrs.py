@@ -1,0 +1,211 @@
+"""The pack-nbrs pipeline: examples and a graph in, training examples out.
+
+    ids of both inputs -+
+    graph -> top edges -+-> records of the neighbours kept, cut into chunks -+
+    labeled records -------------------------------------------------------- + -> splice -> shards
+
+Inputs are read up to three times, each time in order, so that only the
+neighbours that some seed keeps are ever held. Output is in the order of the
+labeled examples.
+
+Node rows: labeled examples first, then unlabeled ones. Source of the contract:
+NSL 1.4, `tools/pack_nbrs.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from nsl_tools.errors import DataError
+from nsl_tools.graph_tsv import EDGE_SCHEMA, read_edges
+from nsl_tools.ids import id_ranks
+from nsl_tools.nodes import read_examples, read_ids
+from nsl_tools.output import check_outputs
+from nsl_tools.progress import Progress
+from nsl_tools.shards import STANDARD_STREAM, refuse_repeats, resolve_inputs, resolve_output
+from nsl_tools.splice import Chunks, Splicer
+from nsl_tools.statistics import Statistics
+from nsl_tools.streams import Source, rereadable, source
+from nsl_tools.tfrecord_writer import write_records
+from nsl_tools.top_edges import Neighborhoods, TopEdges
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nsl_tools.options import PackOptions
+
+Rows = npt.NDArray[np.int64]
+
+
+def pack_nbrs(
+    labeled: str,
+    unlabeled: str,
+    graph: str,
+    output: str,
+    options: PackOptions,
+    progress: Progress = Progress(),  # noqa: B008 - frozen
+) -> Statistics:
+    """Write each labeled example with the features of its neighbours merged in.
+
+    Args:
+        labeled: path of the labeled examples, the seeds.
+        unlabeled: path of the unlabeled examples; empty for none.
+        graph: path of the graph, TSV.
+        output: a file, `base@N` or `-`.
+        options: how to pack.
+        progress: how to report progress.
+
+    Raises:
+        DataError: an input is wrong. UsageError: the paths do not make sense.
+        OutputError: the output cannot be written.
+    """
+    paths = [resolve_inputs([path] if path else []) for path in (labeled, unlabeled, graph)]
+    inputs = [name for part in paths for name in part]
+    refuse_repeats(name for name in inputs if name == STANDARD_STREAM)
+    check_outputs(resolve_output(output), inputs)
+    statistics = Statistics()
+    with contextlib.ExitStack() as stack:
+        seeds, others = (
+            [stack.enter_context(rereadable(source(path))) for path in part] for part in paths[:2]
+        )
+        nodes = _read_nodes(seeds, others, options, statistics)
+        edges = _read_graph([source(path) for path in paths[2]], nodes, options, statistics)
+        splicer = Splicer(edges.max_degree())
+        chunks = _read_neighbors(seeds, others, nodes, edges, splicer)
+        packed = _pack(seeds, edges, chunks, splicer)
+        tracked = progress.track(packed, "examples", lambda _: 1, nodes.seeds)
+        write_records(output, tracked, nodes.seeds, options.compression)
+    statistics.counts["examples packed"] = nodes.seeds
+    statistics.counts["neighbours packed"] = len(edges.targets)
+    return statistics
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """The ids of all examples, labeled ones first, and how many of them are labeled."""
+
+    ids: pa.Array
+    seeds: int
+
+
+def _read_nodes(
+    seeds: Sequence[Source], others: Sequence[Source], options: PackOptions, statistics: Statistics
+) -> _Nodes:
+    labeled = read_ids(seeds, options.id_feature)
+    unlabeled = read_ids(others, options.id_feature)
+    if not len(labeled) and not options.allow_empty:
+        raise DataError(seeds[0].name, "", "no record: give --allow-empty if that is right")
+    statistics.counts["labeled examples"] = len(labeled)
+    statistics.counts["unlabeled examples"] = len(unlabeled)
+    if both := pc.sum(pc.is_in(unlabeled, value_set=labeled)).as_py():
+        statistics.warnings["ids both labeled and unlabeled: the labeled example is taken"] = both
+    return _Nodes(pa.concat_arrays([labeled, unlabeled]), len(labeled))
+
+
+def _read_graph(
+    graphs: Sequence[Source], nodes: _Nodes, options: PackOptions, statistics: Statistics
+) -> Neighborhoods:
+    """Return the edges to pack, for each seed in order."""
+    top = TopEdges(nodes.seeds, id_ranks(nodes.ids), options.max_neighbors)
+    count = 0
+    for sources, targets, weights in _edge_rows(graphs, nodes, statistics):
+        count += len(weights)
+        _count_unknown(sources, targets, statistics)
+        known = (sources >= 0) & (targets >= 0)
+        _add(top, nodes.seeds, known, sources, targets, weights)
+        if options.add_undirected_edges:
+            _add(top, nodes.seeds, known, targets, sources, weights)
+    if not count and not options.allow_empty:
+        raise DataError(graphs[0].name, "", "no edge: give --allow-empty if that is right")
+    statistics.counts["edges"] = count
+    return top.neighborhoods()
+
+
+def _edge_rows(
+    graphs: Sequence[Source], nodes: _Nodes, statistics: Statistics
+) -> Iterator[tuple[Rows, Rows, npt.NDArray[np.float64]]]:
+    """Yield batches of edges as node rows, -1 for an id without example, and weights."""
+    batches = (batch for graph in graphs for batch in read_edges(graph, statistics))
+    reader = pa.RecordBatchReader.from_batches(EDGE_SCHEMA, batches)
+    # As a scanner's projection the table of ids is hashed once, not once a batch. The first
+    # of two equal ids is found: the labeled one.
+    columns = {
+        "source": pc.index_in(pc.field("source"), value_set=nodes.ids),
+        "target": pc.index_in(pc.field("target"), value_set=nodes.ids),
+        "weight": pc.field("weight"),
+    }
+    scanner = ds.Scanner.from_batches(reader, columns=columns, batch_readahead=2)
+    for batch in scanner.to_batches():
+        sources, targets = (
+            pc.fill_null(batch[name], -1).to_numpy(zero_copy_only=False).astype(np.int64)
+            for name in ("source", "target")
+        )
+        yield sources, targets, batch["weight"].to_numpy()
+
+
+def _count_unknown(sources: Rows, targets: Rows, statistics: Statistics) -> None:
+    for rows, end in ((sources, "source"), (targets, "target")):
+        if unknown := int((rows < 0).sum()):
+            statistics.warnings[f"edges dropped: no example for the {end}"] += unknown
+
+
+def _add(
+    top: TopEdges,
+    seeds: int,
+    known: npt.NDArray[np.bool_],
+    sources: Rows,
+    targets: Rows,
+    weights: npt.NDArray[np.float64],
+) -> None:
+    kept = known & (sources < seeds)
+    top.add(sources[kept], targets[kept], weights[kept])
+
+
+def _read_neighbors(
+    seeds: Sequence[Source],
+    others: Sequence[Source],
+    nodes: _Nodes,
+    edges: Neighborhoods,
+    splicer: Splicer,
+) -> dict[int, list[Chunks]]:
+    """Return the chunks of every node that is a neighbour of some seed, by row."""
+    wanted = np.zeros(len(nodes.ids), np.bool_)
+    wanted[edges.targets] = True
+    chunks: dict[int, list[Chunks]] = {}
+    for sources, first, last in ((seeds, 0, nodes.seeds), (others, nodes.seeds, len(wanted))):
+        if not wanted[first:last].any():
+            continue
+        row = first
+        for batch in read_examples(sources):
+            for i in np.flatnonzero(wanted[row : row + len(batch.features)]).tolist():
+                with batch.at(i):
+                    chunks[row + i] = splicer.cut(batch.features[i])
+            row += len(batch.features)
+    return chunks
+
+
+def _pack(
+    seeds: Sequence[Source],
+    edges: Neighborhoods,
+    chunks: dict[int, list[Chunks]],
+    splicer: Splicer,
+) -> Iterator[bytes]:
+    """Yield the packed examples, in the order of the seeds."""
+    bounds = edges.bounds.tolist()
+    row = 0
+    for batch in read_examples(seeds):
+        for i, features in enumerate(batch.features):
+            with batch.at(i):
+                splicer.check_seed(features)
+            start, end = bounds[row], bounds[row + 1]
+            neighbors = [chunks[target] for target in edges.targets[start:end].tolist()]
+            yield splicer.pack(batch.entries(i), neighbors, edges.weights[start:end])
+            row += 1

@@ -1,0 +1,126 @@
+"""Packed examples by splicing encoded bytes; nothing is decoded.
+
+The features of a neighbour are encoded once, with a gap wherever its rank goes:
+`prefix.join(chunks)`, with the prefix `NL_nbr_3`, is the encoded block of map
+entries for rank 3. This works because all ranks of as many digits give names,
+and so entries, of equal length. A packed example is then the seed's own
+entries, `NL_num_nbrs`, and one such block and a weight for each neighbour.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nsl_tools import example
+from nsl_tools.feature_names import (
+    NEIGHBOR_PREFIX,
+    NUM_NEIGHBORS,
+    WEIGHT_NAME,
+    neighbor_weight,
+)
+from nsl_tools.layout import ExampleError
+from nsl_tools.wire import write_field, write_varint
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Chunks = list[bytes]
+"""One neighbour's encoded features, to be joined by `NL_nbr_<rank>`."""
+
+_WEIGHT_BYTES = 4
+
+
+def cut(features: example.Features, digits: int) -> Chunks:
+    """Encode the features of a neighbour for ranks of `digits` decimal digits."""
+    prefix_length = len(NEIGHBOR_PREFIX) + digits
+    chunks = [b""]
+    for name, feature in features.items():
+        rest = b"_%b" % name
+        value = write_field(example.VALUE, feature)
+        named = b"%c%b" % (example.ITEM, write_varint(prefix_length + len(rest)))
+        length = len(named) + prefix_length + len(rest) + len(value)
+        chunks[-1] += b"%c%b%b" % (example.ITEM, write_varint(length), named)
+        chunks.append(rest + value)
+    return chunks
+
+
+class Splicer:
+    """Makes packed examples from seeds and the chunks of their neighbours."""
+
+    def __init__(self, max_degree: int) -> None:
+        """Prepare for seeds with up to `max_degree` neighbours."""
+        self.digits = range(1, len(str(max(0, max_degree - 1))) + 1)
+        self._counts = [_count_entry(count) for count in range(max_degree + 1)]
+        self._prefixes = [f"{NEIGHBOR_PREFIX}{rank}".encode() for rank in range(max_degree)]
+        self._weights = [_weight_entry_without_value(rank) for rank in range(max_degree)]
+        self._checked_seeds: set[tuple[bytes, ...]] = set()
+        self._checked_neighbors: set[tuple[bytes, ...]] = set()
+
+    def cut(self, features: example.Features) -> list[Chunks]:
+        """Encode a neighbour for every number of digits that a rank can have.
+
+        Raises:
+            ValueError: the neighbour has a feature called `weight`.
+        """
+        names = tuple(features)
+        if names not in self._checked_neighbors:
+            _check_neighbor(names)
+            self._checked_neighbors.add(names)
+        return [cut(features, digits) for digits in self.digits]
+
+    def check_seed(self, features: example.Features) -> None:
+        """Raise ValueError if a seed has features that packing would add."""
+        names = tuple(features)
+        if names not in self._checked_seeds:
+            _check_seed(names)
+            self._checked_seeds.add(names)
+
+    def pack(
+        self, entries: bytes, neighbors: list[list[Chunks]], weights: npt.NDArray[np.float32]
+    ) -> bytes:
+        """Return the packed example.
+
+        Args:
+            entries: the seed's encoded feature map.
+            neighbors: what `cut` returned for each neighbour, by rank.
+            weights: edge weights by rank, shape (number of neighbours,).
+        """
+        values = weights.astype("<f4").tobytes()
+        parts = [entries, self._counts[len(neighbors)]]
+        for rank, chunks in enumerate(neighbors):
+            prefix = self._prefixes[rank]
+            parts.append(self._weights[rank])
+            parts.append(values[_WEIGHT_BYTES * rank : _WEIGHT_BYTES * (rank + 1)])
+            parts.append(prefix.join(chunks[len(prefix) - _SHORTEST_PREFIX]))
+        return write_field(example.ITEM, b"".join(parts))
+
+
+_SHORTEST_PREFIX = len(NEIGHBOR_PREFIX) + 1
+
+
+def _count_entry(count: int) -> bytes:
+    return example.encode_entry(NUM_NEIGHBORS.encode(), example.encode_int64([count]))
+
+
+def _weight_entry_without_value(rank: int) -> bytes:
+    name = neighbor_weight(rank).encode()
+    return example.encode_entry(name, example.encode_floats([0.0]))[:-_WEIGHT_BYTES]
+
+
+def _check_seed(names: tuple[bytes, ...]) -> None:
+    for name in names:
+        if name == NUM_NEIGHBORS.encode() or name.startswith(NEIGHBOR_PREFIX.encode()):
+            raise ValueError(
+                f"a seed already has feature {name.decode()!r}: is this a packed file? "
+                "expected examples without neighbours"
+            )
+
+
+def _check_neighbor(names: tuple[bytes, ...]) -> None:
+    if WEIGHT_NAME.encode() in names:
+        raise ValueError(
+            f"a neighbour has a feature {WEIGHT_NAME!r}, which the edge weight "
+            f"{neighbor_weight(0)!r} would overwrite: rename it"
+        )
