@@ -179,7 +179,7 @@ class _Framer:
             raise _record_error(self._name, number, offset, "the length does not match its checksum")
         left = None if self._size is None else self._size - offset - HEADER_BYTES - FOOTER_BYTES
         if length > self._max_record_bytes:
-            problem = f"{length} bytes long, more than --max-record-bytes={self._max_record_bytes}"
+            problem = f"{length} bytes long, more than the limit of {self._max_record_bytes}"
             raise _record_error(self._name, number, offset, problem)
         if left is not None and length > left:
             problem = f"cut: {length} bytes announced, {max(left, 0)} are left"

@@ -1,0 +1,300 @@
+"""The `nsl-tools` command: options in, exit code out; the only place that knows either.
+
+The pipelines are imported inside the commands, so that `--help` loads neither
+numpy nor pyarrow, and no data tool ever loads TensorFlow.
+
+Exit codes: 0 done, 1 data or I/O error, 2 usage error; a signal ends the
+program by that signal, after removing what was half-written.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from nsl_tools import __version__
+from nsl_tools.absl_flags import AbslCommand, normalize
+from nsl_tools.errors import NslToolsError, UsageError
+from nsl_tools.options import (
+    DEFAULT_EMBEDDING_FEATURE,
+    DEFAULT_ID_FEATURE,
+    BuildGraphOptions,
+    PackOptions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from nsl_tools.progress import Progress
+    from nsl_tools.statistics import Statistics
+
+DATA_ERROR = 1
+USAGE_ERROR = 2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_CONTEXT = {
+    "token_normalize_func": normalize,
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+}
+
+
+class _Signalled(BaseException):
+    """A signal asked the program to end."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class _Group(click.Group):
+    """A group that dies by SIGPIPE, as `sort` does, where Click would exit with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _Signalled(signal.SIGPIPE) from None
+
+
+@click.group(cls=_Group, context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="nsl-tools")
+def cli() -> None:
+    """Neural Structured Learning: similarity graphs and neighbour packing.
+
+    A path is a file, a glob, a shard set base@N (base-00000-of-0000N, ...), or
+    - for standard input or output. GZIP and ZLIB input is recognised by content.
+    Options may be spelled as NSL 1.4 does (--max_nbrs=5) or with hyphens.
+    """
+
+
+def _common_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that every command has."""
+    for option in (
+        click.option("--debug", is_flag=True, help="Show a traceback when something fails."),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings."),
+        click.option(
+            "--allow-empty", is_flag=True, help="Accept inputs without any record or edge."
+        ),
+        click.option(
+            "--id-feature-name",
+            default=DEFAULT_ID_FEATURE,
+            show_default=True,
+            help="Feature that holds an example's id: one bytes value.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _neighbor_count(_: click.Context, __: click.Parameter, value: str) -> int | None:
+    if value == "all":
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(f"expected a number or 'all', received {value!r}") from None
+
+
+_BUILD_EXAMPLES = """\b
+Examples:
+  nsl-tools build-graph emb.tfr graph.tsv
+  nsl-tools build-graph -k all --similarity_threshold=0.9 'emb-*' - | wc -l
+"""
+
+
+@cli.command("build-graph", cls=AbslCommand, epilog=_BUILD_EXAMPLES)
+@click.argument("embeddings", nargs=-1, required=True)
+@click.argument("graph")
+@click.option(
+    "-k",
+    "--neighbors",
+    default="10",
+    show_default=True,
+    callback=_neighbor_count,
+    help="Nearest neighbours per node at most; 'all' for every pair above the threshold, "
+    "which is NSL 1.4's graph.",
+)
+@click.option(
+    "--similarity-threshold",
+    type=float,
+    default=0.8,
+    show_default=True,
+    help="Smallest cosine similarity of an edge.",
+)
+@click.option(
+    "--seeds",
+    multiple=True,
+    metavar="LABELED",
+    help="Build only the edges that leave the ids of these examples, all that packing them "
+    "needs. May be given several times.",
+)
+@click.option(
+    "--embedding-feature-name",
+    default=DEFAULT_EMBEDDING_FEATURE,
+    show_default=True,
+    help="Feature that holds the embedding: floats.",
+)
+@click.option(
+    "--lsh-splits",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Compare only nodes in one bucket of 2^splits, cut by random hyperplanes. "
+    "0 compares all: exact.",
+)
+@click.option(
+    "--lsh-rounds",
+    type=int,
+    default=2,
+    show_default=True,
+    help="Rounds of bucketing; a pair is compared if it meets in any.",
+)
+@click.option(
+    "--random-seed", type=int, default=0, show_default=True, help="Seed of the hyperplanes."
+)
+@click.option("--threads", type=int, help="Threads for the products.  [default: all cores]")
+@_common_options
+def build_graph(
+    embeddings: tuple[str, ...], graph: str, seeds: tuple[str, ...], **given: Any
+) -> None:
+    """Build the cosine nearest-neighbour graph of EMBEDDINGS and write it to GRAPH.
+
+    EMBEDDINGS are TFRecord files of tf.train.Example with an id and an
+    embedding. GRAPH is TSV, one edge a line: source, target, similarity; sorted
+    by source (input order), then similarity and target id descending.
+    """
+    options = BuildGraphOptions(
+        k=given["neighbors"],
+        similarity_threshold=given["similarity_threshold"],
+        id_feature=given["id_feature_name"],
+        embedding_feature=given["embedding_feature_name"],
+        lsh_splits=given["lsh_splits"],
+        lsh_rounds=given["lsh_rounds"],
+        random_seed=given["random_seed"],
+        threads=given["threads"],
+        allow_empty=given["allow_empty"],
+    )
+    from nsl_tools.build_graph import build_graph as run
+
+    progress = _progress("build-graph", quiet=given["quiet"])
+    _report(progress, run(embeddings, graph, options, seeds, progress))
+
+
+_PACK_EXAMPLES = """\b
+Examples:
+  nsl-tools pack-nbrs --max_nbrs=5 labeled.tfr unlabeled.tfr graph.tsv merged.tfr
+  nsl-tools build-graph emb.tfr - | nsl-tools pack-nbrs l.tfr '' - merged@4
+"""
+
+
+@cli.command("pack-nbrs", cls=AbslCommand, epilog=_PACK_EXAMPLES)
+@click.argument("labeled")
+@click.argument("unlabeled")
+@click.argument("graph")
+@click.argument("output")
+@click.option("--max-nbrs", type=int, help="Neighbours per labeled example at most.  [default: all]")
+@click.option(
+    "--add-undirected-edges/--no-add-undirected-edges",
+    default=False,
+    show_default=True,
+    help="Follow each edge backwards too, with the larger weight of both directions.",
+)
+@click.option(
+    "--compression",
+    type=click.Choice(["auto", "none", "gzip", "zlib"]),
+    default="auto",
+    show_default=True,
+    help="Compression of the output; auto: GZIP if the name ends in .gz.",
+)
+@_common_options
+def pack_nbrs(labeled: str, unlabeled: str, graph: str, output: str, **given: Any) -> None:
+    """Merge the features of graph neighbours into LABELED and write it to OUTPUT.
+
+    LABELED and UNLABELED are TFRecord files of tf.train.Example with an id;
+    UNLABELED may be '' for none. GRAPH is TSV: source, target and optionally a
+    weight. Each labeled example gets NL_num_nbrs, and for each neighbour i its
+    features as NL_nbr_<i>_<name> and the edge weight as NL_nbr_<i>_weight.
+    """
+    options = PackOptions(
+        max_neighbors=given["max_nbrs"],
+        add_undirected_edges=given["add_undirected_edges"],
+        id_feature=given["id_feature_name"],
+        compression=given["compression"],
+        allow_empty=given["allow_empty"],
+    )
+    from nsl_tools.pack_nbrs import pack_nbrs as run
+
+    progress = _progress("pack-nbrs", quiet=given["quiet"])
+    _report(progress, run(labeled, unlabeled, graph, output, options, progress))
+
+
+def _progress(command: str, *, quiet: bool) -> Progress:
+    from nsl_tools.progress import Progress
+
+    return Progress(command, quiet)
+
+
+def _report(progress: Progress, statistics: Statistics) -> None:
+    for reason, count in statistics.warnings.items():
+        _say(f"{progress.command}: warning: {reason} ({count:,})")
+    if not progress.quiet:
+        _say(f"{progress.command}: {statistics.summary()}")
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    arguments = sys.argv[1:] if args is None else args
+    for number in _SIGNALS:
+        # A signal ignored by the parent (nohup) stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _raise_signalled)
+    try:
+        cli.main(arguments, prog_name="nsl-tools", standalone_mode=False)
+    except _Signalled as stop:
+        _die_by(stop.number)
+    except click.ClickException as err:
+        err.show()
+        _exit(err.exit_code)
+    except click.exceptions.Exit as done:
+        _exit(done.exit_code)
+    except Exception as err:  # noqa: BLE001 - the edge of the program
+        if "--debug" in arguments:
+            raise
+        _fail(arguments, err)
+    _exit(0)
+
+
+def _raise_signalled(number: int, _: FrameType | None) -> NoReturn:
+    raise _Signalled(number)
+
+
+def _fail(arguments: list[str], err: Exception) -> NoReturn:
+    command = next((normalize(a) for a in arguments if normalize(a) in cli.commands), "nsl-tools")
+    known = isinstance(err, NslToolsError)
+    detail = str(err) if known else f"unexpected {type(err).__name__}: {err} (--debug shows where)"
+    _say(f"{command}: error: {detail}")
+    _exit(USAGE_ERROR if isinstance(err, UsageError) else DATA_ERROR)
+
+
+def _exit(code: int) -> NoReturn:
+    """Exit, having flushed standard output; its failure is an error too."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _die_by(signal.SIGPIPE)
+    sys.exit(code)
+
+
+def _die_by(number: int) -> NoReturn:
+    """End by signal `number`, so that the parent sees what ended the program."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    sys.exit(128 + number)
