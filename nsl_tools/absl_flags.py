@@ -32,7 +32,7 @@ class AbslCommand(click.Command):
         flags: dict[str, str | None] = {}
         for parameter in self.params:
             if isinstance(parameter, click.Option) and parameter.is_flag:
-                opposite = (parameter.secondary_opts or [None])[0]
+                opposite = next(iter(parameter.secondary_opts), None)
                 flags |= dict.fromkeys(parameter.opts, opposite)
         return flags
 
@@ -43,7 +43,9 @@ def _rewrite(arg: str, flags: dict[str, str | None]) -> str:
     name, equals, value = arg.partition("=")
     name = normalize(name)
     if not equals:
-        return flags.get(f"--{name.removeprefix('--no')}") or arg if name.startswith("--no") else arg
+        return (
+            flags.get(f"--{name.removeprefix('--no')}") or arg if name.startswith("--no") else arg
+        )
     if name not in flags:
         return arg
     if value.lower() in _TRUE:

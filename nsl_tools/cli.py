@@ -196,7 +196,9 @@ Examples:
 @click.argument("unlabeled")
 @click.argument("graph")
 @click.argument("output")
-@click.option("--max-nbrs", type=int, help="Neighbours per labeled example at most.  [default: all]")
+@click.option(
+    "--max-nbrs", type=int, help="Neighbours per labeled example at most.  [default: all]"
+)
 @click.option(
     "--add-undirected-edges/--no-add-undirected-edges",
     default=False,
@@ -265,7 +267,7 @@ def main(args: list[str] | None = None) -> NoReturn:
         _exit(err.exit_code)
     except click.exceptions.Exit as done:
         _exit(done.exit_code)
-    except Exception as err:  # noqa: BLE001 - the edge of the program
+    except Exception as err:
         if "--debug" in arguments:
             raise
         _fail(arguments, err)

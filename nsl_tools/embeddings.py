@@ -61,9 +61,7 @@ def read_embeddings(
     return Embeddings(all_ids, vectors, _norms(vectors))
 
 
-def _vectors_of(
-    batch: ExampleBatch, name: str, dimension: int | None
-) -> npt.NDArray[np.float32]:
+def _vectors_of(batch: ExampleBatch, name: str, dimension: int | None) -> npt.NDArray[np.float32]:
     """Return the embeddings of a batch, shape (m, d)."""
     features = batch.features_named(name)
     width = len(features[0])
@@ -77,7 +75,7 @@ def _vectors_of(
     else:
         vectors = np.stack(list(_decode_all(features, name, dimension)))
     _check_vectors(vectors, name, dimension)
-    return vectors.astype(np.float32, copy=False)
+    return np.asarray(vectors, np.float32)
 
 
 def _decode_all(

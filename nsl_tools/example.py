@@ -112,18 +112,22 @@ def canonical(body: bytes) -> bytes:
 
 def _is_canonical(body: bytes) -> bool:
     """Tell whether `body` is one list, spanning all, its numbers one packed run."""
+    if not body:
+        return True
     try:
         span = _sole_field(body, 0, len(body))
         if span is None or body[0] not in KIND_NAMES:
-            return not body
-        if span[0] == len(body):
-            return True
-        if body[0] == BYTES_LIST:
-            return all(tag == ITEM for tag, _, _ in fields(body, *span))
-        run = _sole_field(body, *span)
+            return False
+        return span[0] == len(body) or _is_canonical_list(body, *span)
     except WireError:
         return False
-    if run is None or body[span[0]] != ITEM or run[0] == run[1]:
+
+
+def _is_canonical_list(body: bytes, start: int, end: int) -> bool:
+    if body[0] == BYTES_LIST:
+        return all(tag == ITEM for tag, _, _ in fields(body, start, end))
+    run = _sole_field(body, start, end)
+    if run is None or body[start] != ITEM or run[0] == run[1]:
         return False
     if body[0] == FLOAT_LIST:
         return (run[1] - run[0]) % 4 == 0

@@ -17,8 +17,6 @@ def neighbor_feature(rank: int, name: str, prefix: str = NEIGHBOR_PREFIX) -> str
     return f"{prefix}{rank}_{name}"
 
 
-def neighbor_weight(
-    rank: int, prefix: str = NEIGHBOR_PREFIX, suffix: str = WEIGHT_SUFFIX
-) -> str:
+def neighbor_weight(rank: int, prefix: str = NEIGHBOR_PREFIX, suffix: str = WEIGHT_SUFFIX) -> str:
     """Return the packed name of the edge weight of the neighbour of rank `rank`."""
     return f"{prefix}{rank}{suffix}"

@@ -107,7 +107,9 @@ def _parse_regular(block: bytes, lines: int) -> pa.RecordBatch | None:
     try:
         table = pa.csv.read_csv(
             pa.BufferReader(block),
-            pa.csv.ReadOptions(column_names=EDGE_SCHEMA.names, block_size=len(block) + 1, use_threads=False),
+            pa.csv.ReadOptions(
+                column_names=EDGE_SCHEMA.names, block_size=len(block) + 1, use_threads=False
+            ),
             pa.csv.ParseOptions(
                 delimiter="\t", quote_char=False, escape_char=False, ignore_empty_lines=False
             ),

@@ -26,7 +26,8 @@ def format_edges(
 
     Args:
         ids: binary array of all node ids.
-        sources, targets: rows of `ids`, shape (n,).
+        sources: rows of `ids`, shape (n,).
+        targets: rows of `ids`, shape (n,).
         weights: cosines, shape (n,).
     """
     if not len(weights):

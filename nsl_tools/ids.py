@@ -27,7 +27,11 @@ def first_bad_id(ids: Sequence[bytes]) -> int | None:
     """Return the index of the first id that `id_problem` objects to, or None."""
     joined = b"\n".join(ids)
     separators = max(len(ids) - 1, 0)
-    if all(ids) and joined.count(b"\n") == separators and not any(map(joined.count, (b"\t", b"\r", b"\0"))):
+    if (
+        all(ids)
+        and joined.count(b"\n") == separators
+        and not any(map(joined.count, (b"\t", b"\r", b"\0")))
+    ):
         try:
             joined.decode()
         except UnicodeDecodeError:

@@ -50,9 +50,7 @@ class Layout:
         return {name: payload[start:end] for name, start, end in self._spans}
 
 
-def _feature_spans(
-    payload: bytes, features: example.Features
-) -> Iterator[tuple[bytes, int, int]]:
+def _feature_spans(payload: bytes, features: example.Features) -> Iterator[tuple[bytes, int, int]]:
     """Yield each feature's name and span in its canonical serialization."""
     _, position = read_varint(payload, 1, len(payload))
     for name, feature in features.items():
@@ -152,5 +150,3 @@ class ExampleError(ValueError):
     def __init__(self, index: int, problem: str) -> None:
         super().__init__(problem)
         self.index = index
-
-

@@ -25,7 +25,7 @@ _BLOCK = 4096
 def buckets(embeddings: Embeddings, splits: int, rounds: int, seed: int) -> Iterator[Rows]:
     """Yield the rows of each bucket with at least two nodes, in all rounds, rows ascending."""
     # NSL draws from numpy's legacy generator; its numbers are part of the contract.
-    generator = np.random.RandomState(seed)  # noqa: NPY002
+    generator = np.random.RandomState(seed)
     for _ in range(rounds):
         planes = generator.rand(splits, embeddings.vectors.shape[1]) * 2 - 1
         yield from _groups(_bucket_numbers(embeddings, planes))

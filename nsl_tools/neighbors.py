@@ -102,7 +102,7 @@ class NearestNeighbors:
         return np.concatenate([rows[i], rest[0]]), np.concatenate([base[found[i, j]], rest[1]])
 
     def best(self, sources: Rows, targets: Rows) -> Edges:
-        """Weigh the pairs, in any order and without duplicates, and keep the best of each source."""
+        """Weigh distinct pairs, in any order, and keep the best of each source."""
         others = sources != targets
         sources, targets = sources[others], targets[others]
         weights = self._weigh(sources, targets)

@@ -144,7 +144,9 @@ def refuse_duplicates(ids: pa.Array, sources: Sequence[Source]) -> None:
     counts = pc.value_counts(ids)
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))
     first = repeated[0].as_py()
-    name = sources[0].name if len(sources) == 1 else f"{sources[0].name} and {len(sources) - 1} more"
+    name = (
+        sources[0].name if len(sources) == 1 else f"{sources[0].name} and {len(sources) - 1} more"
+    )
     problem = (
         f"{len(repeated):,} ids occur more than once, {shown(first['values'])} "
         f"{first['counts']} times: expected each id once"

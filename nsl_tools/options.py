@@ -53,7 +53,9 @@ class BuildGraphOptions:
             "at least 1",
             self.lsh_rounds,
         )
-        _require(0 <= self.random_seed < 1 << 32, "--random-seed", "0 to 4294967295", self.random_seed)
+        _require(
+            0 <= self.random_seed < 1 << 32, "--random-seed", "0 to 4294967295", self.random_seed
+        )
         _require(self.threads is None or self.threads >= 1, "--threads", "at least 1", self.threads)
 
 

@@ -11,6 +11,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from nsl_tools.errors import DataError, UsageError
 
@@ -95,4 +96,4 @@ def resolve_output(path: str) -> list[str]:
 def split_evenly(total: int, parts: int) -> list[range]:
     """Split `range(total)` into `parts` contiguous ranges whose sizes differ by at most one."""
     bounds = [total * part // parts for part in range(parts + 1)]
-    return [range(start, end) for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [range(start, end) for start, end in pairwise(bounds)]

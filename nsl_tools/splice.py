@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from nsl_tools import example
 from nsl_tools.feature_names import (
     NEIGHBOR_PREFIX,
@@ -20,10 +18,10 @@ from nsl_tools.feature_names import (
     WEIGHT_NAME,
     neighbor_weight,
 )
-from nsl_tools.layout import ExampleError
 from nsl_tools.wire import write_field, write_varint
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
 Chunks = list[bytes]

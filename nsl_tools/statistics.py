@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass
@@ -18,7 +22,7 @@ class Statistics:
     counts: Counter[str] = field(default_factory=Counter)
     warnings: Counter[str] = field(default_factory=Counter)
 
-    def __iadd__(self, other: Statistics) -> Statistics:
+    def __iadd__(self, other: Self) -> Self:
         self.counts += other.counts
         self.warnings += other.warnings
         return self

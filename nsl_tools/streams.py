@@ -14,7 +14,7 @@ import sys
 import tempfile
 import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, BinaryIO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from nsl_tools.errors import DataError
 from nsl_tools.shards import STANDARD_STREAM
@@ -42,11 +42,11 @@ class Source:
     spool: IO[bytes] | None = None
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[BinaryIO]:
+    def open(self) -> Iterator[ByteStream]:
         """Open for reading from the start.
 
         Yields:
-            The unbuffered bytes of the file.
+            The bytes of the file.
 
         Raises:
             DataError: it cannot be opened or read.
@@ -54,12 +54,12 @@ class Source:
         with _os_errors_as_data_errors(self.name):
             if self.spool is not None:
                 self.spool.seek(0)
-                yield self.spool  # type: ignore[misc] # IO[bytes] is what tempfile calls a BinaryIO
+                yield self.spool
             elif self.name == STDIN_NAME:
-                yield sys.stdin.buffer.raw  # type: ignore[attr-defined] # always a BufferedReader
+                yield sys.stdin.buffer
             else:
                 with open(self.name, "rb", buffering=0) as file:
-                    yield file  # type: ignore[misc] # FileIO is a BinaryIO in all but name
+                    yield file
 
     def size(self) -> int | None:
         """Return the size in bytes of a regular file, else None."""

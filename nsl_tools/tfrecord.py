@@ -46,7 +46,7 @@ _crc32c = google_crc32c.value
 
 def masked_crc(data: bytes) -> int:
     """Return the CRC32C of `data`, rotated and offset as TFRecord stores it."""
-    crc = _crc32c(data)
+    crc = int(_crc32c(data))
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
@@ -176,7 +176,9 @@ class _Framer:
         number, offset = self._number + index, self._offset + position
         length, crc = _HEADER.unpack(header)
         if masked_crc(header[:8]) != crc:
-            raise _record_error(self._name, number, offset, "the length does not match its checksum")
+            raise _record_error(
+                self._name, number, offset, "the length does not match its checksum"
+            )
         left = None if self._size is None else self._size - offset - HEADER_BYTES - FOOTER_BYTES
         if length > self._max_record_bytes:
             problem = f"{length} bytes long, more than the limit of {self._max_record_bytes}"
