@@ -1,0 +1,384 @@
+"""Adversarial regularisation of a Keras model.
+
+The wrapped model minimises
+
+    loss(y, f(x)) + multiplier * loss(y, f(x_adv))
+
+where `x_adv` is an adversarial neighbour of `x` (see `adversarial_neighbor`). The
+wrapper shares the base model's variables. Only `compute_loss` and `compute_metrics`
+differ from Keras's: labels and sample weights may come in the feature dictionary, and
+the second term is added, in training and in evaluation.
+
+Source of the behaviour: NSL 1.4, `keras/adversarial_regularization.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from nsl_tools.configs import AdvNeighborConfig, AdvRegConfig
+from nsl_tools.keras.adversarial_loss import adversarial_loss
+from nsl_tools.keras.adversarial_neighbor import gen_adv_neighbor
+from nsl_tools.keras.config_io import adv_config_from_dict, adv_config_to_dict
+from nsl_tools.keras.objective import Objective, in_output_order, make_objective
+from nsl_tools.keras.routing import route
+
+__all__ = ["AdversarialRegularization", "adversarial_loss"]
+
+Tensor = Any
+Nested = Any
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A batch taken apart: what may be perturbed, and what goes with it."""
+
+    features: Nested
+    extras: dict[str, Tensor]
+    labels: Nested
+    sample_weight: Nested
+
+
+@dataclass(frozen=True)
+class _CompileArguments:
+    """The arguments of `compile`, as they were given. Hidden here from Keras's tracking."""
+
+    values: dict[str, Any]
+
+
+# The base model casts its inputs itself; labels among the features stay as they are.
+_DEFAULTS = {"name": "AdversarialRegularization", "autocast": False}
+
+
+@keras.saving.register_keras_serializable(package="nsl_tools")
+class AdversarialRegularization(keras.Model):
+    """A model that is trained on adversarial neighbours besides the examples.
+
+    Labels come as usual, `fit(x, y)`, or in a dictionary with the features, `fit({"feature":
+    x, "label": y})`, as NSL has it. Predicting needs no labels. The history has `loss`
+    (both terms), the loss on the labels under its own name (`mean_squared_error`), the
+    metrics and `scaled_adversarial_loss`.
+
+    ```python
+    adv_config = nsl.configs.make_adv_reg_config(multiplier=0.2, adv_step_size=0.05)
+    adv_model = nsl.keras.AdversarialRegularization(base_model, adv_config)
+    adv_model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    adv_model.fit(x_train, y_train)
+    ```
+
+    Args:
+        base_model: the model to train; its variables are shared.
+        label_keys: names of the labels in the feature dictionary, one for each output. The
+            configuration is accepted in this place too.
+        sample_weight_key: name of the sample weights in the feature dictionary. They weigh
+            both terms.
+        adv_config: multiplier and how to find neighbours.
+        base_with_labels_in_features: leave labels and sample weights in the dictionary that
+            a subclassed base model gets. They are never perturbed.
+        **kwargs: arguments of `keras.Model`.
+
+    Attributes:
+        multiplier: variable, the weight of the adversarial term. A
+            `nsl.keras.MultiplierSchedule` changes it between epochs.
+    """
+
+    def __init__(
+        self,
+        base_model: keras.Model,
+        label_keys: Sequence[str] | str | AdvRegConfig = ("label",),
+        sample_weight_key: str | None = None,
+        adv_config: AdvRegConfig | None = None,
+        base_with_labels_in_features: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{**_DEFAULTS, "dtype": base_model.dtype_policy, **kwargs})
+        label_keys, adv_config = _keys_and_config(label_keys, adv_config)
+        self.base_model = base_model
+        self.label_keys = label_keys
+        self.sample_weight_key = sample_weight_key
+        self.adv_config = adv_config
+        self.base_with_labels_in_features = base_with_labels_in_features
+        self.multiplier = self.add_weight(
+            name="multiplier",
+            shape=(),
+            dtype="float32",
+            initializer=keras.initializers.Constant(adv_config.multiplier),
+            trainable=False,
+        )
+        self.seed_generator = keras.random.SeedGenerator()
+        self._objective: Objective | None = None
+
+    @property
+    def configured_multiplier(self) -> float:
+        """The multiplier of the configuration, whatever a schedule has made of it."""
+        return float(self.adv_config.multiplier)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Mark the wrapper as built: the base model builds itself when it is called."""
+        del input_shape
+        self.built = True
+
+    def call(self, inputs: Nested, training: bool | None = None) -> Nested:
+        """Return the base model's outputs; labels and sample weights are left out."""
+        features, extras = self._without_labels(inputs)
+        return self._base(features, extras, training)
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Configure training as `keras.Model.compile` does; metrics get NSL's names.
+
+        Raises:
+            ValueError: if losses or metrics do not fit the outputs.
+        """
+        given = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
+        given["weighted_metrics"] = weighted_metrics
+        objective = make_objective(**given, **self._output_names(), term="scaled_adversarial_loss")
+        super().compile(
+            optimizer,
+            metrics=objective.metrics,
+            weighted_metrics=objective.weighted_metrics,
+            **kwargs,
+        )
+        self.loss = loss
+        self._objective = objective
+        self._compile_arguments = _CompileArguments({**given, **kwargs})
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Return the arguments of `compile`, serialised."""
+        if not self.compiled:
+            return {}
+        arguments = {"optimizer": self.optimizer, **self._compile_arguments.values}
+        return dict(keras.saving.serialize_keras_object(arguments))
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with the arguments that `get_compile_config` returned."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.base_model.built:
+            self.optimizer.build(self.trainable_variables)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Keras's metrics, then the loss of each output and the adversarial term."""
+        own = [] if self._objective is None else self._objective.trackers
+        return [*super().metrics, *own]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of what `evaluate` returns, in its order."""
+        return [inner.name for metric in self.metrics for inner in _inner_metrics(metric)]
+
+    def compute_loss(
+        self,
+        x: Nested = None,
+        y: Nested = None,
+        y_pred: Nested = None,
+        sample_weight: Nested = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Return the loss on the labels, plus the multiplier times that on the neighbours.
+
+        The losses that layers add themselves (regularisers) are counted once.
+        """
+        batch = self._unpacked(x, y, sample_weight, y_pred)
+        values = self._values(batch, y_pred)
+        labeled = self._compiled.total(values)
+        added = [ops.sum(loss) for loss in self.losses]
+        neighbors = self._neighbors(
+            batch, self.adv_config.adv_neighbor_config, training=training, labeled_loss=labeled
+        )
+        predictions = self._base(neighbors, batch.extras, training)
+        adversarial = self._compiled.total(self._values(batch, predictions))
+        scaled = ops.cast(self.multiplier, adversarial.dtype) * adversarial
+        self._compiled.track([*values, scaled], batch_size=ops.shape(tree.flatten(y_pred)[0])[0])
+        return sum([labeled, scaled, *added])
+
+    def compute_metrics(
+        self, x: Nested, y: Nested, y_pred: Nested, sample_weight: Nested = None
+    ) -> dict[str, Tensor]:
+        """Update the metrics with the labels, wherever they are, and return all results."""
+        batch = self._unpacked(x, y, sample_weight, y_pred)
+        outputs = tree.flatten(y_pred)
+        return dict(super().compute_metrics(x, batch.labels, outputs, batch.sample_weight))
+
+    def perturb_on_batch(
+        self, x: Nested, y: Nested = None, sample_weight: Nested = None, **config_kwargs: Any
+    ) -> Nested:
+        """Return adversarial neighbours of a batch, found with the model in inference mode.
+
+        Args:
+            x: features; with the labels in the dictionary if `y` is not given.
+            y: labels.
+            sample_weight: weights of the examples.
+            **config_kwargs: fields of `AdvNeighborConfig` that differ from the wrapper's
+                own; `None` leaves one as it is.
+
+        Returns:
+            NumPy arrays in the structure of `x`. Labels and sample weights are in it as
+            they came.
+        """
+        x, y, sample_weight = tree.map_structure(_as_tensor, (x, y, sample_weight))
+        predictions = self(x, training=False)
+        batch = self._unpacked(x, y, sample_weight, predictions)
+        config = _overridden(self.adv_config.adv_neighbor_config, config_kwargs)
+        neighbors = self._neighbors(batch, config, training=False)
+        if isinstance(x, Mapping):
+            neighbors = {**x, **neighbors}
+        return tree.map_structure(_as_array, neighbors)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` makes an equal wrapper of."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
+            "base_model": keras.saving.serialize_keras_object(self.base_model),
+            "label_keys": list(self.label_keys),
+            "sample_weight_key": self.sample_weight_key,
+            "adv_config": adv_config_to_dict(self.adv_config),
+            "base_with_labels_in_features": self.base_with_labels_in_features,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> "AdversarialRegularization":
+        """Make a wrapper of what `get_config` returned."""
+        base_model, dtype = (
+            keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
+            for key in ("base_model", "dtype")
+        )
+        adv_config = adv_config_from_dict(config["adv_config"])
+        return cls(**{**config, "base_model": base_model, "dtype": dtype, "adv_config": adv_config})
+
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
+        """Export the base model: serving needs neither labels nor neighbours."""
+        return self.base_model.export(filepath, *args, **kwargs)
+
+    @property
+    def _compiled(self) -> Objective:
+        if self._objective is None:
+            raise ValueError(
+                "Invalid value for argument `loss` of `compile`. Expected a loss, since the "
+                "adversarial neighbours depend on it. Received: nothing, compile() was not called."
+            )
+        return self._objective
+
+    def _base(self, features: Nested, extras: dict[str, Tensor], training: bool | None) -> Nested:
+        if self.base_with_labels_in_features and isinstance(features, Mapping):
+            features = {**features, **extras}
+        return self.base_model(route(self.base_model, features, extras), training=training)
+
+    def _values(self, batch: _Batch, predictions: Nested) -> list[Tensor]:
+        outputs = tree.flatten(predictions)
+        weights = _for_each(batch.sample_weight, len(outputs))
+        return self._compiled.values(batch.labels, outputs, weights)
+
+    def _neighbors(
+        self,
+        batch: _Batch,
+        config: AdvNeighborConfig,
+        training: bool,
+        labeled_loss: Tensor | None = None,
+    ) -> Nested:
+        def model_fn(features: Nested) -> Nested:
+            return self._base(features, batch.extras, training)
+
+        def loss_fn(_: Nested, predictions: Nested) -> Tensor:
+            return self._compiled.total(self._values(batch, predictions))
+
+        neighbors, _ = gen_adv_neighbor(
+            batch.features,
+            labeled_loss,
+            config,
+            pgd_model_fn=model_fn,
+            pgd_loss_fn=loss_fn,
+            use_while_loop=labeled_loss is not None,
+            variables=self.base_model.variables,
+            seed=self.seed_generator,
+        )
+        return neighbors
+
+    def _without_labels(self, x: Nested) -> tuple[Nested, dict[str, Tensor]]:
+        if not isinstance(x, Mapping):
+            return x, {}
+        extra_keys = {*self.label_keys, self.sample_weight_key}
+        features = {key: value for key, value in x.items() if key not in extra_keys}
+        return features, {key: value for key, value in x.items() if key in extra_keys}
+
+    def _unpacked(self, x: Nested, y: Nested, sample_weight: Nested, y_pred: Nested) -> _Batch:
+        features, extras = self._without_labels(x)
+        if y is None:
+            y = self._labels_among(extras, y_pred)
+        if sample_weight is None and self.sample_weight_key is not None:
+            sample_weight = extras.get(self.sample_weight_key)
+        labels = in_output_order(y, y_pred, self._output_names()["output_names"])
+        return _Batch(features, extras, labels, sample_weight)
+
+    def _labels_among(self, extras: dict[str, Tensor], y_pred: Nested) -> Nested:
+        missing = [key for key in self.label_keys if key not in extras]
+        if missing:
+            raise ValueError(
+                f"Invalid value for argument `x`. Expected the labels {list(self.label_keys)} in "
+                f"it, or as `y`. Received: neither {missing} nor `y`."
+            )
+        if isinstance(y_pred, Mapping) and set(y_pred) == set(self.label_keys):
+            return {key: extras[key] for key in self.label_keys}
+        return [extras[key] for key in self.label_keys]
+
+    def _output_names(self) -> dict[str, list[str]]:
+        """Name the outputs as the base model does, and by label where that is one each."""
+        declared = getattr(self.base_model, "outputs", None) or self.label_keys
+        count = len(tree.flatten(declared))
+        names = getattr(self.base_model, "output_names", None)
+        if names is None or len(names) != count:
+            names = [f"output_{i}" for i in range(1, count + 1)]
+        tags = self.label_keys if len(self.label_keys) == count else names
+        return {"output_names": list(names), "tags": list(tags)}
+
+
+def _keys_and_config(
+    label_keys: Sequence[str] | str | AdvRegConfig, adv_config: AdvRegConfig | None
+) -> tuple[tuple[str, ...], AdvRegConfig]:
+    """Sort out the second argument: NSL's signature and its announcement differ."""
+    if isinstance(label_keys, AdvRegConfig):
+        return ("label",), adv_config or label_keys
+    if isinstance(label_keys, str):
+        label_keys = (label_keys,)
+    return tuple(label_keys), adv_config or AdvRegConfig()
+
+
+def _inner_metrics(metric: keras.metrics.Metric) -> list[keras.metrics.Metric]:
+    return list(getattr(metric, "metrics", [metric]))
+
+
+def _for_each(sample_weight: Nested, count: int) -> list[Tensor]:
+    """Return the sample weights of each output: one for all, or one each."""
+    flat = [None] if sample_weight is None else tree.flatten(sample_weight)
+    return flat * count if len(flat) == 1 else flat
+
+
+def _overridden(config: AdvNeighborConfig, changes: Mapping[str, Any]) -> AdvNeighborConfig:
+    return replace(config, **{key: value for key, value in changes.items() if value is not None})
+
+
+def _as_tensor(value: Any) -> Tensor:
+    """Convert numeric arrays as Keras's data adapters do: floats to the default float type."""
+    if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "fiub":
+        return value
+    dtype = keras.backend.floatx() if value.dtype.kind == "f" else None
+    return ops.convert_to_tensor(value, dtype=dtype)
+
+
+def _as_array(value: Any) -> Any:
+    return ops.convert_to_numpy(value) if ops.is_tensor(value) else value
