@@ -103,7 +103,7 @@ def _query_rows(
     if not seed_files:
         return np.arange(len(nodes.ids))
     seeds = read_ids([source(path) for path in seed_files], options.id_feature)
-    if unknown := len(seeds) - pc.sum(pc.is_in(seeds, value_set=nodes.ids)).as_py():
+    if unknown := len(seeds) - pc.sum(pc.is_in(seeds, value_set=nodes.ids), min_count=0).as_py():
         statistics.warnings["seeds without an embedding"] = unknown
     return np.flatnonzero(pc.is_in(nodes.ids, value_set=seeds).to_numpy(zero_copy_only=False))
 

@@ -118,7 +118,8 @@ class NearestNeighbors:
             left = self._embeddings.unit(sources[pairs])
             right = self._embeddings.unit(targets[pairs])
             weights[pairs] = np.einsum("ij,ij->i", left, right)
-        return weights
+        # Rounding may leave the range of a cosine by an ulp, and so miss a threshold of -1.
+        return np.clip(weights, -1.0, 1.0)
 
     def _select(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> Edges:
         order = np.lexsort((-self._id_ranks[targets], -as_written(weights), sources))

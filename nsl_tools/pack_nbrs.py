@@ -105,7 +105,7 @@ def _read_nodes(
         raise DataError(seeds[0].name, "", "no record: give --allow-empty if that is right")
     statistics.counts["labeled examples"] = len(labeled)
     statistics.counts["unlabeled examples"] = len(unlabeled)
-    if both := pc.sum(pc.is_in(unlabeled, value_set=labeled)).as_py():
+    if both := pc.sum(pc.is_in(unlabeled, value_set=labeled), min_count=0).as_py():
         statistics.warnings["ids both labeled and unlabeled: the labeled example is taken"] = both
     return _Nodes(pa.concat_arrays([labeled, unlabeled]), len(labeled))
 

@@ -1,0 +1,37 @@
+"""What several tests need: examples to write, and records to read back."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from nsl_tools import example
+from nsl_tools.streams import source
+from nsl_tools.tfrecord import read_batches
+from nsl_tools.tfrecord_writer import write_records
+
+Value = Sequence[bytes] | Sequence[float] | Sequence[int]
+
+
+def feature(value: Value) -> bytes:
+    """Encode a feature by the type of its first value; an empty list is of bytes."""
+    if not value or isinstance(value[0], bytes):
+        return example.encode_bytes(value)  # type: ignore[arg-type]
+    if isinstance(value[0], float):
+        return example.encode_floats(value)
+    return example.encode_int64(value)  # type: ignore[arg-type]
+
+
+def serialize(features: dict[str, Value]) -> bytes:
+    """Serialize an Example."""
+    return example.encode({name.encode(): feature(value) for name, value in features.items()})
+
+
+def write_examples(path: Path | str, examples: Iterable[dict[str, Value]]) -> str:
+    """Write a TFRecord file of examples and return its path."""
+    payloads = [serialize(features) for features in examples]
+    write_records(str(path), payloads, len(payloads))
+    return str(path)
+
+
+def read_payloads(path: Path | str) -> list[bytes]:
+    """Read all records of a TFRecord file."""
+    return [payload for batch in read_batches(source(str(path))) for payload in batch.payloads]

@@ -1,0 +1,258 @@
+"""Graphs against a brute force in float64 that anyone can check by reading it."""
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from support import write_examples
+
+from nsl_tools import neighbors
+from nsl_tools.build_graph import build_graph
+from nsl_tools.errors import DataError, UsageError
+from nsl_tools.options import BuildGraphOptions
+
+Nodes = list[tuple[str, list[float]]]
+
+GRAPHS = 500
+IDS = st.text(
+    st.characters(exclude_characters="\t\r\n\0", exclude_categories=["Cs"]), min_size=1, max_size=3
+)
+SMALL = st.integers(-3, 3).map(float)
+FLOATS = st.floats(-1e3, 1e3, width=32)
+
+
+@st.composite
+def nodes(draw: st.DrawFn) -> Nodes:
+    """Up to 12 nodes with ties, duplicates and zero vectors among them."""
+    ids = draw(st.lists(IDS, max_size=12, unique=True))
+    dimension = draw(st.integers(1, 4))
+    element = draw(st.sampled_from([SMALL, FLOATS]))
+    vectors = st.lists(element, min_size=dimension, max_size=dimension)
+    return [(node, draw(vectors)) for node in ids]
+
+
+def cosine(x: list[float], y: list[float]) -> float:
+    """Return the float64 dot product of x and y, each divided by its norm."""
+    x_norm, y_norm = (math.sqrt(math.fsum(v * v for v in vector)) for vector in (x, y))
+    dot = math.fsum((a / x_norm) * (b / y_norm) for a, b in zip(x, y, strict=True))
+    return max(-1.0, min(1.0, dot))
+
+
+def oracle(graph: Nodes, k: int | None, threshold: float, seeds: set[str] | None) -> str:
+    """Build the graph as the contract reads, pair by pair."""
+    lines = []
+    for source, x in graph:
+        edges = []
+        for target, y in graph:
+            if source == target or not any(x) or not any(y):
+                continue
+            weight = cosine(x, y)
+            assume(abs(weight - threshold) > 1e-9 or threshold == -1.0)
+            assume(abs(weight * 1e6 % 1 - 0.5) > 1e-6)
+            if weight >= threshold:
+                edges.append((float(f"{weight:.6f}"), target.encode(), f"{source}\t{target}\t"))
+        edges.sort(reverse=True)
+        if seeds is None or source in seeds:
+            lines += [(text, weight) for weight, _, text in edges[:k]]
+    return "".join(f"{text}{weight:.6f}\n" for text, weight in lines)
+
+
+def without_signed_zeros(text: str) -> str:
+    """The sign of a weight that rounds to zero is noise: -1e-17 prints as -0.000000."""
+    return text.replace("\t-0.000000\n", "\t0.000000\n")
+
+
+def build(
+    folder: Path, graph: Nodes, options: BuildGraphOptions, seeds: list[str] | None = None
+) -> str:
+    embeddings = write_examples(
+        folder / "e", [{"id": [n.encode()], "embedding": v} for n, v in graph]
+    )
+    seed_files = []
+    if seeds is not None:
+        seed_files = [write_examples(folder / "s", [{"id": [n.encode()]} for n in seeds])]
+    build_graph([embeddings], str(folder / "g"), options, seed_files)
+    return (folder / "g").read_text()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("graphs")
+
+
+@settings(max_examples=GRAPHS, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    graph=nodes(),
+    k=st.sampled_from([1, 2, 5, 100, None]),
+    threshold=st.sampled_from([-1.0, -0.001, 0.3, 0.8, 0.97]),
+    block=st.sampled_from([1, 7, 1 << 24]),
+    data=st.data(),
+)
+def test_a_graph_is_what_brute_force_finds(
+    folder: Path, graph: Nodes, k: int | None, threshold: float, block: int, data: st.DataObject
+) -> None:
+    """Ties, duplicates, zero vectors, n of 0 and 1, k beyond n, seeds, blocks of any size."""
+    ids = [node for node, _ in graph]
+    seeds = data.draw(st.none() | st.lists(st.sampled_from([*ids, "?"]), unique=True))
+    expected = oracle(graph, k, threshold, None if seeds is None else set(seeds))
+    options = BuildGraphOptions(k=k, similarity_threshold=threshold, allow_empty=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbors, "_CELLS", block)
+        found = build(folder, graph, options, seeds)
+    assert without_signed_zeros(found) == without_signed_zeros(expected)
+
+
+def clustered(n: int, d: int, seed: int = 0) -> Nodes:
+    """Return n nodes around n / 20 centres, some of them exact duplicates."""
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(n // 20 + 1, d))
+    vectors = centres[random.integers(0, len(centres), n)] + 0.3 * random.normal(size=(n, d))
+    vectors[random.integers(0, n, n // 10)] = vectors[0]
+    vectors = vectors.astype(np.float32)
+    return [(f"n{i}", v) for i, v in enumerate(vectors.tolist())]
+
+
+@pytest.mark.parametrize("k", [3, 10, None])
+def test_a_larger_graph_is_what_brute_force_finds(tmp_path: Path, k: int | None) -> None:
+    """FAISS proposes, with many duplicates among the vectors: nothing is lost."""
+    graph = clustered(600, 24)
+    vectors = np.array([v for _, v in graph], np.float64)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    weights = unit @ unit.T
+    expected = []
+    for i, (source, _) in enumerate(graph):
+        row = sorted(
+            ((float(f"{weights[i, j]:.6f}"), graph[j][0]) for j in range(len(graph))
+             if j != i and weights[i, j] >= 0.5), reverse=True,
+        )  # fmt: skip
+        expected += [f"{source}\t{target}\t{weight:.6f}\n" for weight, target in row[:k]]
+    options = BuildGraphOptions(k=k, similarity_threshold=0.5)
+    assert build(tmp_path, graph, options) == "".join(expected)
+
+
+def test_the_threshold_includes_an_exact_hit(tmp_path: Path) -> None:
+    """cos((3, 4), (1, 0)) is exactly 0.6."""
+    graph = [("a", [3.0, 4.0]), ("b", [1.0, 0.0])]
+    options = BuildGraphOptions(similarity_threshold=0.6)
+    assert build(tmp_path, graph, options) == "a\tb\t0.600000\nb\ta\t0.600000\n"
+
+
+def test_extreme_norms_count_as_any_other(tmp_path: Path) -> None:
+    """float32 squares overflow at 3e38 and vanish at 1e-30; float64 ones do not."""
+    graph = [("a", [3e38, 3e38]), ("b", [1e-30, 1e-30]), ("z", [0.0, 0.0])]
+    assert build(tmp_path, graph, BuildGraphOptions()) == "a\tb\t1.000000\nb\ta\t1.000000\n"
+
+
+def test_all_vectors_equal_gives_the_largest_ids(tmp_path: Path) -> None:
+    """With nothing but ties, the k neighbours are the largest ids, without self."""
+    graph = [(f"{i:03}", [1.0, 2.0]) for i in range(200)]
+    lines = build(tmp_path, graph, BuildGraphOptions(k=2)).splitlines()
+    assert lines[:2] == ["000\t199\t1.000000", "000\t198\t1.000000"]
+    assert lines[-2:] == ["199\t198\t1.000000", "199\t197\t1.000000"]
+
+
+def bucket_oracle(graph: Nodes, splits: int, rounds: int, seed: int) -> set[tuple[str, str]]:
+    """Return the pairs that share a bucket, with NSL 1.4's draws and bits."""
+    random = np.random.RandomState(seed)  # noqa: NPY002 - NSL's generator
+    pairs = set()
+    for _ in range(rounds):
+        planes = random.rand(splits, len(graph[0][1])) * 2 - 1
+        sides = {n: tuple(planes @ (np.array(v) / np.linalg.norm(v)) > 0) for n, v in graph}
+        pairs |= {(a, b) for a in sides for b in sides if sides[a] == sides[b]}
+    return pairs
+
+
+@pytest.mark.parametrize(("splits", "rounds", "seed"), [(1, 1, 0), (3, 2, 7), (5, 4, 1)])
+@pytest.mark.parametrize("k", [2, None])
+def test_bucketing_keeps_the_edges_within_a_bucket(
+    tmp_path: Path, splits: int, rounds: int, seed: int, k: int | None
+) -> None:
+    """LSH compares the pairs that share a bucket in any round, and no others."""
+    graph = clustered(80, 6)
+    pairs = bucket_oracle(graph, splits, rounds, seed)
+    everything = build(tmp_path, graph, BuildGraphOptions(k=None, similarity_threshold=0.2))
+    expected: dict[str, list[str]] = {}
+    for line in everything.splitlines():
+        source, target, _ = line.split("\t")
+        if (source, target) in pairs:
+            expected.setdefault(source, []).append(line)
+    options = BuildGraphOptions(
+        k=k, similarity_threshold=0.2, lsh_splits=splits, lsh_rounds=rounds, random_seed=seed
+    )
+    assert build(tmp_path, graph, options).splitlines() == [
+        line for lines in expected.values() for line in lines[:k]
+    ]
+
+
+def test_bytes_do_not_depend_on_threads_shards_or_hash_seed(tmp_path: Path) -> None:
+    """The same input and options give the same bytes, however it is run."""
+    graph = clustered(500, 16)
+    examples = [{"id": [n.encode()], "embedding": v} for n, v in graph]
+    write_examples(tmp_path / "one", examples)
+    write_examples(f"{tmp_path}/many@7", examples)
+    outputs = set()
+    for threads, path in ((1, "one"), (2, "one"), (2, "many@7")):
+        command = [sys.executable, "-m", "nsl_tools", "build-graph", "-q", f"--threads={threads}"]
+        done = subprocess.run(
+            [*command, f"{tmp_path}/{path}", "-"],
+            check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": str(threads)},
+        )  # fmt: skip
+        outputs.add(done.stdout)
+    build_graph([f"{tmp_path}/one"], f"{tmp_path}/g@7", BuildGraphOptions())
+    shards = sorted(tmp_path.glob("g-*"))
+    assert outputs == {b"".join(path.read_bytes() for path in shards)}
+    assert len(shards) == 7
+
+
+BAD_EXAMPLES = {
+    "no feature 'embedding'": {"id": [b"b"]},
+    "has dimension 3, the first record's has 2": {"id": [b"b"], "embedding": [1.0, 2.0, 3.0]},
+    "is int64, expected floats": {"id": [b"b"], "embedding": [1, 2]},
+    "is bytes, expected floats": {"id": [b"b"], "embedding": [b"1"]},
+    "holds nan at position 1": {"id": [b"b"], "embedding": [1.0, math.nan]},
+    "holds -inf at position 0": {"id": [b"b"], "embedding": [-math.inf, 1.0]},
+    "no feature 'id'": {"embedding": [1.0, 2.0]},
+    "has 2 values, expected one": {"id": [b"b", b"c"], "embedding": [1.0, 2.0]},
+    "the id is empty": {"id": [b""], "embedding": [1.0, 2.0]},
+    "holds a tab": {"id": [b"a\tb"], "embedding": [1.0, 2.0]},
+    "is not UTF-8": {"id": [b"\xff"], "embedding": [1.0, 2.0]},
+    "is int64, expected one bytes value": {"id": [1], "embedding": [1.0, 2.0]},
+}
+
+
+@pytest.mark.parametrize("problem", BAD_EXAMPLES)
+def test_a_bad_example_is_refused_by_place(tmp_path: Path, problem: str) -> None:
+    """The message names the file, the record and the byte, and what was expected."""
+    good = {"id": [b"a"], "embedding": [1.0, 2.0]}
+    path = write_examples(tmp_path / "e", [good, BAD_EXAMPLES[problem]])
+    with pytest.raises(DataError, match=f"{path}: record 1 at byte [0-9]+: .*{problem}"):
+        build_graph([path], str(tmp_path / "g"), BuildGraphOptions())
+    assert not (tmp_path / "g").exists()
+
+
+def test_a_repeated_id_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'a' 2 times"):
+        build(tmp_path, [("a", [1.0]), ("b", [1.0]), ("a", [2.0])], BuildGraphOptions())
+
+
+def test_an_existing_tfrecord_is_not_replaced(tmp_path: Path) -> None:
+    """`build-graph a.tfr b.tfr` forgot the output: b.tfr must survive."""
+    paths = [write_examples(tmp_path / name, [{"id": [b"a"], "embedding": [1.0]}]) for name in "ab"]
+    with pytest.raises(UsageError, match="is the output argument missing"):
+        build_graph(paths[:1], paths[1], BuildGraphOptions())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"k": 0}, {"similarity_threshold": math.nan}, {"similarity_threshold": 1.5},
+     {"lsh_splits": -1}, {"lsh_splits": 1, "lsh_rounds": 0}, {"threads": 0}],
+)  # fmt: skip
+def test_an_impossible_option_is_a_usage_error(options: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="expected .*, received"):
+        BuildGraphOptions(**options)  # type: ignore[arg-type]
