@@ -1,6 +1,6 @@
 """Run NSL 1.4 and nsl-tools on the same files and compare what they write.
 
-    pip install -e '.[train]' && pip install --no-deps neural-structured-learning==1.4.0
+    pip install -e '.[bench]'
     python scripts/compare_nsl.py
 
 The threshold graph must be the same line for line after sorting, and so must

@@ -22,7 +22,7 @@ def load() -> tuple[ModuleType, ModuleType]:
     """Return NSL's modules `tools.build_graph` and `tools.pack_nbrs`, repaired."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        sys.exit("NSL 1.4 is not installed: pip install --no-deps neural-structured-learning==1.4.0")
+        sys.exit("NSL 1.4 is not installed: pip install -e '.[bench]'")
     root = Path(spec.origin).parent
     for name in ("", ".configs", ".tools"):
         package = ModuleType(PACKAGE + name)
