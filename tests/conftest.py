@@ -1,0 +1,67 @@
+"""Shared fixtures: files of examples, the command line in a child process, TensorFlow as oracle."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+from hypothesis import settings
+
+from nsl_tools import example
+from nsl_tools.tfrecord_writer import write_records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+settings.register_profile("default", deadline=None)
+# The same examples every run.
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+class WriteExamples(Protocol):
+    """Writes Examples, given as maps from name to encoded feature, to `name` in `tmp_path`."""
+
+    def __call__(self, name: str, examples: Iterable[Mapping[bytes, bytes]]) -> str:
+        """Return the path."""
+
+
+class Run(Protocol):
+    """Runs the command line in a child process."""
+
+    def __call__(self, *args: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+        """Return what it did; `options` go to `subprocess.run`."""
+
+
+@pytest.fixture
+def write_examples(tmp_path: Path) -> WriteExamples:
+    def write(name: str, examples: Iterable[Mapping[bytes, bytes]]) -> str:
+        path = str(tmp_path / name)
+        payloads = [example.encode(features) for features in examples]
+        write_records(path, payloads, len(payloads))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def run() -> Run:
+    def run_child(*args: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "nsl_tools", *args]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.run(command, check=False, timeout=60, **(pipes | options))
+
+    return run_child
+
+
+@pytest.fixture(scope="session")
+def tf() -> Any:
+    """TensorFlow on the CPU, without its log."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return importlib.import_module("tensorflow")
