@@ -22,7 +22,7 @@ import pyarrow.csv
 
 from nsl_tools.errors import DataError
 from nsl_tools.ids import id_problem, shown
-from nsl_tools.streams import CHUNK, ByteStream, Source, gunzipped
+from nsl_tools.streams import CHUNK, ByteStream, Pushback, Source, gunzipped, read_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,11 +36,13 @@ INCOMPLETE = b"#nsl-tools: incomplete graph, the program that wrote it failed\n"
 
 _BLOCK = 8 * CHUNK
 _LONGEST_LINE = 64 * CHUNK
-_LARGEST_WEIGHT = float(np.finfo(np.float32).max)
+_TOO_LARGE = 2.0**128 - 2.0**103  # the smallest number that float32 rounds to infinity
 _NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_BOMS = {b"\xef\xbb\xbf": "a byte order mark", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_UTF8_BOM = b"\xef\xbb\xbf"
+_BOMS = {_UTF8_BOM: "a byte order mark", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 # What the fast way would trim, skip or not notice.
 _IRREGULAR = (b"\r", b"\0", b"\n\n", b"\t\t", b"\n\t", b"\t\n", b"\t ", b" \n")
+_IRREGULAR_STARTS = (b"\n", b"\t", _UTF8_BOM)
 
 
 def read_edges(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatch]:
@@ -58,13 +60,12 @@ def read_edges(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatc
 
 def _line_blocks(stream: ByteStream, name: str, statistics: Statistics) -> Iterator[bytes]:
     """Yield whole lines, some MiB at a time; the last line gets its newline if it lacks."""
+    head = read_exactly(stream, max(map(len, _BOMS)))
+    _refuse_bom(head, name)
+    stream = Pushback(head, stream)
     parts: list[bytes] = []
     kept = 0
-    first = True
     while data := stream.read(_BLOCK):
-        if first:
-            _refuse_bom(data, name)
-            first = False
         cut = data.rfind(b"\n") + 1
         if cut:
             yield b"".join([*parts, data[:cut]])
@@ -102,7 +103,7 @@ def _parse_block(block: bytes, name: str, line: int, statistics: Statistics) -> 
 
 def _parse_regular(block: bytes, lines: int) -> pa.RecordBatch | None:
     """Parse lines of three columns, or return None if they need a closer look."""
-    if block[:1] in b"\n\t" or any(mark in block for mark in _IRREGULAR):
+    if block.startswith(_IRREGULAR_STARTS) or any(mark in block for mark in _IRREGULAR):
         return None
     try:
         table = pa.csv.read_csv(
@@ -125,7 +126,7 @@ def _parse_regular(block: bytes, lines: int) -> pa.RecordBatch | None:
         return None
     weights = edges[0]["weight"].to_numpy(zero_copy_only=False)
     # Not-a-number fails this comparison too.
-    return edges[0] if (np.abs(weights) <= _LARGEST_WEIGHT).all() else None
+    return edges[0] if (np.abs(weights) < _TOO_LARGE).all() else None
 
 
 def _parse_lines(
@@ -160,7 +161,8 @@ def _parse_line(text: bytes) -> tuple[bytes, bytes, float | None]:
     columns = text.split(b"\t")
     if len(columns) not in (2, 3):
         raise ValueError(
-            f"expected 2 or 3 columns separated by tabs, found {len(columns)}: {shown(text)}"
+            f"expected 2 or 3 columns separated by tabs, found {len(columns)}: {shown(text)} "
+            "(remove header and comment lines)"
         )
     for column, node in enumerate(columns[:2], 1):
         _check_id(node, column)
@@ -179,6 +181,6 @@ def _parse_weight(text: bytes) -> float:
             f"column 3: expected a decimal number, found {shown(text)} (remove header lines)"
         )
     weight = float(text)
-    if abs(weight) > _LARGEST_WEIGHT:
+    if abs(weight) >= _TOO_LARGE:
         raise ValueError(f"column 3: {shown(text)} does not fit a float32 weight")
     return weight

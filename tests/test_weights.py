@@ -1,0 +1,78 @@
+"""`nsl_tools.weights` and `graph_writer`: weights are written as Python's `%.6f` writes them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsl_tools.graph_writer import format_edges
+from nsl_tools.weights import MICRO, as_written, format_lines
+
+
+def _neighborhood(value: float) -> list[float]:
+    return [math.nextafter(value, -2), value, math.nextafter(value, 2)]
+
+
+# Halves of a millionth, where rounding the product may differ from rounding the decimal.
+_halves = st.integers(-MICRO, MICRO - 1).map(lambda micro: (2 * micro + 1) / (2 * MICRO))
+_cosines = (
+    st.floats(-1, 1)
+    | _halves.flatmap(lambda half: st.sampled_from(_neighborhood(half)))
+    | st.sampled_from([-0.0, 0.0, 1.0, -1.0, 1.0000000000000002, -1.0000000000000002, 5e-324])
+)
+
+
+def _lines(weights: list[float]) -> list[bytes]:
+    text, bounds = format_lines(np.array(weights, np.float64))
+    assert bounds[-1] == len(text)
+    return [text[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+@given(st.lists(_cosines, max_size=20))
+def test_weights_are_formatted_as_python_does(weights: list[float]) -> None:
+    """Every cosine, and its sign, is written as `%.6f` writes it."""
+    assert _lines(weights) == [b"%.6f\n" % weight for weight in weights]
+
+
+def test_many_halves_are_formatted_as_python_does() -> None:
+    """Ten thousand halves of a millionth, and the numbers next to them, round as `%.6f` does."""
+    rng = np.random.default_rng(7)
+    halves = (2 * rng.integers(-MICRO, MICRO, 10_000) + 1) / (2 * MICRO)
+    weights = np.concatenate([np.nextafter(halves, -2), halves, np.nextafter(halves, 2)]).tolist()
+    assert _lines(weights) == [b"%.6f\n" % weight for weight in weights]
+
+
+@given(st.lists(_cosines, max_size=20))
+def test_ranking_uses_what_is_written(weights: list[float]) -> None:
+    """Millionths are those of the text, so that equal texts are ties."""
+    millionths = [int(f"{weight:.6f}".replace(".", "")) for weight in weights]
+    assert as_written(np.array(weights, np.float64)).tolist() == millionths
+
+
+@given(
+    st.lists(st.text("aé\u2028 #\"'", min_size=1).map(str.encode), min_size=1, max_size=9),
+    st.lists(st.tuples(st.integers(0), st.integers(0), _cosines), max_size=20),
+)
+def test_edges_are_lines_in_order(ids: list[bytes], drawn: list[tuple[int, int, float]]) -> None:
+    """Each edge is `source<TAB>target<TAB>weight`, in the order given."""
+    edges = [(source % len(ids), target % len(ids), weight) for source, target, weight in drawn]
+    sources, targets = ([edge[end] for edge in edges] for end in (0, 1))
+    found = format_edges(
+        pa.array(ids, pa.binary()),
+        np.array(sources, np.int64),
+        np.array(targets, np.int64),
+        np.array([weight for _, _, weight in edges], np.float64),
+    )
+    assert found == b"".join(b"%b\t%b\t%.6f\n" % (ids[s], ids[t], w) for s, t, w in edges)
+
+
+@pytest.mark.parametrize("ids", [pa.array([b"x", b"a", b"b"], pa.binary()).slice(1)])
+def test_a_slice_of_ids(ids: pa.Array) -> None:
+    """Rows count from the start of the slice."""
+    zero, one = np.array([0]), np.array([1])
+    assert format_edges(ids, zero, one, np.array([0.5])) == b"a\tb\t0.500000\n"
