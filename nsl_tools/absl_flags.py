@@ -24,7 +24,7 @@ class AbslCommand(click.Command):
         """Rewrite boolean options, then parse as usual."""
         flags = self._flags()
         end = args.index("--") if "--" in args else len(args)
-        rewritten = [_rewrite(arg, flags) for arg in args[:end]]
+        rewritten = [word for arg in args[:end] for word in _rewrite(arg, flags)]
         return super().parse_args(ctx, rewritten + args[end:])
 
     def _flags(self) -> dict[str, str | None]:
@@ -37,20 +37,25 @@ class AbslCommand(click.Command):
         return flags
 
 
-def _rewrite(arg: str, flags: dict[str, str | None]) -> str:
+def _rewrite(arg: str, flags: dict[str, str | None]) -> list[str]:
+    """Return what Click should see in place of `arg`."""
     if not arg.startswith("--"):
-        return arg
+        return [arg]
     name, equals, value = arg.partition("=")
     name = normalize(name)
     if not equals:
-        return (
-            flags.get(f"--{name.removeprefix('--no')}") or arg if name.startswith("--no") else arg
-        )
+        positive = f"--{name.removeprefix('--no')}"
+        return _switched_off(positive, flags) if positive in flags else [arg]
     if name not in flags:
-        return arg
+        return [arg]
     if value.lower() in _TRUE:
-        return name
-    opposite = flags[name]
-    if value.lower() in _FALSE and opposite:
-        return opposite
+        return [name]
+    if value.lower() in _FALSE:
+        return _switched_off(name, flags)
     raise click.BadOptionUsage(name, f"Option {name!r} takes true or false, received {value!r}.")
+
+
+def _switched_off(name: str, flags: dict[str, str | None]) -> list[str]:
+    """Return the opposite of a flag; one that has none is off unless it is given."""
+    opposite = flags[name]
+    return [opposite] if opposite else []

@@ -18,7 +18,7 @@ import click
 
 from nsl_tools import __version__
 from nsl_tools.absl_flags import AbslCommand, normalize
-from nsl_tools.errors import NslToolsError, UsageError
+from nsl_tools.errors import NslToolsError, UsageError, printable
 from nsl_tools.options import (
     DEFAULT_EMBEDDING_FEATURE,
     DEFAULT_ID_FEATURE,
@@ -60,7 +60,7 @@ class _Group(click.Group):
             raise _Signalled(signal.SIGPIPE) from None
 
 
-@click.group(cls=_Group, context_settings=_CONTEXT)
+@click.group(cls=_Group, context_settings=_CONTEXT, no_args_is_help=False)
 @click.version_option(__version__, prog_name="nsl-tools")
 def cli() -> None:
     """Neural Structured Learning: similarity graphs and neighbour packing.
@@ -248,7 +248,7 @@ def _report(progress: Progress, statistics: Statistics) -> None:
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    click.echo(printable(line), err=True)
 
 
 def main(args: list[str] | None = None) -> NoReturn:
@@ -262,9 +262,6 @@ def main(args: list[str] | None = None) -> NoReturn:
         cli.main(arguments, prog_name="nsl-tools", standalone_mode=False)
     except _Signalled as stop:
         _die_by(stop.number)
-    except click.ClickException as err:
-        err.show()
-        _exit(err.exit_code)
     except click.exceptions.Exit as done:
         _exit(done.exit_code)
     except Exception as err:
@@ -280,18 +277,31 @@ def _raise_signalled(number: int, _: FrameType | None) -> NoReturn:
 
 def _fail(arguments: list[str], err: Exception) -> NoReturn:
     command = next((normalize(a) for a in arguments if normalize(a) in cli.commands), "nsl-tools")
-    known = isinstance(err, NslToolsError)
-    detail = str(err) if known else f"unexpected {type(err).__name__}: {err} (--debug shows where)"
-    _say(f"{command}: error: {detail}")
-    _exit(USAGE_ERROR if isinstance(err, UsageError) else DATA_ERROR)
+    _say(f"{command}: error: {_described(err)}")
+    wrong_usage = isinstance(err, UsageError | click.UsageError)
+    _exit(USAGE_ERROR if wrong_usage else DATA_ERROR)
+
+
+def _described(err: Exception) -> str:
+    if isinstance(err, NslToolsError):
+        return str(err)
+    if isinstance(err, click.ClickException):
+        return f"{err.format_message()} (--help shows the usage)"
+    return f"unexpected {type(err).__name__}: {err} (--debug shows where)"
 
 
 def _exit(code: int) -> NoReturn:
     """Exit, having flushed standard output; its failure is an error too."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         _die_by(signal.SIGPIPE)
+    except OSError as err:
+        if code == 0:
+            _say(f"nsl-tools: error: <stdout>: cannot be written: {err.strerror}")
+        # The interpreter would flush, and fail, again.
+        os._exit(code or DATA_ERROR)
     sys.exit(code)
 
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 EDGE_SCHEMA = pa.schema(
     [("source", pa.binary()), ("target", pa.binary()), ("weight", pa.float64())]
 )
-INCOMPLETE = b"#nsl-tools: incomplete graph, the program that wrote it failed\n"
+# Starts with a newline, since the line before it may be cut.
+INCOMPLETE = b"\n#nsl-tools: incomplete graph, the program that wrote it failed\n"
 
 _BLOCK = 8 * CHUNK
 _LONGEST_LINE = 64 * CHUNK
@@ -156,7 +157,7 @@ def _parse_lines(
 
 
 def _parse_line(text: bytes) -> tuple[bytes, bytes, float | None]:
-    if text.startswith(INCOMPLETE.rstrip()):
+    if text.startswith(INCOMPLETE.strip()):
         raise ValueError("the program that wrote this graph failed: it is incomplete")
     columns = text.split(b"\t")
     if len(columns) not in (2, 3):

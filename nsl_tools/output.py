@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat
 import sys
-import tempfile
 import zlib
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -28,6 +28,7 @@ _BUFFER = 1 << 20
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
 _LEVEL = 6
 _PREFIX_LENGTH = 50
+_STANDARD_DESCRIPTORS = {"/dev/stdout": 1, "/dev/stderr": 2}
 
 
 class OutputError(NslToolsError):
@@ -62,7 +63,8 @@ class Outputs:
                 self._publish()
         finally:
             for temporary in self._temporaries.values():
-                os.unlink(temporary)
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
 
     def _publish(self) -> None:
         for final in list(self._temporaries):
@@ -89,10 +91,12 @@ class Outputs:
     @contextlib.contextmanager
     def _destination(self, path: str) -> Iterator[BinaryIO]:
         if path == STANDARD_STREAM:
-            yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
+            try:
+                yield sys.stdout.buffer
+            finally:
+                sys.stdout.buffer.flush()
         elif is_stream(path):
-            with open(path, "wb", buffering=_BUFFER) as file:
+            with _open_in_place(path) as file:
                 yield file
         else:
             with self._temporary(os.path.realpath(path)) as file:
@@ -100,15 +104,30 @@ class Outputs:
 
     @contextlib.contextmanager
     def _temporary(self, final: str) -> Iterator[BinaryIO]:
-        folder, name = os.path.split(final)
-        prefix = f".{name[:_PREFIX_LENGTH]}."
-        descriptor, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=folder)
+        temporary = _temporary_name(final)
+        # Known before it exists: a signal between the two must not leave it behind.
         self._temporaries[final] = temporary
-        with os.fdopen(descriptor, "wb", buffering=_BUFFER) as file:
-            os.fchmod(descriptor, _mode_of(final))
+        with open(temporary, "xb", buffering=_BUFFER) as file:
+            _copy_mode(final, file.fileno())
             yield file
             file.flush()
-            os.fsync(descriptor)
+            os.fsync(file.fileno())
+
+
+def _temporary_name(final: str) -> str:
+    folder, name = os.path.split(final)
+    return os.path.join(folder, f".{name[:_PREFIX_LENGTH]}.{secrets.token_hex(8)}.tmp")
+
+
+def _copy_mode(path: str, descriptor: int) -> None:
+    """Give an open file the permissions of the file at `path`, if there is one."""
+    with contextlib.suppress(FileNotFoundError):
+        os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
+
+
+def _open_in_place(path: str) -> BinaryIO:
+    number = _descriptor_of(path)
+    return open(path if number is None else os.dup(number), "wb", buffering=_BUFFER)
 
 
 def _wbits(path: str, compression: str) -> int | None:
@@ -132,8 +151,8 @@ class _Deflater:
 
 
 def is_stream(path: str) -> bool:
-    """Tell whether output `path` is standard output, a pipe or a device."""
-    if path == STANDARD_STREAM:
+    """Tell whether output `path` is standard output, an open descriptor, a pipe or a device."""
+    if path == STANDARD_STREAM or _descriptor_of(path) is not None:
         return True
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)
@@ -141,13 +160,16 @@ def is_stream(path: str) -> bool:
         return False
 
 
-def _mode_of(path: str) -> int:
-    """Return the permissions that `open` would leave the file with."""
-    with contextlib.suppress(OSError):
-        return stat.S_IMODE(os.stat(path).st_mode)
-    umask = os.umask(0)
-    os.umask(umask)
-    return 0o666 & ~umask
+def _descriptor_of(path: str) -> int | None:
+    """Return `N` of `/dev/fd/N`, 1 of `/dev/stdout`, 2 of `/dev/stderr`.
+
+    Whatever is open there is written in place: opening it again by its name
+    would start over at its beginning, and replacing it would cut it off.
+    """
+    folder, name = os.path.split(path)
+    if name.isdecimal() and os.path.realpath(folder) == os.path.realpath("/dev/fd"):
+        return int(name)
+    return _STANDARD_DESCRIPTORS.get(path)
 
 
 def _sync_folder(folder: str) -> None:

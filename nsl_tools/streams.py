@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import sys
 import tempfile
@@ -56,6 +55,8 @@ class Source:
                 self.spool.seek(0)
                 yield self.spool
             elif self.name == STDIN_NAME:
+                if sys.stdin is None:
+                    raise DataError(STDIN_NAME, "", "cannot be read: it is closed")
                 yield sys.stdin.buffer
             else:
                 with open(self.name, "rb", buffering=0) as file:
@@ -92,7 +93,8 @@ def rereadable(once: Source) -> Iterator[Source]:
         return
     with tempfile.TemporaryFile() as spool:
         with once.open() as stream:
-            shutil.copyfileobj(stream, spool, CHUNK)
+            while data := stream.read(CHUNK):
+                spool.write(data)
         yield Source(once.name, spool)
 
 

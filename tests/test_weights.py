@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +31,7 @@ _cosines = (
 def _lines(weights: list[float]) -> list[bytes]:
     text, bounds = format_lines(np.array(weights, np.float64))
     assert bounds[-1] == len(text)
-    return [text[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [text[start:end] for start, end in pairwise(bounds)]
 
 
 @given(st.lists(_cosines, max_size=20))
