@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops, tree
 
 from nsl_tools.configs import AdvNeighborConfig
@@ -97,7 +98,8 @@ def gen_adv_neighbor(
         gradients = features.gradients(labeled_loss, gradient_tape, loss_of, variables)
         features, gradients = features.connected(gradients, raise_invalid_gradient)
         current, steps = features.moved(features.tensors, gradients), config.pgd_iterations - 1
-    current = _repeated(pgd_step, steps, current, use_while_loop)
+    if steps > 0 and current:
+        current = features.detached(_repeated(pgd_step, steps, current, use_while_loop))
     return features.packed(current), ops.ones((ops.shape(features.leaves[0])[0], 1))
 
 
@@ -114,7 +116,7 @@ class _Features:
     @classmethod
     def of(cls, structure: Nested, config: AdvNeighborConfig) -> "_Features":
         flat = tree.flatten_with_path(structure)
-        paths, leaves = [path for path, _ in flat], [leaf for _, leaf in flat]
+        paths, leaves = [path for path, _ in flat], [as_tensor(leaf) for _, leaf in flat]
         movable = [i for i, leaf in enumerate(leaves) if is_dense_float(leaf)]
         return cls(structure, paths, leaves, movable, config)
 
@@ -180,6 +182,12 @@ class _Features:
             )
         return self._perturbed(perturbations)
 
+    def detached(self, tensors: list[Tensor]) -> list[Tensor]:
+        """Return `tensors` as constant perturbations, so that no backend differentiates a loop."""
+        return self._perturbed(
+            [tensor - original for tensor, original in zip(tensors, self.tensors, strict=True)]
+        )
+
     def _perturbed(self, perturbations: list[Tensor]) -> list[Tensor]:
         bounds = (self._setting("clip_value_min"), self._setting("clip_value_max"))
         return [
@@ -201,6 +209,14 @@ class _Features:
                 f"Invalid value for argument `input_features`. Expected {expected}, since "
                 f"`raise_invalid_gradient` is set. Received: Cannot perturb {names}."
             )
+
+
+def as_tensor(value: Any) -> Any:
+    """Convert numeric arrays as Keras's data adapters do: floats to the default float type."""
+    if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "fiub":
+        return value
+    dtype = keras.backend.floatx() if value.dtype.kind == "f" else None
+    return ops.convert_to_tensor(value, dtype=dtype)
 
 
 def is_dense_float(value: Any) -> bool:
@@ -257,7 +273,7 @@ def _repeated(
     tensors: list[Tensor],
     use_while_loop: bool,
 ) -> list[Tensor]:
-    if use_while_loop and count > 0 and tensors:
+    if use_while_loop:
         return list(ops.fori_loop(0, count, step, tensors))
     for i in range(count):
         tensors = step(i, tensors)

@@ -17,12 +17,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops, tree
 
 from nsl_tools.configs import AdvNeighborConfig, AdvRegConfig
 from nsl_tools.keras.adversarial_loss import adversarial_loss
-from nsl_tools.keras.adversarial_neighbor import gen_adv_neighbor
+from nsl_tools.keras.adversarial_neighbor import as_tensor, gen_adv_neighbor
 from nsl_tools.keras.config_io import adv_config_from_dict, adv_config_to_dict
 from nsl_tools.keras.objective import Objective, in_output_order, make_objective
 from nsl_tools.keras.routing import route
@@ -227,7 +226,7 @@ class AdversarialRegularization(keras.Model):
             NumPy arrays in the structure of `x`. Labels and sample weights are in it as
             they came.
         """
-        x, y, sample_weight = tree.map_structure(_as_tensor, (x, y, sample_weight))
+        x, y, sample_weight = tree.map_structure(as_tensor, (x, y, sample_weight))
         predictions = self(x, training=False)
         batch = self._unpacked(x, y, sample_weight, predictions)
         config = _overridden(self.adv_config.adv_neighbor_config, config_kwargs)
@@ -261,6 +260,19 @@ class AdversarialRegularization(keras.Model):
         adv_config = adv_config_from_dict(config["adv_config"])
         return cls(**{**config, "base_model": base_model, "dtype": dtype, "adv_config": adv_config})
 
+    def save_own_variables(self, store: Any) -> None:
+        """Save the multiplier and the state of the random numbers, which Keras would not."""
+        for name, variable in self._own_variables().items():
+            store[name] = ops.convert_to_numpy(variable)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what `save_own_variables` saved."""
+        for name, variable in self._own_variables().items():
+            variable.assign(store[name][...])
+
+    def _own_variables(self) -> dict[str, keras.Variable]:
+        return {"multiplier": self.multiplier, "random_state": self.seed_generator.state}
+
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
         """Export the base model: serving needs neither labels nor neighbours."""
         return self.base_model.export(filepath, *args, **kwargs)
@@ -291,15 +303,17 @@ class AdversarialRegularization(keras.Model):
         training: bool,
         labeled_loss: Tensor | None = None,
     ) -> Nested:
+        scale = self._gradient_scale(batch)
+
         def model_fn(features: Nested) -> Nested:
             return self._base(features, batch.extras, training)
 
         def loss_fn(_: Nested, predictions: Nested) -> Tensor:
-            return self._compiled.total(self._values(batch, predictions))
+            return scale * self._compiled.total(self._values(batch, predictions))
 
         neighbors, _ = gen_adv_neighbor(
             batch.features,
-            labeled_loss,
+            None if labeled_loss is None else scale * labeled_loss,
             config,
             pgd_model_fn=model_fn,
             pgd_loss_fn=loss_fn,
@@ -308,6 +322,12 @@ class AdversarialRegularization(keras.Model):
             seed=self.seed_generator,
         )
         return neighbors
+
+    def _gradient_scale(self, batch: _Batch) -> Tensor:
+        """Return the batch size for float16, whose range ends above the gradients of a mean."""
+        if self.compute_dtype != "float16":
+            return 1.0
+        return ops.cast(ops.shape(batch.labels[0])[0], "float32")
 
     def _without_labels(self, x: Nested) -> tuple[Nested, dict[str, Tensor]]:
         if not isinstance(x, Mapping):
@@ -370,14 +390,6 @@ def _for_each(sample_weight: Nested, count: int) -> list[Tensor]:
 
 def _overridden(config: AdvNeighborConfig, changes: Mapping[str, Any]) -> AdvNeighborConfig:
     return replace(config, **{key: value for key, value in changes.items() if value is not None})
-
-
-def _as_tensor(value: Any) -> Tensor:
-    """Convert numeric arrays as Keras's data adapters do: floats to the default float type."""
-    if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "fiub":
-        return value
-    dtype = keras.backend.floatx() if value.dtype.kind == "f" else None
-    return ops.convert_to_tensor(value, dtype=dtype)
 
 
 def _as_array(value: Any) -> Any:

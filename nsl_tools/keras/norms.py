@@ -9,7 +9,7 @@ Source of the definitions: NSL 1.4, `lib/utils.py`.
 """
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ from nsl_tools.configs import NormType
 
 Tensor = Any
 Nested = Any
-Seed = int | keras.random.SeedGenerator | None
+Seed: TypeAlias = "int | keras.random.SeedGenerator | None"
 
 EPSILON = 1e-6
 """Lower bound of a norm that is divided by, so that zero stays zero."""

@@ -9,7 +9,7 @@ the loss of their output. Source: NSL 1.4, `keras/adversarial_regularization.py`
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -54,7 +54,7 @@ class Objective:
     losses: list[OutputLoss]
     metrics: list[list[keras.metrics.Metric]]
     weighted_metrics: list[list[keras.metrics.Metric]]
-    trackers: list[keras.metrics.Mean] = field(default_factory=list)
+    trackers: list[keras.metrics.Mean]
 
     def values(
         self, labels: Sequence[Tensor], outputs: Sequence[Tensor], weights: Sequence[Tensor]
@@ -123,12 +123,13 @@ def make_objective(
         OutputLoss(_as_loss(function), weight, names.take(_name_of(function), output))
         for output, (function, weight) in enumerate(zip(functions, weights, strict=True))
     ]
-    resolved = [
-        _metrics_of_outputs(each, output_names, functions, names)
-        for each in (metrics, weighted_metrics)
-    ]
     trackers = [keras.metrics.Mean(name=name) for name in (*(e.name for e in losses), term)]
-    return Objective(losses, *resolved, trackers)
+    return Objective(
+        losses=losses,
+        metrics=_metrics_of_outputs(metrics, output_names, functions, names),
+        weighted_metrics=_metrics_of_outputs(weighted_metrics, output_names, functions, names),
+        trackers=trackers,
+    )
 
 
 def in_output_order(labels: Any, predictions: Any, names: Sequence[str]) -> list[Tensor]:
@@ -274,8 +275,9 @@ def _snake_case(name: str) -> str:
 
 
 def _renamed(metric: keras.metrics.Metric, name: str, shared: bool) -> keras.metrics.Metric:
-    """Name a metric; one that another output uses too is copied, since it holds state."""
-    if shared:
-        metric = type(metric).from_config(metric.get_config())
-    metric.name = name
-    return metric
+    """Return `metric` under `name`: a copy, unless it is the caller's own and fits as it is."""
+    if metric.name == name and not shared:
+        return metric
+    copy = type(metric).from_config(metric.get_config())
+    copy.name = name
+    return copy

@@ -19,15 +19,18 @@ def route(model: keras.Model, features: Nested, extras: Mapping[str, Any] | None
 
     Args:
         model: the base model.
-        features: a dictionary of named features; anything else is returned as it is.
+        features: a dictionary of named features. Anything else is returned as it is, under
+            its name if the model declares just one.
         extras: more named tensors that the model may ask for by name.
 
     Raises:
         ValueError: if the model declares an input that `features` does not have.
     """
-    if not isinstance(features, Mapping):
-        return features
     declared = _declared_inputs(model)
+    if not isinstance(features, Mapping):
+        if isinstance(declared, Mapping) and len(declared) == 1:
+            return dict.fromkeys(declared, features)
+        return features
     if declared is None:
         return _by_position(features) if isinstance(model, keras.Sequential) else features
     named = {**(extras or {}), **features}

@@ -40,7 +40,7 @@ def decay_over_time(global_step: Any, decay_config: DecayConfig, init_value: Any
 
 
 _DECAYS: dict[DecayType, Callable[[Tensor, Tensor], Tensor]] = {
-    DecayType.EXPONENTIAL_DECAY: lambda rate, time: ops.power(rate, time),
+    DecayType.EXPONENTIAL_DECAY: ops.power,
     DecayType.INVERSE_TIME_DECAY: lambda rate, time: 1.0 / (1.0 + rate * time),
     DecayType.NATURAL_EXP_DECAY: lambda rate, time: ops.exp(-rate * time),
 }

@@ -1,0 +1,106 @@
+"""Adversarial regularisers as functions, for training loops of one's own.
+
+Source of the definitions: NSL 1.4, `lib/regularizer.py`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from nsl_tools.configs import VirtualAdvConfig
+from nsl_tools.keras import norms
+from nsl_tools.keras.distances import pairwise_distance_wrapper
+from nsl_tools.keras.input_gradient import input_gradient
+
+Tensor = Any
+
+
+def adv_regularizer(
+    adv_neighbors: Tensor,
+    target_scores: Tensor,
+    model_fn: Callable[..., Tensor],
+    loss_fn: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
+    """Return `loss_fn(target_scores, model_fn(adv_neighbors))`.
+
+    Args:
+        adv_neighbors: adversarial neighbours, `[batch, ...]`.
+        target_scores: labels, as `loss_fn` takes them.
+        model_fn: takes the features, and NSL's `is_train=False` and `reuse=True`.
+        loss_fn: takes labels and predictions.
+    """
+    return loss_fn(target_scores, model_fn(adv_neighbors, is_train=False, reuse=True))
+
+
+def virtual_adv_regularizer(
+    input_layer: Tensor,
+    embedding_fn: Callable[[Tensor], Tensor],
+    virtual_adv_config: VirtualAdvConfig,
+    embedding: Tensor | None = None,
+    *,
+    seed: norms.Seed = None,
+    seed_perturbation: Tensor | None = None,
+) -> Tensor:
+    """Return the distance between the embeddings of an input and of the input moved a little.
+
+    The direction is the one that changes the embedding most (Miyato et al. 2017,
+    arXiv 1704.03976, equation 12): from a random unit `d`, repeat `num_approx_steps` times
+
+        d <- normalize(gradient of distance(f(x), f(x + xi * d)) with respect to xi * d)
+
+    and move by `step_size * d`. No labels are needed. The embedding of the original is a
+    constant: the moved input is drawn to it, not the other way round.
+
+    Args:
+        input_layer: float tensor `[batch, ...]`.
+        embedding_fn: takes a tensor like `input_layer`. A Keras model, where it has
+            random numbers or moving averages, so that the search leaves them alone.
+        virtual_adv_config: step size, norm, mask, distance, number of steps and `xi`.
+        embedding: `embedding_fn(input_layer)`, if known.
+        seed: see `random_in_norm_ball`.
+        seed_perturbation: the first direction, in place of a random one.
+
+    Returns:
+        The distance, as its configuration reduces it.
+    """
+    config = virtual_adv_config
+    if embedding is None:
+        embedding = embedding_fn(input_layer)
+    original = ops.stop_gradient(embedding)
+    if seed_perturbation is None:
+        seed_perturbation = keras.random.normal(
+            ops.shape(input_layer), dtype=input_layer.dtype, seed=seed
+        )
+
+    def distance(perturbation: Tensor) -> Tensor:
+        return pairwise_distance_wrapper(
+            sources=original,
+            targets=embedding_fn(input_layer + perturbation),
+            distance_config=config.distance_config,
+        )
+
+    variables = getattr(embedding_fn, "variables", ())
+    direction = _strongest_direction(distance, seed_perturbation, config, variables)
+    return distance(config.adv_neighbor_config.adv_step_size * direction)
+
+
+def _strongest_direction(
+    distance: Callable[[Tensor], Tensor],
+    start: Tensor,
+    config: VirtualAdvConfig,
+    variables: Sequence[keras.Variable],
+) -> Tensor:
+    direction = _unit(start, config)
+    for _ in range(config.num_approx_steps):
+        probe = config.approx_difference * direction
+        (gradient,) = input_gradient(lambda t: distance(t[0]), [probe], variables)
+        direction = ops.zeros_like(probe) if gradient is None else _unit(gradient, config)
+    return ops.stop_gradient(direction)
+
+
+def _unit(perturbation: Tensor, config: VirtualAdvConfig) -> Tensor:
+    neighbor = config.adv_neighbor_config
+    masked = norms.apply_feature_mask(perturbation, neighbor.feature_mask)
+    return norms.normalize(masked, neighbor.adv_grad_norm)
