@@ -201,7 +201,9 @@ def check_outputs(outputs: Iterable[str], inputs: Iterable[str]) -> None:
     """
     known = {_identity(path): path for path in inputs if path != STANDARD_STREAM}
     for path in outputs:
-        if path == STANDARD_STREAM or (is_stream(path) and not os.path.isdir(path)):
+        if path == STANDARD_STREAM and sys.stdout is None:
+            raise OutputError("<stdout>: cannot be written: it is closed")
+        if is_stream(path) and not os.path.isdir(path):
             continue
         folder = os.path.dirname(os.path.realpath(path))
         if os.path.isdir(path):
