@@ -9,6 +9,7 @@ then target id descending, whatever the threads, blocks or input shards.
 from __future__ import annotations
 
 import contextlib
+import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from nsl_tools.errors import DataError, UsageError
 from nsl_tools.graph_tsv import INCOMPLETE
 from nsl_tools.graph_writer import format_edges
 from nsl_tools.lsh import buckets
-from nsl_tools.neighbors import Edges, NearestNeighbors, Rows
+from nsl_tools.neighbors import Edges, NearestNeighbors
 from nsl_tools.nodes import read_ids
 from nsl_tools.output import Outputs, check_outputs, is_stream
 from nsl_tools.progress import Progress
@@ -33,6 +34,7 @@ from nsl_tools.tfrecord import is_tfrecord
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from nsl_tools.candidates import Rows
     from nsl_tools.options import BuildGraphOptions
     from nsl_tools.output import ByteSink
 
@@ -112,7 +114,8 @@ def _finder(
     nodes: Embeddings, queries: Rows, options: BuildGraphOptions
 ) -> Callable[[Rows], Iterator[Edges]]:
     """Return the function from an ascending part of `queries` to the edges that leave it."""
-    nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold)
+    threads = options.threads or os.cpu_count() or 1
+    nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, threads)
     if options.lsh_splits:
         return partial(_between, _bucketed_edges(nodes, nearest, queries, options))
     return partial(nearest.edges, base=np.arange(len(nodes.ids)))

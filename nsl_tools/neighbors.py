@@ -15,11 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.groups import rank_in_group
+from nsl_tools.candidates import Rows, Wanted, all_pairs, pairs_between
+from nsl_tools.groups import equal_rows, rank_in_group
 from nsl_tools.ids import id_ranks
 from nsl_tools.weights import MICRO, as_written
 
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
     from nsl_tools.embeddings import Embeddings
 
-Rows = npt.NDArray[np.int64]
-
-_SPARE = 8
 _CELLS = 1 << 24
 _QUERIES = 2048
 _PAIR_FLOATS = 1 << 22
@@ -55,51 +52,74 @@ class NearestNeighbors:
         embeddings: the n nodes.
         k: neighbours per node at most, or None for all above the threshold.
         threshold: smallest weight of an edge.
+        threads: threads for products.
     """
 
-    def __init__(self, embeddings: Embeddings, k: int | None, threshold: float) -> None:
+    def __init__(
+        self, embeddings: Embeddings, k: int | None, threshold: float, threads: int
+    ) -> None:
         self._embeddings = embeddings
         self._k = k
         self._threshold = threshold
+        self._threads = threads
         self._unit = embeddings.unit(slice(None)).astype(np.float32)
         # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, and both were rounded themselves.
-        self._margin = (embeddings.vectors.shape[1] + 8) * 2.0**-24
+        margin = (embeddings.vectors.shape[1] + 8) * 2.0**-24
+        # One place more than k, since a row is its own best match.
+        best = None if k is None else k + 1
+        self._wanted = Wanted(best, threshold - margin, 2 * margin + 1 / MICRO)
         self._id_ranks = id_ranks(embeddings.ids)
 
     def edges(self, queries: Rows, base: Rows) -> Iterator[Edges]:
-        """Yield the edges from `queries` to `base`, some sources at a time, in order of `queries`.
+        """Yield the edges from `queries` to `base` (ascending rows) in order of `queries`.
 
         Rows without direction (zero vectors) have no edges.
         """
-        queries = queries[self._embeddings.norms[queries] > 0]
-        base = base[self._embeddings.norms[base] > 0]
+        queries, base = (rows[self._embeddings.norms[rows] > 0] for rows in (queries, base))
         if not len(base):
             return
-        columns = self._unit if len(base) == len(self._unit) else self._unit[base]
+        search = self._within if np.array_equal(queries, base) else self._between
+        for sources, targets in search(queries, base):
+            yield self.best(sources, targets)
+
+    def _within(self, rows: Rows, _: Rows) -> Iterator[tuple[Rows, Rows]]:
+        """Yield candidates among `rows`, ascending by source from yield to yield."""
+        surplus = self._surplus_duplicates(rows)
+        rest, base = rows[surplus], rows[~surplus]
+        done = 0
+        for i, j in all_pairs(self._unit_rows(base), self._wanted, self._threads):
+            sources, targets = [base[i]], [base[j]]
+            # A row meets itself, so the largest source is the end of the tile.
+            due = int(np.searchsorted(rest, sources[0].max()))
+            for more in self._between(rest[done:due], base):
+                sources.append(more[0])
+                targets.append(more[1])
+            done = due
+            yield np.concatenate(sources), np.concatenate(targets)
+        yield from self._between(rest[done:], base)
+
+    def _surplus_duplicates(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        """Tell which rows need not be searched for: k + 1 equal vectors with larger ids exist.
+
+        Without this, n equal vectors would mean n * n ties to be weighed.
+        """
+        surplus = np.zeros(len(rows), np.bool_)
+        groups = equal_rows(self._embeddings.vectors[rows])
+        if self._k is not None and len(groups) and int(groups.max()) + 1 < len(rows):
+            order = np.lexsort((-self._id_ranks[rows], groups))
+            surplus[order] = rank_in_group(groups[order]) > self._k
+        return surplus
+
+    def _between(self, queries: Rows, base: Rows) -> Iterator[tuple[Rows, Rows]]:
+        columns = self._unit_rows(base)
         block = max(1, min(_QUERIES, _CELLS // len(base)))
         for start in range(0, len(queries), block):
-            rows = queries[start : start + block]
-            yield self.best(*self._propose(rows, base, columns))
+            rows = self._unit[queries[start : start + block]]
+            sources, targets = pairs_between(rows, columns, self._wanted)
+            yield queries[start + sources], base[targets]
 
-    def _propose(
-        self, rows: Rows, base: Rows, columns: npt.NDArray[np.float32]
-    ) -> tuple[Rows, Rows]:
-        """Return pairs (sources, targets) among which are all edges from `rows` to `base`."""
-        vectors = self._unit[rows]
-        floors = np.full(len(rows), self._threshold - self._margin, np.float64)
-        if self._k is None or self._k + 1 + _SPARE >= len(base):
-            return _above(vectors, columns, floors, rows, base)
-        similarities, found = faiss.knn(
-            vectors, columns, self._k + 1 + _SPARE, metric=faiss.METRIC_INNER_PRODUCT
-        )
-        # At least k others reach the (k+1)-th value, since self takes one place at most.
-        kth = similarities[:, self._k].astype(np.float64)
-        floors = np.maximum(floors, kth - 2 * self._margin - 1 / MICRO)
-        settled = similarities[:, -1] < floors
-        i, j = np.nonzero((similarities >= floors[:, np.newaxis]) & settled[:, np.newaxis])
-        more = ~settled
-        rest = _above(vectors[more], columns, floors[more], rows[more], base)
-        return np.concatenate([rows[i], rest[0]]), np.concatenate([base[found[i, j]], rest[1]])
+    def _unit_rows(self, rows: Rows) -> npt.NDArray[np.float32]:
+        return self._unit if len(rows) == len(self._unit) else self._unit[rows]
 
     def best(self, sources: Rows, targets: Rows) -> Edges:
         """Weigh distinct pairs, in any order, and keep the best of each source."""
@@ -128,15 +148,3 @@ class NearestNeighbors:
             kept = rank_in_group(sources) < self._k
             sources, targets, weights = sources[kept], targets[kept], weights[kept]
         return Edges(sources, targets, weights)
-
-
-def _above(
-    vectors: npt.NDArray[np.float32],
-    columns: npt.NDArray[np.float32],
-    floors: npt.NDArray[np.float64],
-    rows: Rows,
-    base: Rows,
-) -> tuple[Rows, Rows]:
-    """Return the pairs (row, base row) whose float32 product reaches the row's floor."""
-    i, j = np.nonzero(vectors @ columns.T >= floors[:, np.newaxis].astype(np.float32))
-    return rows[i], base[j]

@@ -78,7 +78,12 @@ def compare_packing(nsl_pack: object, folder: Path) -> None:
             nsl_pack.pack_nbrs(*inputs, str(theirs), undirected, limit)
             pack_nbrs(*inputs, str(ours), PackOptions(limit, undirected))
             expected, found = messages(theirs), messages(ours)
-            same(f"packed, max_nbrs={limit}, undirected={undirected}", expected, found, expected.__len__)
+            same(
+                f"packed, max_nbrs={limit}, undirected={undirected}",
+                expected,
+                found,
+                expected.__len__,
+            )
 
 
 def main() -> None:

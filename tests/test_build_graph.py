@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support import write_examples
 
-from nsl_tools import neighbors
+from nsl_tools import candidates, neighbors
 from nsl_tools.build_graph import build_graph
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.options import BuildGraphOptions
@@ -91,7 +91,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     graph=nodes(),
     k=st.sampled_from([1, 2, 5, 100, None]),
     threshold=st.sampled_from([-1.0, -0.001, 0.3, 0.8, 0.97]),
-    block=st.sampled_from([1, 7, 1 << 24]),
+    block=st.sampled_from([1, 7, 1024]),
     data=st.data(),
 )
 def test_a_graph_is_what_brute_force_finds(
@@ -103,7 +103,8 @@ def test_a_graph_is_what_brute_force_finds(
     expected = oracle(graph, k, threshold, None if seeds is None else set(seeds))
     options = BuildGraphOptions(k=k, similarity_threshold=threshold, allow_empty=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbors, "_CELLS", block)
+        patch.setattr(neighbors, "_QUERIES", block)
+        patch.setattr(candidates, "TILE", block)
         found = build(folder, graph, options, seeds)
     assert without_signed_zeros(found) == without_signed_zeros(expected)
 
@@ -119,8 +120,12 @@ def clustered(n: int, d: int, seed: int = 0) -> Nodes:
 
 
 @pytest.mark.parametrize("k", [3, 10, None])
-def test_a_larger_graph_is_what_brute_force_finds(tmp_path: Path, k: int | None) -> None:
-    """FAISS proposes, with many duplicates among the vectors: nothing is lost."""
+@pytest.mark.parametrize("tile", [50, 1024])
+def test_a_larger_graph_is_what_brute_force_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, k: int | None, tile: int
+) -> None:
+    """Floors rise while candidates pass, with many duplicates among them: nothing is lost."""
+    monkeypatch.setattr(candidates, "TILE", tile)
     graph = clustered(600, 24)
     vectors = np.array([v for _, v in graph], np.float64)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -134,6 +139,10 @@ def test_a_larger_graph_is_what_brute_force_finds(tmp_path: Path, k: int | None)
         expected += [f"{source}\t{target}\t{weight:.6f}\n" for weight, target in row[:k]]
     options = BuildGraphOptions(k=k, similarity_threshold=0.5)
     assert build(tmp_path, graph, options) == "".join(expected)
+    # By way of FAISS: other queries than base.
+    seeds = [node for node, _ in graph[::2]]
+    some = [line for line in expected if line.split("\t")[0] in seeds]
+    assert build(tmp_path, graph, options, seeds) == "".join(some)
 
 
 def test_the_threshold_includes_an_exact_hit(tmp_path: Path) -> None:
@@ -159,7 +168,7 @@ def test_all_vectors_equal_gives_the_largest_ids(tmp_path: Path) -> None:
 
 def bucket_oracle(graph: Nodes, splits: int, rounds: int, seed: int) -> set[tuple[str, str]]:
     """Return the pairs that share a bucket, with NSL 1.4's draws and bits."""
-    random = np.random.RandomState(seed)  # noqa: NPY002 - NSL's generator
+    random = np.random.RandomState(seed)
     pairs = set()
     for _ in range(rounds):
         planes = random.rand(splits, len(graph[0][1])) * 2 - 1
@@ -254,5 +263,5 @@ def test_an_existing_tfrecord_is_not_replaced(tmp_path: Path) -> None:
      {"lsh_splits": -1}, {"lsh_splits": 1, "lsh_rounds": 0}, {"threads": 0}],
 )  # fmt: skip
 def test_an_impossible_option_is_a_usage_error(options: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="expected .*, received"):
+    with pytest.raises(UsageError, match=r"expected .*, received"):
         BuildGraphOptions(**options)  # type: ignore[arg-type]

@@ -1,0 +1,172 @@
+"""Candidate pairs from float32 products: every pair that could be an edge, and few others.
+
+A row keeps a *floor*: no pair below it can be among the row's k best. Floors
+start at the threshold and rise as better pairs are found, always short of the
+k-th value by a slack that covers float32 rounding, so that nothing is lost
+whatever the order of the work.
+
+All pairs of one set are a triangle of square tiles: a tile's product serves the
+rows of both its sides, so half the products are enough. Queries against another
+set go to FAISS.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.groups import rank_in_group
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+TILE = 1024
+_SPARE = 8
+_CROWD = 4
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which pairs are wanted.
+
+    Attributes:
+        best: pairs per row at most, the row itself counted; None for all.
+        floor: smallest similarity.
+        slack: how far float32 similarities must differ to be surely in that order.
+    """
+
+    best: int | None
+    floor: float
+    slack: float
+
+
+def all_pairs(unit: Floats, wanted: Wanted, threads: int) -> Iterator[tuple[Rows, Rows]]:
+    """Yield candidates `(sources, targets)` among the rows of `unit`, shape (n, d), itself.
+
+    One yield a tile of sources, in order; a row may be paired with itself.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        yield from _Triangle(unit, wanted, pool).sweep()
+
+
+@dataclass
+class _Pairs:
+    """Candidates of one tile: its rows (from 0), the other rows, and similarities, shape (m,)."""
+
+    rows: npt.NDArray[np.int32]
+    others: npt.NDArray[np.int32]
+    similarities: Floats
+
+
+class _Triangle:
+    """The state of one sweep: floors, and the candidates found so far for each tile."""
+
+    def __init__(self, unit: Floats, wanted: Wanted, pool: ThreadPoolExecutor) -> None:
+        self._unit = unit
+        self._wanted = wanted
+        self._pool = pool
+        self._floors = np.full(len(unit), wanted.floor, np.float32)
+        self._tiles = [slice(i, min(i + TILE, len(unit))) for i in range(0, len(unit), TILE)]
+        self._found: list[list[_Pairs]] = [[] for _ in self._tiles]
+        self._pending = [0] * len(self._tiles)
+
+    def sweep(self) -> Iterator[tuple[Rows, Rows]]:
+        for i, tile in enumerate(self._tiles):
+            later = range(i, len(self._tiles))
+            products = self._pool.map(partial(self._multiply, i), later)
+            for j, both in zip(later, products, strict=True):
+                for side, pairs in zip((i, j), both, strict=False):
+                    self._keep(side, pairs)
+            self._prune(i)
+            (pairs,) = self._found[i]
+            self._found[i] = []
+            yield pairs.rows.astype(np.int64) + tile.start, pairs.others.astype(np.int64)
+
+    def _multiply(self, i: int, j: int) -> list[_Pairs]:
+        """Multiply two tiles; return the candidates of `i`, and those of `j` if it is another."""
+        left, right = self._tiles[i], self._tiles[j]
+        products = self._unit[left] @ self._unit[right].T
+        found = [self._passing(products, 0, left, right)]
+        if i != j:
+            found.append(self._passing(products, 1, right, left))
+        return found
+
+    def _passing(self, products: Floats, axis: int, own: slice, other: slice) -> _Pairs:
+        """Return the products that reach the floors of the rows along `axis`."""
+        floors = np.expand_dims(self._floors[own], 1 - axis)
+        found = np.flatnonzero(products >= floors)
+        if self._crowded(len(found), floors.size):
+            self._raise_by_products(products, axis, own)
+            found = np.flatnonzero(products >= floors)
+        places = [place.astype(np.int32) for place in np.divmod(found, products.shape[1])]
+        others = places[1 - axis] + np.int32(other.start)
+        return _Pairs(places[axis], others, products.ravel()[found])
+
+    def _raise_by_products(self, products: Floats, axis: int, own: slice) -> None:
+        rank = (self._wanted.best or 0) - 1
+        if rank < products.shape[1 - axis]:
+            ordered = np.partition(-products, rank, axis=1 - axis)
+            kth = -ordered.take(rank, axis=1 - axis)
+            self._raise_floors(own, np.arange(len(kth)), kth)
+
+    def _crowded(self, pairs: int, rows: int) -> bool:
+        return self._wanted.best is not None and pairs > _CROWD * self._wanted.best * rows
+
+    def _raise_floors(self, tile: slice, rows: Rows, kth: Floats) -> None:
+        # Two threads may raise one floor at a time: the lower of both is a floor as well.
+        floors = self._floors[tile]
+        floors[rows] = np.maximum(floors[rows], kth - np.float32(self._wanted.slack))
+
+    def _keep(self, i: int, pairs: _Pairs) -> None:
+        self._found[i].append(pairs)
+        self._pending[i] += len(pairs.rows)
+        tile = self._tiles[i]
+        if self._crowded(self._pending[i], tile.stop - tile.start):
+            self._prune(i)
+
+    def _prune(self, i: int) -> None:
+        """Join what was found for tile `i`, raise its floors by it, drop what is below them."""
+        rows, others, similarities = (
+            np.concatenate([getattr(pairs, name) for pairs in self._found[i]])
+            for name in ("rows", "others", "similarities")
+        )
+        kept: Any = slice(None)
+        if self._wanted.best is not None:
+            order = np.lexsort((-similarities, rows))
+            kth = order[rank_in_group(rows[order]) == self._wanted.best - 1]
+            self._raise_floors(self._tiles[i], rows[kth], similarities[kth])
+            kept = similarities >= self._floors[self._tiles[i]][rows]
+        self._found[i] = [_Pairs(rows[kept], others[kept], similarities[kept])]
+        self._pending[i] = 0
+
+
+def pairs_between(queries: Floats, base: Floats, wanted: Wanted) -> tuple[Rows, Rows]:
+    """Return candidates (row of `queries`, row of `base`), shapes (m, d) and (n, d)."""
+    if wanted.best is None or wanted.best + _SPARE >= len(base):
+        return _above(queries, base, np.full(len(queries), wanted.floor, np.float32))
+    depth = wanted.best + _SPARE
+    similarities, found = faiss.knn(queries, base, depth, metric=faiss.METRIC_INNER_PRODUCT)
+    kth = similarities[:, wanted.best - 1] - np.float32(wanted.slack)
+    floors = np.maximum(np.float32(wanted.floor), kth)
+    settled = similarities[:, -1] < floors
+    rows, places = np.nonzero((similarities >= floors[:, np.newaxis]) & settled[:, np.newaxis])
+    unsettled = np.flatnonzero(~settled)
+    more, others = _above(queries[unsettled], base, floors[unsettled])
+    return (
+        np.concatenate([rows, unsettled[more]]),
+        np.concatenate([found[rows, places], others]),
+    )
+
+
+def _above(queries: Floats, base: Floats, floors: Floats) -> tuple[Rows, Rows]:
+    rows, others = np.nonzero(queries @ base.T >= floors[:, np.newaxis])
+    return rows, others
