@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
+from typing_extensions import Self
+
 from nsl_tools.feature_names import NEIGHBOR_PREFIX, WEIGHT_SUFFIX
 
 E = TypeVar("E", bound="_Choice")
@@ -18,9 +20,31 @@ Nested = Any
 """A number or array, or a list, tuple or dictionary of them, shaped as the features are."""
 
 
+def _invalid(name: str, expected: str, received: object) -> ValueError:
+    return ValueError(
+        f"Invalid value for argument `{name}`. Expected {expected}. Received: {received!r}"
+    )
+
+
+def _check_count(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise _invalid(name, f"an integer of at least {least}", value)
+
+
+def _check_number(
+    name: str, value: float, expected: str, least: float, *, strict: bool = False
+) -> None:
+    if not math.isfinite(value) or value < least or (strict and value == least):
+        raise _invalid(name, expected, value)
+
+
+def _check_multiplier(value: float) -> None:
+    _check_number("multiplier", value, "a number of at least 0", 0)
+
+
 class _Choice(Enum):
     @classmethod
-    def all(cls: type[E]) -> list[E]:
+    def all(cls) -> list[Self]:
         """Return all choices."""
         return list(cls)
 
@@ -355,25 +379,3 @@ def make_graph_reg_config(
 
 DEFAULT_DISTANCE_PARAMS = asdict(DistanceConfig())
 DEFAULT_ADVERSARIAL_PARAMS = asdict(AdvNeighborConfig())
-
-
-def _invalid(name: str, expected: str, received: object) -> ValueError:
-    return ValueError(
-        f"Invalid value for argument `{name}`. Expected {expected}. Received: {received!r}"
-    )
-
-
-def _check_count(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise _invalid(name, f"an integer of at least {least}", value)
-
-
-def _check_number(
-    name: str, value: float, expected: str, least: float, *, strict: bool = False
-) -> None:
-    if not math.isfinite(value) or value < least or (strict and value == least):
-        raise _invalid(name, expected, value)
-
-
-def _check_multiplier(value: float) -> None:
-    _check_number("multiplier", value, "a number of at least 0", 0)
