@@ -4,17 +4,19 @@ A string converts to its enum (`'l2'` to `NormType.L2`), and every value is
 checked where it is given. Source: NSL 1.4, `configs/configs.py`.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
-from typing import Any, TypeVar
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any
 
 from nsl_tools.feature_names import NEIGHBOR_PREFIX, WEIGHT_SUFFIX
 
-E = TypeVar("E", bound="_Choice")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from typing_extensions import Self
 
 Nested = Any
 """A number or array, or a list, tuple or dictionary of them, shaped as the features are."""
