@@ -303,17 +303,15 @@ class AdversarialRegularization(keras.Model):
         training: bool,
         labeled_loss: Tensor | None = None,
     ) -> Nested:
-        scale = self._gradient_scale(batch)
-
         def model_fn(features: Nested) -> Nested:
             return self._base(features, batch.extras, training)
 
         def loss_fn(_: Nested, predictions: Nested) -> Tensor:
-            return scale * self._compiled.total(self._values(batch, predictions))
+            return self._scaled(self._compiled.total(self._values(batch, predictions)), batch)
 
         neighbors, _ = gen_adv_neighbor(
             batch.features,
-            None if labeled_loss is None else scale * labeled_loss,
+            None if labeled_loss is None else self._scaled(labeled_loss, batch),
             config,
             pgd_model_fn=model_fn,
             pgd_loss_fn=loss_fn,
@@ -323,11 +321,11 @@ class AdversarialRegularization(keras.Model):
         )
         return neighbors
 
-    def _gradient_scale(self, batch: _Batch) -> Tensor:
-        """Return the batch size for float16, whose range ends above the gradients of a mean."""
+    def _scaled(self, loss: Tensor, batch: _Batch) -> Tensor:
+        """Undo the mean for float16, whose range ends above the gradients of a mean."""
         if self.compute_dtype != "float16":
-            return 1.0
-        return ops.cast(ops.shape(batch.labels[0])[0], "float32")
+            return loss
+        return loss * ops.cast(ops.shape(batch.labels[0])[0], loss.dtype)
 
     def _without_labels(self, x: Nested) -> tuple[Nested, dict[str, Tensor]]:
         if not isinstance(x, Mapping):

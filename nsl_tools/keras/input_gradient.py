@@ -96,7 +96,9 @@ def loss_gradient(loss: Tensor, inputs: Sequence[Tensor], tape: Any = None) -> l
     if keeps_graph():
         import tensorflow as tf
 
-        return list(tf.gradients(loss, list(inputs)))
+        # Unlike `tf.gradients`, this does not mark the new nodes with a location, so that the
+        # graph optimiser merges them with the nodes of the training step's own gradient.
+        return list(tf.compat.v1.gradients(loss, list(inputs), tf.ones_like(loss)))
     if keras.backend.backend() == "torch" and any(t.requires_grad for t in inputs):
         return _torch_loss_gradient(loss, inputs)
     return None

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
-from nsl_tools.configs import AdvNeighborConfig
 
+from nsl_tools.configs import AdvNeighborConfig
 from nsl_tools.keras.adversarial_neighbor import gen_adv_neighbor
 
 W = np.array([[3.0], [4.0]], dtype="float32")

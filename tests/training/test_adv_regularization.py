@@ -362,7 +362,7 @@ def test_the_search_leaves_moving_averages_alone() -> None:
         base = keras.Sequential(
             [keras.Input((2,), name="feature"), keras.layers.BatchNormalization(momentum=0.5)]
         )
-        config = adv_models.config(adv_step_size=0.0, pgd_iterations=iterations)
+        config = adv_models.config(adv_step_size=1e-9, pgd_iterations=iterations)
         step(wrapped(base, adv_config=config), XY)
         averages.append(base.layers[0].moving_mean.numpy())
     np.testing.assert_allclose(averages[0], 0.75 * X[0])

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from keras import ops, tree
-from nsl_tools.configs import NormType
 
+from nsl_tools.configs import NormType
 from nsl_tools.keras import norms
 
 NORMS = ("infinity", "l1", "l2")
