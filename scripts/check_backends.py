@@ -1,0 +1,313 @@
+"""Check both wrappers on every Keras backend that is installed, and print a table.
+
+    python scripts/check_backends.py
+
+Each backend runs in a process of its own, since Keras fixes it at import. The checks are
+the core behaviours with numbers worked out by hand: one training step of either wrapper,
+PGD, random starts, prediction, evaluation, saving, and that a search for adversarial
+examples leaves a model's own state alone. Exit status 1 if any check fails.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+BACKENDS = ("tensorflow", "jax", "torch")
+OK = "ok"
+LEARNING_RATE = 0.01
+STEP = 0.01
+MULTIPLIER = 0.2
+
+
+def main() -> int:
+    """Run the checks of each backend and print what they found."""
+    found = {
+        backend: run_child(backend) for backend in BACKENDS if importlib.util.find_spec(backend)
+    }
+    print(table(found))
+    failures = [
+        f"{backend}: {name}: {result}"
+        for backend, results in found.items()
+        for name, result in results.items()
+        if result != OK
+    ]
+    print("\n".join(failures))
+    return 1 if failures or not found else 0
+
+
+def run_child(backend: str) -> dict[str, str]:
+    """Return the result of each check on `backend`."""
+    root = str(Path(__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    child = subprocess.run(
+        [sys.executable, __file__, "--child"],
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if child.returncode:
+        return {"starts": child.stderr.strip().splitlines()[-1] if child.stderr else "crashed"}
+    return dict(json.loads(child.stdout.splitlines()[-1]))
+
+
+def table(found: dict[str, dict[str, str]]) -> str:
+    """Return a Markdown table with a row for each check."""
+    names = dict.fromkeys(name for results in found.values() for name in results)
+    lines = ["| check | " + " | ".join(found) + " |", "|---" * (len(found) + 1) + "|"]
+    for name in names:
+        cells = ["-" if name not in r else OK if r[name] == OK else "FAILS" for r in found.values()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def run_checks() -> dict[str, str]:
+    """Run every check on the backend of this process."""
+    return {name: outcome(check) for name, check in CHECKS.items()}
+
+
+def outcome(check: Callable[[], None]) -> str:
+    """Return `ok`, or what went wrong on one line."""
+    try:
+        check()
+    except Exception as error:  # noqa: BLE001 - a table of failures is the purpose
+        return f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
+    return OK
+
+
+def close(actual: Any, expected: Any, tolerance: float = 1e-5) -> None:
+    """Raise unless both agree."""
+    import numpy as np
+
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=1e-7)
+
+
+def linear(form: str = "sequential") -> Any:
+    """Return a base model with the weights [4, -3]."""
+    import keras
+    import numpy as np
+
+    weights = keras.initializers.Constant(np.array([[4.0], [-3.0]]))
+    dense = keras.layers.Dense(1, use_bias=False, kernel_initializer=weights)
+    if form == "subclassed":
+        return subclassed(dense)
+    inputs = keras.Input((2,), name="feature")
+    if form == "functional":
+        return keras.Model({"feature": inputs}, dense(inputs))
+    return keras.Sequential([inputs, dense])
+
+
+def subclassed(dense: Any) -> Any:
+    """Return a subclassed model of one layer, not built yet."""
+    import keras
+
+    class Linear(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = dense
+
+        def call(self, inputs: Any) -> Any:
+            return self.dense(inputs["feature"])
+
+    return Linear()
+
+
+def example() -> dict[str, Any]:
+    """Return a sample on which the base model errs by -1."""
+    import numpy as np
+
+    return {"feature": np.array([[2.0, 3.0]]), "label": np.array([[0.0]])}
+
+
+def adversarial(base: Any, **changes: Any) -> Any:
+    """Return `base` under adversarial regularisation, compiled."""
+    import keras
+
+    import nsl_tools as nsl
+
+    settings = {"multiplier": MULTIPLIER, "adv_step_size": STEP, "adv_grad_norm": "infinity"}
+    config = nsl.configs.make_adv_reg_config(**{**settings, **changes})
+    model = nsl.keras.AdversarialRegularization(base, config)
+    model.compile(keras.optimizers.SGD(LEARNING_RATE), loss="mse", metrics=["mae"])
+    return model
+
+
+def graph(base: Any) -> Any:
+    """Return `base` under graph regularisation with two neighbours, compiled."""
+    import keras
+
+    import nsl_tools as nsl
+
+    config = nsl.configs.make_graph_reg_config(max_neighbors=2, multiplier=MULTIPLIER)
+    model = nsl.keras.GraphRegularization(base, config)
+    model.compile(keras.optimizers.SGD(LEARNING_RATE), loss="mse", metrics=["mae"])
+    return model
+
+
+def neighbors() -> dict[str, Any]:
+    """Return two neighbours of the example; the second is padding."""
+    import numpy as np
+
+    return {
+        "NL_nbr_0_feature": np.array([[1.0, 1.0]]),
+        "NL_nbr_0_weight": np.array([[2.0]]),
+        "NL_nbr_1_feature": np.array([[0.0, 0.0]]),
+        "NL_nbr_1_weight": np.array([[0.0]]),
+    }
+
+
+def weights_after(moved: float) -> Any:
+    """Return the weights after a step on the example and on its neighbour at `moved`."""
+    import numpy as np
+
+    w, x = np.array([[4.0], [-3.0]]), example()["feature"]
+    x_adv = x + moved * np.sign((x @ w) * w.T)
+    gradient = 2 * (x @ w) * x.T + MULTIPLIER * 2 * (x_adv @ w) * x_adv.T
+    return w - LEARNING_RATE * gradient
+
+
+def adversarial_step(form: str, **changes: Any) -> None:
+    """Check one step of training, with labels in the dictionary."""
+    base = linear(form)
+    model = adversarial(base, **changes)
+    history = model.fit(example(), batch_size=1, verbose=0).history
+    moved = changes.get("pgd_epsilon", STEP)
+    close(base.get_weights()[0], weights_after(moved))
+    close(history["scaled_adversarial_loss"], [MULTIPLIER * (1 + 7 * moved) ** 2])
+
+
+def adversarial_pair() -> None:
+    """Check one step of training on features and labels apart."""
+    base = linear()
+    data = example()
+    adversarial(base).fit(data["feature"], data["label"], verbose=0)
+    close(base.get_weights()[0], weights_after(STEP))
+
+
+def adversarial_prediction() -> None:
+    """Check prediction without labels, and evaluation with both terms."""
+    model = adversarial(linear())
+    close(model.predict({"feature": example()["feature"]}, verbose=0), [[-1.0]])
+    results = model.evaluate(example(), verbose=0, return_dict=True)
+    close(results["scaled_adversarial_loss"], MULTIPLIER * 1.07**2)
+
+
+def adversarial_perturbation() -> None:
+    """Check `perturb_on_batch` with a radius, a bound and a random start."""
+    model = adversarial(linear())
+    pgd = {"pgd_iterations": 5, "pgd_epsilon": 0.045}
+    moved = model.perturb_on_batch(example(), clip_value_max=3.01, **pgd)
+    close(moved["feature"], [[1.955, 3.01]])
+    moved = model.perturb_on_batch(example(), random_init=True, adv_step_size=0.05, **pgd)
+    close(moved["feature"], [[1.955, 3.045]])
+
+
+def adversarial_state() -> None:
+    """Check that only the two passes in training mode update moving averages."""
+    import keras
+
+    base = keras.Sequential(
+        [
+            keras.Input((2,), name="feature"),
+            keras.layers.BatchNormalization(momentum=0.5),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(1),
+        ]
+    )
+    changes = {"pgd_iterations": 4, "pgd_epsilon": 1e-6, "adv_step_size": 1e-6}
+    adversarial(base, random_init=True, **changes).fit(example(), verbose=0)
+    close(base.layers[0].moving_mean, [1.5, 2.25])
+
+
+def schedule() -> None:
+    """Check that a multiplier can start at an epoch."""
+    from nsl_tools.keras.schedule import MultiplierSchedule
+
+    model = adversarial(linear())
+    callbacks = [MultiplierSchedule(start_epoch=1)]
+    history = model.fit(example(), epochs=2, verbose=0, callbacks=callbacks).history
+    terms = [value > 0 for value in history["scaled_adversarial_loss"]]
+    close(terms, [False, True])
+
+
+def graph_step(form: str) -> None:
+    """Check one step: a distance of (-1 - 1)^2, weighted by 2, over one non-zero weight."""
+    import numpy as np
+
+    base = linear(form)
+    history = graph(base).fit({**neighbors(), **features()}, label(), verbose=0).history
+    w, x, x_nbr = np.array([[4.0], [-3.0]]), np.array([[2.0, 3.0]]), np.array([[1.0, 1.0]])
+    difference = x @ w - x_nbr @ w
+    gradient = 2 * (x @ w) * x.T + MULTIPLIER * 2 * 2 * difference * (x - x_nbr).T
+    close(base.get_weights()[0], w - LEARNING_RATE * gradient)
+    close(history["scaled_graph_loss"], [MULTIPLIER * 2 * 4])
+
+
+def graph_prediction() -> None:
+    """Check prediction and evaluation without neighbours."""
+    model = graph(linear())
+    close(model.predict(features(), verbose=0), [[-1.0]])
+    results = model.evaluate(features(), label(), verbose=0, return_dict=True)
+    close(results["loss"], 1.0)
+
+
+def features() -> dict[str, Any]:
+    """Return the example's feature alone."""
+    return {"feature": example()["feature"]}
+
+
+def label() -> Any:
+    """Return the example's label alone."""
+    return example()["label"]
+
+
+def saved(wrap: Callable[[Any], Any], data: dict[str, Any], y: Any = None) -> None:
+    """Check that a loaded wrapper predicts, and goes on training, as the saved one does."""
+    import keras
+
+    model = wrap(linear())
+    model.fit(data, y, verbose=0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/model.keras"
+        model.save(path)
+        loaded = keras.saving.load_model(path)
+    close(loaded.predict(features(), verbose=0), model.predict(features(), verbose=0))
+    for each in (model, loaded):
+        each.fit(data, y, verbose=0)
+    close(loaded.base_model.get_weights()[0], model.base_model.get_weights()[0])
+
+
+CHECKS: dict[str, Callable[[], None]] = {
+    "adversarial: FGSM step, Sequential": lambda: adversarial_step("sequential"),
+    "adversarial: FGSM step, functional": lambda: adversarial_step("functional"),
+    "adversarial: FGSM step, subclassed": lambda: adversarial_step("subclassed"),
+    "adversarial: PGD step": lambda: adversarial_step(
+        "sequential", pgd_iterations=3, pgd_epsilon=0.025
+    ),
+    "adversarial: features and labels apart": adversarial_pair,
+    "adversarial: predict and evaluate": adversarial_prediction,
+    "adversarial: perturb_on_batch": adversarial_perturbation,
+    "adversarial: state of the model": adversarial_state,
+    "adversarial: start epoch": schedule,
+    "adversarial: save, load, go on": lambda: saved(adversarial, example()),
+    "graph: step, Sequential": lambda: graph_step("sequential"),
+    "graph: step, functional": lambda: graph_step("functional"),
+    "graph: step, subclassed": lambda: graph_step("subclassed"),
+    "graph: predict and evaluate": graph_prediction,
+    "graph: save, load, go on": lambda: saved(graph, {**neighbors(), **features()}, label()),
+}
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--child"]:
+        print(json.dumps(run_checks()))
+    else:
+        sys.exit(main())
