@@ -211,6 +211,18 @@ class _Features:
             )
 
 
+def check_movable(features: Nested) -> None:
+    """Raise unless something in `features` can be perturbed at all."""
+    leaves = tree.flatten(features)
+    if not any(is_dense_float(as_tensor(leaf)) for leaf in leaves):
+        dtypes = sorted({str(getattr(leaf, "dtype", type(leaf).__name__)) for leaf in leaves})
+        raise ValueError(
+            "Invalid value for argument `x`. Expected a dense float feature, since no other can "
+            "be perturbed: cast images to float; for token ids, wrap a model of their embeddings. "
+            f"Received: features of dtype {', '.join(dtypes)}."
+        )
+
+
 def as_tensor(value: Any) -> Any:
     """Convert numeric arrays as Keras's data adapters do: floats to the default float type."""
     if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "fiub":

@@ -21,7 +21,8 @@ from keras import ops, tree
 
 from nsl_tools.configs import AdvNeighborConfig, AdvRegConfig
 from nsl_tools.keras.adversarial_loss import adversarial_loss
-from nsl_tools.keras.adversarial_neighbor import as_tensor, gen_adv_neighbor
+from nsl_tools.keras.adversarial_neighbor import as_tensor, check_movable, gen_adv_neighbor
+from nsl_tools.keras.arguments import check_type, keys_and_config
 from nsl_tools.keras.config_io import adv_config_from_dict, adv_config_to_dict
 from nsl_tools.keras.objective import Objective, in_output_order, make_objective
 from nsl_tools.keras.routing import route
@@ -94,8 +95,10 @@ class AdversarialRegularization(keras.Model):
         base_with_labels_in_features: bool = False,
         **kwargs: Any,
     ) -> None:
+        check_type("base_model", base_model, keras.Model)
+        check_type("sample_weight_key", sample_weight_key, str | None)
         super().__init__(**{**_DEFAULTS, "dtype": base_model.dtype_policy, **kwargs})
-        label_keys, adv_config = _keys_and_config(label_keys, adv_config)
+        label_keys, adv_config = keys_and_config(label_keys, adv_config)
         self.base_model = base_model
         self.label_keys = label_keys
         self.sample_weight_key = sample_weight_key
@@ -303,6 +306,8 @@ class AdversarialRegularization(keras.Model):
         training: bool,
         labeled_loss: Tensor | None = None,
     ) -> Nested:
+        check_movable(batch.features)
+
         def model_fn(features: Nested) -> Nested:
             return self._base(features, batch.extras, training)
 
@@ -363,17 +368,6 @@ class AdversarialRegularization(keras.Model):
             names = [f"output_{i}" for i in range(1, count + 1)]
         tags = self.label_keys if len(self.label_keys) == count else names
         return {"output_names": list(names), "tags": list(tags)}
-
-
-def _keys_and_config(
-    label_keys: Sequence[str] | str | AdvRegConfig, adv_config: AdvRegConfig | None
-) -> tuple[tuple[str, ...], AdvRegConfig]:
-    """Sort out the second argument: NSL's signature and its announcement differ."""
-    if isinstance(label_keys, AdvRegConfig):
-        return ("label",), adv_config or label_keys
-    if isinstance(label_keys, str):
-        label_keys = (label_keys,)
-    return tuple(label_keys), adv_config or AdvRegConfig()
 
 
 def _inner_metrics(metric: keras.metrics.Metric) -> list[keras.metrics.Metric]:

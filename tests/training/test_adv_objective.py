@@ -14,6 +14,7 @@ from nsl_tools.keras.adversarial_loss import adversarial_loss
 from nsl_tools.keras.adversarial_regularization import AdversarialRegularization
 from nsl_tools.keras.schedule import MultiplierSchedule
 
+W3 = np.array([[1.0], [-2.0], [3.0]])
 EXPECTED_LOSS = one_step(multiplier=1.0).scaled_adversarial
 
 
@@ -271,3 +272,32 @@ def test_the_multiplier_starts_at_an_epoch_and_follows_a_schedule() -> None:
     full = one_step().scaled_adversarial
     assert history["scaled_adversarial_loss"] == pytest.approx([0.0, full, full / 2])
     assert model.configured_multiplier == MULTIPLIER
+
+
+def test_several_steps_per_execution() -> None:
+    base = adv_models.sequential()
+    model = compiled(base, run_eagerly=False, steps_per_execution=2)
+    model.fit(X, Y, epochs=1, verbose=0)
+    np.testing.assert_allclose(base.get_weights()[0], one_step().weights, rtol=1e-5)
+
+
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_recurrent_models_with_masks_train_alike_in_graphs_and_eagerly(iterations: int) -> None:
+    x = np.random.default_rng(0).normal(size=(6, 5, 2)).astype("float32")
+    x[:3, 3:] = 0.0
+    trained = []
+    for eager in (True, False):
+        keras.utils.set_random_seed(0)
+        base = keras.Sequential(
+            [
+                keras.Input((5, 2)),
+                keras.layers.Masking(),
+                keras.layers.LSTM(3),
+                adv_models.dense(W3),
+            ]
+        )
+        config = adv_models.config(adv_grad_norm="l2", pgd_iterations=iterations)
+        compiled(base, config, run_eagerly=eager).fit(x, np.ones((6, 1)), verbose=0, shuffle=False)
+        trained.append(base.get_weights())
+    for eager, graph in zip(*trained, strict=True):
+        np.testing.assert_allclose(eager, graph, rtol=1e-4, atol=1e-6)

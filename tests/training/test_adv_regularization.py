@@ -403,3 +403,24 @@ def test_string_features_stay_beside_the_moved_ones() -> None:
     dataset = tf.data.Dataset.from_tensor_slices(data).batch(1)
     wrapped(base).fit(dataset, shuffle=False, verbose=0)
     np.testing.assert_allclose(kernel(base), one_step().weights, rtol=1e-5)
+
+
+def test_features_of_which_none_can_move_are_an_error() -> None:
+    """NSL 1.4 trains on, with neighbours equal to the examples."""
+    with pytest.raises(ValueError, match=r"dense float feature.*cast images to float.*int32"):
+        wrapped(adv_models.sequential()).evaluate(X.astype("int32"), Y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("model",), "base_model"),
+        ((None, adv_models.config().adv_neighbor_config), "label_keys"),
+        ((None, ["label"], adv_models.config()), "sample_weight_key"),
+        ((None, ["label"], None, adv_models.config().adv_neighbor_config), "adv_config"),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_an_error(arguments: Any, name: str) -> None:
+    base = arguments[0] or adv_models.sequential()
+    with pytest.raises(TypeError, match=f"Invalid value for argument `{name}`"):
+        AdversarialRegularization(base, *arguments[1:])
