@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 DATA_ERROR = 1
 USAGE_ERROR = 2
+_STANDARD_ERROR = 2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CONTEXT = {
     "token_normalize_func": normalize,
@@ -206,6 +207,12 @@ Examples:
     help="Follow each edge backwards too, with the larger weight of both directions.",
 )
 @click.option(
+    "--seed-unlabeled",
+    is_flag=True,
+    help="Pack unlabeled examples as seeds too, after the labeled ones, and mark all seeds by "
+    "NL_label_weight: 1 if labeled, else 0.",
+)
+@click.option(
     "--compression",
     type=click.Choice(["auto", "none", "gzip", "zlib"]),
     default="auto",
@@ -224,6 +231,7 @@ def pack_nbrs(labeled: str, unlabeled: str, graph: str, output: str, **given: An
     options = PackOptions(
         max_neighbors=given["max_nbrs"],
         add_undirected_edges=given["add_undirected_edges"],
+        seed_unlabeled=given["seed_unlabeled"],
         id_feature=given["id_feature_name"],
         compression=given["compression"],
         allow_empty=given["allow_empty"],
@@ -254,6 +262,7 @@ def _say(line: str) -> None:
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if args is None else args
+    _occupy_closed_descriptors()
     for number in _SIGNALS:
         # A signal ignored by the parent (nohup) stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -269,6 +278,13 @@ def main(args: list[str] | None = None) -> NoReturn:
             raise
         _fail(arguments, err)
     _exit(0)
+
+
+def _occupy_closed_descriptors() -> None:
+    """Keep files that are opened later off the standard streams' numbers."""
+    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= _STANDARD_ERROR:
+        pass
+    os.close(descriptor)
 
 
 def _raise_signalled(number: int, _: FrameType | None) -> NoReturn:

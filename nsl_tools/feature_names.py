@@ -10,6 +10,8 @@ NEIGHBOR_PREFIX = "NL_nbr_"
 WEIGHT_NAME = "weight"
 WEIGHT_SUFFIX = f"_{WEIGHT_NAME}"
 NUM_NEIGHBORS = "NL_num_nbrs"
+LABEL_WEIGHT = "NL_label_weight"
+"""1.0 for a labeled seed and 0.0 for an unlabeled one (`pack-nbrs --seed-unlabeled`)."""
 
 
 def neighbor_feature(rank: int, name: str, prefix: str = NEIGHBOR_PREFIX) -> str:

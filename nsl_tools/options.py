@@ -66,6 +66,8 @@ class PackOptions:
     Attributes:
         max_neighbors: neighbours per seed at most, or None for all.
         add_undirected_edges: follow each edge backwards too.
+        seed_unlabeled: pack unlabeled examples as seeds too, and mark all seeds by
+            the feature `NL_label_weight`.
         id_feature: name of the feature that holds the id.
         compression: of the output: `auto` (by suffix), `none`, `gzip`, `zlib`.
         allow_empty: accept inputs without any record or edge.
@@ -73,6 +75,7 @@ class PackOptions:
 
     max_neighbors: int | None = None
     add_undirected_edges: bool = False
+    seed_unlabeled: bool = False
     id_feature: str = DEFAULT_ID_FEATURE
     compression: str = "auto"
     allow_empty: bool = False

@@ -6,7 +6,7 @@
 
 Inputs are read up to three times, each time in order, so that only the
 neighbours that some seed keeps are ever held. Output is in the order of the
-labeled examples.
+seeds: the labeled examples and, if asked for, the unlabeled ones after them.
 
 Node rows: labeled examples first, then unlabeled ones. Source of the contract:
 NSL 1.4, `tools/pack_nbrs.py`.
@@ -31,7 +31,7 @@ from nsl_tools.nodes import read_examples, read_ids
 from nsl_tools.output import check_outputs
 from nsl_tools.progress import Progress
 from nsl_tools.shards import STANDARD_STREAM, refuse_repeats, resolve_inputs, resolve_output
-from nsl_tools.splice import Chunks, Splicer
+from nsl_tools.splice import Chunks, Splicer, label_weight_entry
 from nsl_tools.statistics import Statistics
 from nsl_tools.streams import Source, rereadable, source
 from nsl_tools.tfrecord_writer import write_records
@@ -80,20 +80,31 @@ def pack_nbrs(
         edges = _read_graph([source(path) for path in paths[2]], nodes, options, statistics)
         splicer = Splicer(edges.max_degree())
         chunks = _read_neighbors(seeds, others, nodes, edges, splicer)
-        packed = _pack(seeds, edges, chunks, splicer)
-        tracked = progress.track(packed, "examples", lambda _: 1, nodes.seeds)
-        write_records(output, tracked, nodes.seeds, options.compression)
-    statistics.counts["examples packed"] = nodes.seeds
+        files = [*seeds, *others] if options.seed_unlabeled else seeds
+        packed = _pack(files, nodes, edges, chunks, splicer)
+        total = int(nodes.is_seed.sum())
+        tracked = progress.track(packed, "examples", lambda _: 1, total)
+        write_records(output, tracked, total, options.compression)
+    statistics.counts["examples packed"] = total
     statistics.counts["neighbours packed"] = len(edges.targets)
     return statistics
 
 
 @dataclass(frozen=True)
 class _Nodes:
-    """The ids of all examples, labeled ones first, and how many of them are labeled."""
+    """All examples, labeled ones first.
+
+    Attributes:
+        ids: binary array of length n.
+        is_seed: shape (n,), bool: whether the example is packed.
+        labeled: how many are labeled.
+        label_weights: whether seeds are marked as labeled or not.
+    """
 
     ids: pa.Array
-    seeds: int
+    is_seed: npt.NDArray[np.bool_]
+    labeled: int
+    label_weights: bool
 
 
 def _read_nodes(
@@ -105,24 +116,30 @@ def _read_nodes(
         raise DataError(seeds[0].name, "", "no record: give --allow-empty if that is right")
     statistics.counts["labeled examples"] = len(labeled)
     statistics.counts["unlabeled examples"] = len(unlabeled)
-    if both := pc.sum(pc.is_in(unlabeled, value_set=labeled), min_count=0).as_py():
+    twice = pc.is_in(unlabeled, value_set=labeled).to_numpy(zero_copy_only=False)
+    if both := int(twice.sum()):
         statistics.warnings["ids both labeled and unlabeled: the labeled example is taken"] = both
-    return _Nodes(pa.concat_arrays([labeled, unlabeled]), len(labeled))
+    return _Nodes(
+        ids=pa.concat_arrays([labeled, unlabeled]),
+        is_seed=np.r_[np.ones(len(labeled), np.bool_), ~twice & options.seed_unlabeled],
+        labeled=len(labeled),
+        label_weights=options.seed_unlabeled,
+    )
 
 
 def _read_graph(
     graphs: Sequence[Source], nodes: _Nodes, options: PackOptions, statistics: Statistics
 ) -> Neighborhoods:
     """Return the edges to pack, for each seed in order."""
-    top = TopEdges(nodes.seeds, id_ranks(nodes.ids), options.max_neighbors)
+    top = TopEdges(len(nodes.ids), id_ranks(nodes.ids), options.max_neighbors)
     count = 0
     for sources, targets, weights in _edge_rows(graphs, nodes, statistics):
         count += len(weights)
         _count_unknown(sources, targets, statistics)
         known = (sources >= 0) & (targets >= 0)
-        _add(top, nodes.seeds, known, sources, targets, weights)
+        _add(top, nodes.is_seed, known, sources, targets, weights)
         if options.add_undirected_edges:
-            _add(top, nodes.seeds, known, targets, sources, weights)
+            _add(top, nodes.is_seed, known, targets, sources, weights)
     if not count and not options.allow_empty:
         raise DataError(graphs[0].name, "", "no edge: give --allow-empty if that is right")
     statistics.counts["edges"] = count
@@ -159,13 +176,14 @@ def _count_unknown(sources: Rows, targets: Rows, statistics: Statistics) -> None
 
 def _add(
     top: TopEdges,
-    seeds: int,
+    is_seed: npt.NDArray[np.bool_],
     known: npt.NDArray[np.bool_],
     sources: Rows,
     targets: Rows,
     weights: npt.NDArray[np.float64],
 ) -> None:
-    kept = known & (sources < seeds)
+    kept = np.flatnonzero(known)
+    kept = kept[is_seed[sources[kept]]]
     top.add(sources[kept], targets[kept], weights[kept])
 
 
@@ -180,7 +198,7 @@ def _read_neighbors(
     wanted = np.zeros(len(nodes.ids), np.bool_)
     wanted[edges.targets] = True
     chunks: dict[int, list[Chunks]] = {}
-    for sources, first, last in ((seeds, 0, nodes.seeds), (others, nodes.seeds, len(wanted))):
+    for sources, first, last in ((seeds, 0, nodes.labeled), (others, nodes.labeled, len(wanted))):
         if not wanted[first:last].any():
             continue
         row = first
@@ -193,19 +211,25 @@ def _read_neighbors(
 
 
 def _pack(
-    seeds: Sequence[Source],
+    files: Sequence[Source],
+    nodes: _Nodes,
     edges: Neighborhoods,
     chunks: dict[int, list[Chunks]],
     splicer: Splicer,
 ) -> Iterator[bytes]:
     """Yield the packed examples, in the order of the seeds."""
     bounds = edges.bounds.tolist()
-    row = 0
-    for batch in read_examples(seeds):
-        for i, features in enumerate(batch.features):
+    first = 0
+    for batch in read_examples(files):
+        is_seed = nodes.is_seed[first : first + len(batch.features)]
+        for i in np.flatnonzero(is_seed).tolist():
+            row = first + i
             with batch.at(i):
-                splicer.check_seed(features)
+                splicer.check_seed(batch.features[i])
+            entries = batch.entries(i)
+            if nodes.label_weights:
+                entries += label_weight_entry(row < nodes.labeled)
             start, end = bounds[row], bounds[row + 1]
             neighbors = [chunks[target] for target in edges.targets[start:end].tolist()]
-            yield splicer.pack(batch.entries(i), neighbors, edges.weights[start:end])
-            row += 1
+            yield splicer.pack(entries, neighbors, edges.weights[start:end])
+        first += len(batch.features)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from nsl_tools import example
 from nsl_tools.feature_names import (
+    LABEL_WEIGHT,
     NEIGHBOR_PREFIX,
     NUM_NEIGHBORS,
     WEIGHT_NAME,
@@ -28,6 +29,7 @@ Chunks = list[bytes]
 """One neighbour's encoded features, to be joined by `NL_nbr_<rank>`."""
 
 _WEIGHT_BYTES = 4
+_ADDED = (NUM_NEIGHBORS.encode(), LABEL_WEIGHT.encode())
 
 
 def cut(features: example.Features, digits: int) -> Chunks:
@@ -98,6 +100,11 @@ class Splicer:
 _SHORTEST_PREFIX = len(NEIGHBOR_PREFIX) + 1
 
 
+def label_weight_entry(labeled: bool) -> bytes:
+    """Return the map entry that marks a seed as labeled or not."""
+    return example.encode_entry(LABEL_WEIGHT.encode(), example.encode_floats([float(labeled)]))
+
+
 def _count_entry(count: int) -> bytes:
     return example.encode_entry(NUM_NEIGHBORS.encode(), example.encode_int64([count]))
 
@@ -109,7 +116,7 @@ def _weight_entry_without_value(rank: int) -> bytes:
 
 def _check_seed(names: tuple[bytes, ...]) -> None:
     for name in names:
-        if name == NUM_NEIGHBORS.encode() or name.startswith(NEIGHBOR_PREFIX.encode()):
+        if name in _ADDED or name.startswith(NEIGHBOR_PREFIX.encode()):
             raise ValueError(
                 f"a seed already has feature {name.decode()!r}: is this a packed file? "
                 "expected examples without neighbours"

@@ -59,10 +59,13 @@ def oracle(
     unlabeled: list[Example],
     edges: list[Edge],
     max_neighbors: int | None,
+    *,
     undirected: bool,
+    seed_unlabeled: bool = False,
 ) -> list[Example]:
     """Join as NSL 1.4's documentation says, with dictionaries."""
-    everything = {id_of(e): e for e in unlabeled} | {id_of(e): e for e in labeled}
+    everything = {id_of(e): e for e in labeled}
+    everything |= {id_of(e): e for e in unlabeled if id_of(e) not in everything}
     graph: dict[str, dict[str, float]] = {}
     for source, target, weight in edges:
         number = 1.0 if weight is None else float(weight)
@@ -70,10 +73,12 @@ def oracle(
         if undirected:
             add_edge(graph, target, source, number)
     packed = []
-    for seed in labeled:
+    for seed in everything.values() if seed_unlabeled else labeled:
         found = [(w, t) for t, w in graph.get(id_of(seed), {}).items() if t in everything]
         best = sorted(found, reverse=True)[:max_neighbors]
         merged = dict(seed) | {"NL_num_nbrs": [len(best)]}
+        if seed_unlabeled:
+            merged["NL_label_weight"] = [float(seed in labeled)]
         for i, (weight, target) in enumerate(best):
             merged |= {f"NL_nbr_{i}_{name}": v for name, v in everything[target].items()}
             merged[f"NL_nbr_{i}_weight"] = [weight]
@@ -124,6 +129,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     edges=EDGES,
     max_neighbors=st.sampled_from([None, 0, 1, 2, 5, 1000]),
     undirected=st.booleans(),
+    seed_unlabeled=st.booleans(),
     pending=st.sampled_from([0, 7, 1 << 20]),
 )
 def test_packing_is_the_join_of_the_contract(
@@ -133,12 +139,13 @@ def test_packing_is_the_join_of_the_contract(
     edges: list[Edge],
     max_neighbors: int | None,
     undirected: bool,
+    seed_unlabeled: bool,
     pending: int,
 ) -> None:
     """Ties, duplicates, unknown ids, self-loops, repeated edges, ids in both files."""
     import tensorflow as tf
 
-    options = PackOptions(max_neighbors, undirected, allow_empty=True)
+    options = PackOptions(max_neighbors, undirected, seed_unlabeled, allow_empty=True)
     inputs = (
         write_examples(folder / "l", labeled),
         write_examples(folder / "u", unlabeled),
@@ -148,7 +155,14 @@ def test_packing_is_the_join_of_the_contract(
         patch.setattr(top_edges, "_PENDING", pending)
         pack_nbrs(*inputs, str(folder / "m"), options)
     found = [tf.train.Example.FromString(payload) for payload in read_payloads(folder / "m")]
-    expected = oracle(labeled, unlabeled, edges, max_neighbors, undirected)
+    expected = oracle(
+        labeled,
+        unlabeled,
+        edges,
+        max_neighbors,
+        undirected=undirected,
+        seed_unlabeled=seed_unlabeled,
+    )
     assert found == [as_example(features) for features in expected]
 
 
