@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import zlib
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ _ENDS = [len(b"".join(_RECORDS[:count])) for count in range(len(_RECORDS) + 1)]
 
 
 def _gzip(data: bytes) -> bytes:
-    return zlib.compress(data, wbits=31)
+    return gzip.compress(data, mtime=0)
 
 
 _COMPRESSED = {
