@@ -327,6 +327,14 @@ def test_perturb_on_batch_with_labels_as_y() -> None:
     np.testing.assert_allclose(moved, X + STEP * np.sign((X @ W - Y) * W.T), rtol=1e-6)
 
 
+def test_perturb_can_be_compiled() -> None:
+    model = wrapped(adv_models.sequential())
+    pgd = {"pgd_iterations": 5, "pgd_epsilon": 0.045}
+    attack = tf.function(lambda x, y: model.perturb(x, y, **pgd))
+    moved = attack(tf.constant(X, "float32"), tf.constant(Y, "float32"))
+    np.testing.assert_allclose(moved, X + 0.045 * np.sign((X @ W - Y) * W.T), rtol=1e-6)
+
+
 def test_perturb_on_batch_accepts_overrides() -> None:
     """NSL's `test_perturb_on_batch_custom_config` and `_pgd`; `None` overrides nothing."""
     model = wrapped(adv_models.sequential())
@@ -424,3 +432,32 @@ def test_arguments_of_the_wrong_type_are_an_error(arguments: Any, name: str) -> 
     base = arguments[0] or adv_models.sequential()
     with pytest.raises(TypeError, match=f"Invalid value for argument `{name}`"):
         AdversarialRegularization(base, *arguments[1:])
+
+
+def test_weighted_metrics_use_the_weights_in_the_dictionary() -> None:
+    model = wrapped(
+        adv_models.sequential(),
+        sample_weight_key="weight",
+        compiled={"weighted_metrics": ["mae"], "metrics": ["mae"]},
+    )
+    data = {"feature": np.array([[2.0, 3.0], [2.0, 2.0]]), "label": np.zeros((2, 1))}
+    weights = {"weight": np.array([3.0, 1.0])}  # errors 1 and 2
+    results = model.evaluate({**data, **weights}, verbose=0, return_dict=True)
+    assert results["mean_absolute_error"] == pytest.approx(1.5)
+    assert results["mean_absolute_error_2"] == pytest.approx(5 / 4)
+
+
+def test_losses_and_metrics_by_name_of_the_output() -> None:
+    base = two_outputs()
+    first, second = base.output_names
+    compiled = {
+        "loss": {second: "mae", first: "mse"},
+        "loss_weights": {second: 2.0, first: 1.0},
+        "metrics": {second: ["mae"]},
+    }
+    model = wrapped(base, ("label1", "label2"), compiled=compiled)
+    results = model.evaluate({"feature": X, **LABELS}, verbose=0, return_dict=True)
+    assert results["mean_squared_error_label1"] == pytest.approx(4.0)  # (-1 - 1)^2
+    assert results["mean_absolute_error_label2"] == pytest.approx(4.0)  # |1 + 3|
+    assert results["mean_absolute_error_label2_2"] == pytest.approx(4.0)
+    assert results["loss"] - results["scaled_adversarial_loss"] == pytest.approx(12.0)
