@@ -114,6 +114,8 @@ class AdversarialRegularization(keras.Model):
         )
         self.seed_generator = keras.random.SeedGenerator()
         self._objective: Objective | None = None
+        if base_model.built:
+            self.build()
 
     @property
     def configured_multiplier(self) -> float:

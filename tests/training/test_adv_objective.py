@@ -301,3 +301,18 @@ def test_recurrent_models_with_masks_train_alike_in_graphs_and_eagerly(iteration
         trained.append(base.get_weights())
     for eager, graph in zip(*trained, strict=True):
         np.testing.assert_allclose(eager, graph, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("how", ["xla", "replicas"])
+def test_random_starts_compile_and_differ_from_step_to_step(how: str) -> None:
+    """Without a gradient, the random start alone decides the loss on the neighbour."""
+    devices = [device.name for device in tf.config.list_logical_devices("CPU")]
+    strategy = tf.distribute.MirroredStrategy(devices if how == "replicas" else devices[:1])
+    config = adv_models.config(adv_step_size=0.5, random_init=True, feature_mask=0.0)
+    with strategy.scope():
+        base = adv_models.sequential()
+        model = compiled(base, config, run_eagerly=False, jit_compile=how == "xla")
+    model.optimizer.learning_rate = 0.0
+    x, y = np.repeat(X, 2, axis=0), np.repeat(Y, 2, axis=0)
+    history = model.fit(x, y, epochs=3, verbose=0).history["scaled_adversarial_loss"]
+    assert len(set(history)) == 3

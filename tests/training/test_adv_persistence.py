@@ -131,3 +131,36 @@ def test_export_serves_the_base_model_without_labels(tmp_path: Path) -> None:
     model.export(tmp_path / "exported", verbose=False)
     artifact = tf.saved_model.load(tmp_path / "exported")
     np.testing.assert_allclose(artifact.serve(X), model.base_model(X), rtol=1e-6)
+
+
+def test_a_wrapper_that_was_never_compiled_or_called(tmp_path: Path) -> None:
+    model = AdversarialRegularization(adv_models.sequential(), adv_models.config())
+    model.save(tmp_path / "new.keras")
+    loaded = keras.saving.load_model(tmp_path / "new.keras")
+    assert not loaded.compiled
+    np.testing.assert_array_equal(loaded(X), model(X))
+
+
+def test_mixed_precision_is_restored(tmp_path: Path) -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        base = adv_models.sequential()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model = wrapped(base)
+    fit(model)
+    model.save(tmp_path / "mixed.keras")
+    loaded = keras.saving.load_model(tmp_path / "mixed.keras")
+    assert loaded.dtype_policy.name == "mixed_float16"
+    assert float(loaded.optimizer.dynamic_scale) == float(model.optimizer.dynamic_scale)
+    fit(loaded)
+
+
+def test_names_and_values_of_metrics_are_restored(tmp_path: Path) -> None:
+    """Names are made unique once, not again for each load."""
+    model = wrapped()
+    model.compile("sgd", loss="MSE", metrics=["MSE", "mae", keras.metrics.MeanSquaredError()])
+    expected = model.evaluate(X, Y, verbose=0, return_dict=True)
+    model.save(tmp_path / "metrics.keras")
+    loaded = keras.saving.load_model(tmp_path / "metrics.keras")
+    assert loaded.evaluate(X, Y, verbose=0, return_dict=True).keys() == expected.keys()

@@ -461,3 +461,19 @@ def test_losses_and_metrics_by_name_of_the_output() -> None:
     assert results["mean_absolute_error_label2"] == pytest.approx(4.0)  # |1 + 3|
     assert results["mean_absolute_error_label2_2"] == pytest.approx(4.0)
     assert results["loss"] - results["scaled_adversarial_loss"] == pytest.approx(12.0)
+
+
+def test_nested_features() -> None:
+    class Base(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = adv_models.dense()
+
+        def call(self, inputs: Any) -> Any:
+            halves = [inputs["pair"]["left"], inputs["pair"]["right"]]
+            return self.dense(keras.ops.concatenate(halves, axis=-1))
+
+    base = Base()
+    data = {"pair": {"left": X[:, :1], "right": X[:, 1:]}, "label": Y}
+    wrapped(base).fit(data, verbose=0)
+    np.testing.assert_allclose(kernel(base), one_step().weights, rtol=1e-5)
