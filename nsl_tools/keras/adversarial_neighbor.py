@@ -231,9 +231,19 @@ def as_tensor(value: Any) -> Any:
     return ops.convert_to_tensor(value, dtype=dtype)
 
 
+def as_array(value: Any) -> Any:
+    """Convert dense tensors to NumPy arrays, and leave the rest as it is."""
+    return ops.convert_to_numpy(value) if is_dense(value) else value
+
+
+def is_dense(value: Any) -> bool:
+    """Tell whether `value` is a tensor, and neither sparse nor ragged."""
+    return bool(ops.is_tensor(value)) and not _is_sparse_or_ragged(value)
+
+
 def is_dense_float(value: Any) -> bool:
     """Tell whether `value` is a dense tensor of a float dtype, which alone can be moved."""
-    if not ops.is_tensor(value) or _is_sparse_or_ragged(value):
+    if not is_dense(value):
         return False
     if keras.backend.backend() == "tensorflow":
         return bool(value.dtype.is_floating)

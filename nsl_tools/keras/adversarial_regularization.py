@@ -21,7 +21,12 @@ from keras import ops, tree
 
 from nsl_tools.configs import AdvNeighborConfig, AdvRegConfig
 from nsl_tools.keras.adversarial_loss import adversarial_loss
-from nsl_tools.keras.adversarial_neighbor import as_tensor, check_movable, gen_adv_neighbor
+from nsl_tools.keras.adversarial_neighbor import (
+    as_array,
+    as_tensor,
+    check_movable,
+    gen_adv_neighbor,
+)
 from nsl_tools.keras.arguments import check_type, keys_and_config
 from nsl_tools.keras.config_io import adv_config_from_dict, adv_config_to_dict
 from nsl_tools.keras.input_gradient import keeps_graph
@@ -243,9 +248,9 @@ class AdversarialRegularization(keras.Model):
     def perturb_on_batch(
         self, x: Nested, y: Nested = None, sample_weight: Nested = None, **config_kwargs: Any
     ) -> Nested:
-        """Do what `perturb` does from arrays to NumPy arrays, as NSL's method of this name."""
+        """Do what `perturb` does, from arrays to NumPy arrays; sparse tensors stay tensors."""
         tensors = tree.map_structure(as_tensor, (x, y, sample_weight))
-        return tree.map_structure(_as_array, self.perturb(*tensors, **config_kwargs))
+        return tree.map_structure(as_array, self.perturb(*tensors, **config_kwargs))
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` makes an equal wrapper of."""
@@ -391,7 +396,3 @@ def _for_each(sample_weight: Nested, count: int) -> list[Tensor]:
 
 def _overridden(config: AdvNeighborConfig, changes: Mapping[str, Any]) -> AdvNeighborConfig:
     return replace(config, **{key: value for key, value in changes.items() if value is not None})
-
-
-def _as_array(value: Any) -> Any:
-    return ops.convert_to_numpy(value) if ops.is_tensor(value) else value

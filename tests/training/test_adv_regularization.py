@@ -377,18 +377,22 @@ def test_the_search_leaves_moving_averages_alone() -> None:
     np.testing.assert_allclose(averages[1], averages[0])
 
 
-def test_losses_of_layers_count_once() -> None:
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("kernel_regularizer", 0.1 * 25), ("activity_regularizer", 0.1)],  # |w|^2, and y_hat^2
+)
+def test_losses_of_layers_count_once_in_each_step(kind: str, expected: float) -> None:
     layer = keras.layers.Dense(
         1,
         use_bias=False,
         kernel_initializer=keras.initializers.Constant(W),
-        kernel_regularizer=keras.regularizers.L2(0.1),
+        **{kind: keras.regularizers.L2(0.1)},
     )
-    base = keras.Sequential([keras.Input((2,), name="feature"), layer])
-    results = wrapped(base).evaluate(XY, verbose=0, return_dict=True)
-    assert results["loss"] == pytest.approx(
-        one_step().labeled + one_step().scaled_adversarial + 0.1 * (W**2).sum()
-    )
+    model = wrapped(keras.Sequential([keras.Input((2,), name="feature"), layer]))
+    model.optimizer.learning_rate = 0.0
+    losses = step(model, XY, epochs=2)["loss"]
+    total = one_step().labeled + one_step().scaled_adversarial + expected
+    assert losses == pytest.approx([total, total])
 
 
 def test_an_untrained_multiplier_of_zero_is_the_plain_model() -> None:
@@ -477,3 +481,15 @@ def test_nested_features() -> None:
     data = {"pair": {"left": X[:, :1], "right": X[:, 1:]}, "label": Y}
     wrapped(base).fit(data, verbose=0)
     np.testing.assert_allclose(kernel(base), one_step().weights, rtol=1e-5)
+
+
+def test_sparse_features_stay_tensors_in_perturb_on_batch() -> None:
+    class Base(keras.Model):
+        def call(self, inputs: Any) -> Any:
+            return inputs["dense"] + tf.sparse.reduce_sum(inputs["sparse"], axis=1, keepdims=True)
+
+    sparse = tf.sparse.from_dense([[1.0, 2.0]])
+    data = {"dense": np.array([[1.0]]), "sparse": sparse, "label": np.array([[0.0]])}
+    moved = wrapped(Base()).perturb_on_batch(data)
+    np.testing.assert_allclose(moved["dense"], [[1 + STEP]], rtol=1e-6)
+    assert isinstance(moved["sparse"], tf.SparseTensor)
