@@ -6,7 +6,13 @@ from typing import Any
 
 import keras
 
-from nsl_tools.configs import AdvNeighborConfig, AdvRegConfig
+from nsl_tools.configs import (
+    AdvNeighborConfig,
+    AdvRegConfig,
+    DistanceConfig,
+    GraphNeighborConfig,
+    GraphRegConfig,
+)
 
 
 def adv_config_to_dict(config: AdvRegConfig) -> dict[str, Any]:
@@ -25,6 +31,24 @@ def adv_config_from_dict(values: dict[str, Any]) -> AdvRegConfig:
     }
     return AdvRegConfig(
         multiplier=values["multiplier"], adv_neighbor_config=AdvNeighborConfig(**neighbor)
+    )
+
+
+def graph_config_to_dict(config: GraphRegConfig) -> dict[str, Any]:
+    """Return `config` with enums as their values."""
+    return {
+        "neighbor_config": _values(config.neighbor_config),
+        "multiplier": config.multiplier,
+        "distance_config": _values(config.distance_config),
+    }
+
+
+def graph_config_from_dict(values: dict[str, Any]) -> GraphRegConfig:
+    """Return the configuration that `graph_config_to_dict` was given."""
+    return GraphRegConfig(
+        neighbor_config=GraphNeighborConfig(**values["neighbor_config"]),
+        multiplier=values["multiplier"],
+        distance_config=DistanceConfig(**values["distance_config"]),
     )
 
 

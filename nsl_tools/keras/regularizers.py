@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 from keras import ops
-from nsl_tools.keras.distances import pairwise_distance_wrapper
 
 from nsl_tools.configs import VirtualAdvConfig
 from nsl_tools.keras import norms
+from nsl_tools.keras.distances import pairwise_distance_wrapper
 from nsl_tools.keras.input_gradient import input_gradient
 
 Tensor = Any

@@ -1,0 +1,27 @@
+"""Training with NSL on Keras 3: wrappers for any model, and packed shards as datasets."""
+
+import importlib
+from typing import Any
+
+from nsl_tools.keras.adversarial_loss import adversarial_loss
+from nsl_tools.keras.adversarial_regularization import AdversarialRegularization
+from nsl_tools.keras.graph_regularization import GraphRegularization
+from nsl_tools.keras.schedule import MultiplierSchedule
+
+__all__ = [
+    "AdversarialRegularization",
+    "GraphRegularization",
+    "MultiplierSchedule",
+    "adversarial_loss",
+    "make_dataset",
+    "make_parse_fn",
+]
+
+_TENSORFLOW_ONLY = ("make_dataset", "make_parse_fn")
+
+
+def __getattr__(name: str) -> Any:
+    # `tf.data` is TensorFlow's alone; the wrappers run on other backends without it.
+    if name in _TENSORFLOW_ONLY:
+        return getattr(importlib.import_module("nsl_tools.keras.dataset"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

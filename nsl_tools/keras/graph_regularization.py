@@ -1,0 +1,186 @@
+"""Graph regularization of a Keras model.
+
+The wrapped model minimises
+
+    loss(y, f(x)) + multiplier * mean over neighbours n of distance(f(x), f(n))
+
+so that neighbours get similar outputs. The wrapper shares the base model's
+variables. Only `compute_loss` differs from Keras's, and only in training:
+evaluating and predicting need no neighbours. Source of the behaviour: NSL 1.4,
+`keras/graph_regularization.py`; the idea is in Bui, Ravi and Ramavajjala, "Neural
+Graph Learning" (WSDM 2018).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops, tree
+
+from nsl_tools.configs import GraphRegConfig
+from nsl_tools.keras.arguments import check_type
+from nsl_tools.keras.config_io import graph_config_from_dict, graph_config_to_dict
+from nsl_tools.keras.distances import pairwise_distance_wrapper
+from nsl_tools.keras.neighbor_features import strip_neighbor_features, unpack_neighbor_features
+from nsl_tools.keras.replicas import shared_between_replicas
+from nsl_tools.keras.routing import route
+
+Tensor = Any
+Nested = Any
+
+GRAPH_LOSS = "scaled_graph_loss"
+# The base model casts its inputs itself; neighbour weights stay as they are.
+_DEFAULTS = {"name": "GraphRegularization", "autocast": False}
+
+
+@keras.saving.register_keras_serializable(package="nsl_tools")
+class GraphRegularization(keras.Model):
+    """A model that is trained to give neighbours similar outputs.
+
+    The history of `fit` has `loss` (with the graph term), the metrics and
+    `scaled_graph_loss` (the graph term); evaluation has none of it. Sample weights do
+    not touch the graph term.
+
+    ```python
+    graph_config = nsl.configs.make_graph_reg_config(max_neighbors=2, multiplier=0.1)
+    graph_model = nsl.keras.GraphRegularization(base_model, graph_config)
+    graph_model.compile("adam", "sparse_categorical_crossentropy")
+    graph_model.fit(nsl.keras.make_dataset("merged.tfr", batch_size=32, max_neighbors=2))
+    ```
+
+    Args:
+        base_model: the model to train; its variables are shared.
+        graph_reg_config: neighbours, multiplier and distance.
+        deterministic: take both outputs of the graph term in inference mode. Dropout
+            inside the graph term adds noise that can outweigh the graph.
+        **kwargs: arguments of `keras.Model`.
+
+    Attributes:
+        multiplier: variable, the weight of the graph term. A
+            `nsl.keras.MultiplierSchedule` changes it between epochs.
+    """
+
+    def __init__(
+        self,
+        base_model: keras.Model,
+        graph_reg_config: GraphRegConfig | None = None,
+        deterministic: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        check_type("base_model", base_model, keras.Model)
+        check_type("graph_reg_config", graph_reg_config, GraphRegConfig | None)
+        super().__init__(**{**_DEFAULTS, "dtype": base_model.dtype_policy, **kwargs})
+        self.base_model = base_model
+        self.graph_reg_config = graph_reg_config or GraphRegConfig()
+        self.deterministic = deterministic
+        self.multiplier = self.add_weight(
+            name="multiplier",
+            shape=(),
+            dtype="float32",
+            initializer=keras.initializers.Constant(self.configured_multiplier),
+            trainable=False,
+        )
+        self._graph_loss = keras.metrics.Mean(name=GRAPH_LOSS)
+        if base_model.built:
+            self.build()
+
+    @property
+    def configured_multiplier(self) -> float:
+        """The multiplier of the configuration, whatever a schedule has made of it."""
+        return float(self.graph_reg_config.multiplier)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Mark the wrapper as built: the base model builds itself when it is called."""
+        del input_shape
+        self.built = True
+
+    def call(self, inputs: Nested, training: bool | None = None) -> Nested:
+        """Return the base model's outputs for the samples; neighbours are left out."""
+        if isinstance(inputs, Mapping):
+            inputs = strip_neighbor_features(inputs, self.graph_reg_config.neighbor_config)
+        return self.base_model(route(self.base_model, inputs), training=training)
+
+    def compute_loss(
+        self,
+        x: Nested = None,
+        y: Nested = None,
+        y_pred: Nested = None,
+        sample_weight: Nested = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Return Keras's loss, in training plus the multiplier times the graph distance."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        if not training or not self.graph_reg_config.neighbor_config.max_neighbors:
+            return loss
+        scaled = ops.cast(self.multiplier, "float32") * self._graph_distance(x, y_pred)
+        batch_size = ops.shape(tree.flatten(y_pred)[0])[0]
+        self._graph_loss.update_state(scaled, sample_weight=batch_size)
+        return loss + ops.cast(shared_between_replicas(scaled), loss.dtype)
+
+    def _graph_distance(self, x: Nested, y_pred: Nested) -> Tensor:
+        """Return the distance between samples and neighbours, summed over the outputs."""
+        check_type("x", x, Mapping)
+        config = self.graph_reg_config
+        own, neighbors, weights = unpack_neighbor_features(x, config.neighbor_config)
+        training = not self.deterministic
+        if self.deterministic:
+            y_pred = self.base_model(route(self.base_model, own), training=False)
+        outputs = self.base_model(route(self.base_model, neighbors), training=training)
+        return sum(
+            pairwise_distance_wrapper(
+                ops.repeat(source, config.neighbor_config.max_neighbors, axis=0),
+                target,
+                _with_rank(weights, len(target.shape)),
+                config.distance_config,
+            )
+            for source, target in zip(tree.flatten(y_pred), tree.flatten(outputs), strict=True)
+        )
+
+    def test_step(self, *args: Any) -> Any:
+        """Evaluate without the graph term."""
+        result = super().test_step(*args)
+        # On JAX the logs come with the state of the variables.
+        logs = result[0] if isinstance(result, tuple) else result
+        logs.pop(GRAPH_LOSS, None)
+        return result
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` makes an equal wrapper of."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
+            "base_model": keras.saving.serialize_keras_object(self.base_model),
+            "graph_reg_config": graph_config_to_dict(self.graph_reg_config),
+            "deterministic": self.deterministic,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> "GraphRegularization":
+        """Make a wrapper of what `get_config` returned."""
+        base_model, dtype = (
+            keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
+            for key in ("base_model", "dtype")
+        )
+        graph = graph_config_from_dict(config["graph_reg_config"])
+        changed = {"base_model": base_model, "dtype": dtype, "graph_reg_config": graph}
+        return cls(**{**config, **changed})
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save the multiplier, which Keras would not."""
+        store["multiplier"] = ops.convert_to_numpy(self.multiplier)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what `save_own_variables` saved."""
+        self.multiplier.assign(store["multiplier"][...])
+
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
+        """Export the base model: serving needs no neighbours."""
+        return self.base_model.export(filepath, *args, **kwargs)
+
+
+def _with_rank(weights: Tensor, rank: int) -> Tensor:
+    """Return weights (B * N, 1) with further axes of size 1."""
+    return ops.reshape(weights, (-1, *([1] * (rank - 1))))
