@@ -25,6 +25,7 @@ import tensorflow as tf
 import nsl_tools as nsl
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
+SEEDS, TEST = 1297, 500
 MAX_NBRS = 5
 EPOCHS = 40
 
@@ -64,10 +65,17 @@ def train(packed: str, seed: int, *, with_graph: bool) -> float:
     model = nsl.keras.GraphRegularization(base, config)
     model.compile("adam", "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
     seeds = nsl.keras.make_dataset(
-        packed, batch_size=50, max_neighbors=MAX_NBRS, label_weight="NL_label_weight", seed=seed
+        packed,
+        batch_size=50,
+        max_neighbors=MAX_NBRS,
+        label_weight="NL_label_weight",
+        seed=seed,
+        samples=SEEDS,
     )
-    model.fit(seeds.cache(), epochs=EPOCHS, verbose=0)
-    test = nsl.keras.make_dataset(str(SAMPLES / "test.tfr"), batch_size=500, shuffle=0)
+    model.fit(seeds.cache(), epochs=EPOCHS, shuffle=False, verbose=0)
+    test = nsl.keras.make_dataset(
+        str(SAMPLES / "test.tfr"), batch_size=500, shuffle=0, samples=TEST
+    )
     return float(model.evaluate(test, verbose=0, return_dict=True)["accuracy"])
 
 

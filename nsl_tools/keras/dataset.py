@@ -51,6 +51,7 @@ def make_dataset(
     shuffle: int = 10_000,
     seed: int | None = None,
     drop_remainder: bool = False,
+    samples: int | None = None,
 ) -> tf.data.Dataset:
     """Read packed TFRecord files into batches for `fit` and `evaluate`.
 
@@ -69,6 +70,8 @@ def make_dataset(
         shuffle: samples to shuffle among; 0 keeps the order of the files.
         seed: makes the order of shuffling repeatable.
         drop_remainder: leave out a last batch that is not full.
+        samples: number of samples in the files, if known (`pack-nbrs` prints it): the
+            dataset then has a length, and Keras need not find it out.
 
     Returns:
         Batches of `(features, label)`, with a sample weight if `label_weight` is
@@ -79,17 +82,22 @@ def make_dataset(
         DataError: a file is missing or is not a packed TFRecord file.
         UsageError: a name is not a feature, or lengths differ and `spec` is silent.
     """
-    paths = resolve_inputs([files] if isinstance(files, str) else files)
-    compression = [_compression(path) for path in paths]
-    known = dict(spec) if spec else infer_spec(paths, max_neighbors)
+    paths = _resolve(files)
+    compression = _common_compression(paths)
+    known = dict(spec) if spec else infer_spec(paths)
+    names = _own(known, id_feature, label, label_weight) if features is None else features
     parse = make_parse_fn(
         known,
         max_neighbors=max_neighbors,
         label=label,
         label_weight=label_weight,
-        features=features if features is not None else _own(known, id_feature),
+        features=names,
     )
+    if max_neighbors:
+        _check_neighbors(paths, names, max_neighbors)
     records = _records(paths, compression, shuffle, seed)
+    if samples is not None:
+        records = records.apply(tf.data.experimental.assert_cardinality(samples))
     if shuffle:
         records = records.shuffle(shuffle, seed=seed)
     batches = records.batch(batch_size, drop_remainder=drop_remainder)
@@ -111,8 +119,7 @@ def make_parse_fn(
     Raises:
         UsageError: `label` or one of `features` is not in `spec`.
     """
-    others = {label, label_weight}
-    names = [name for name in (features if features is not None else spec) if name not in others]
+    names = _own(spec, label, label_weight) if features is None else list(features)
     wanted = {name: _known(spec, name) for name in names}
     for rank in range(max_neighbors):
         for name in names:
@@ -137,24 +144,26 @@ def make_parse_fn(
     return parse
 
 
-def infer_spec(files: str | Sequence[str], max_neighbors: int = 0) -> Spec:
+def infer_spec(files: str | Sequence[str]) -> Spec:
     """Return shape and dtype of each of a sample's own features, from the first 100 records.
 
     Raises:
-        DataError: there is no record, or a record is not an example; a
-            neighbour lacks one of the features that others have.
+        DataError: there is no record, or a file is not a TFRecord file.
         UsageError: a feature's length or type differs between records.
     """
-    paths = resolve_inputs([files] if isinstance(files, str) else files)
+    paths = _resolve(files)
     found: Spec = {}
-    for number, (path, example) in enumerate(islice(_examples(paths), _LOOKED_AT)):
+    for number, (path, example) in enumerate(_first_examples(paths)):
         for name, feature in example.features.feature.items():
             if not name.startswith(NEIGHBOR_PREFIX) and name not in _ADDED:
                 _agree(found, name, feature, f"{path}: record {number}")
     if not found:
         raise DataError(paths[0], "", "no example with a feature, expected packed examples")
-    _check_neighbors(paths, found, max_neighbors)
     return found
+
+
+def _resolve(files: str | Sequence[str]) -> list[str]:
+    return resolve_inputs([files] if isinstance(files, str) else files)
 
 
 def _agree(found: Spec, name: str, feature: tf.train.Feature, place: str) -> None:
@@ -170,17 +179,22 @@ def _agree(found: Spec, name: str, feature: tf.train.Feature, place: str) -> Non
         )
 
 
-def _check_neighbors(paths: Sequence[str], spec: Spec, max_neighbors: int) -> None:
-    """Refuse files that were not packed, when neighbours are wanted."""
-    if not max_neighbors:
-        return
-    for path, example in islice(_examples(paths), _LOOKED_AT):
-        names = example.features.feature
-        if NUM_NEIGHBORS not in names:
-            raise DataError(path, "", f"no feature {NUM_NEIGHBORS!r}: expected a packed file")
-        for rank in range(min(max_neighbors, names[NUM_NEIGHBORS].int64_list.value[0])):
-            if not any(neighbor_feature(rank, name) in names for name in spec):
-                raise DataError(path, "", f"neighbour {rank} has none of the features {list(spec)}")
+def _check_neighbors(paths: Sequence[str], names: Sequence[str], max_neighbors: int) -> None:
+    """Refuse files that were not packed, or not with these features: padding would hide it."""
+    for number, (path, example) in enumerate(_first_examples(paths)):
+        found = example.features.feature
+        if NUM_NEIGHBORS not in found:
+            problem = f"no feature {NUM_NEIGHBORS!r}: expected a packed file"
+            raise DataError(path, f"record {number}", problem)
+        for rank in range(min(max_neighbors, found[NUM_NEIGHBORS].int64_list.value[0])):
+            for name in names:
+                if neighbor_feature(rank, name) not in found:
+                    problem = f"neighbour {rank} lacks the feature {name!r}: choose `features`"
+                    raise DataError(path, f"record {number}", problem)
+
+
+def _first_examples(paths: Sequence[str]) -> Iterator[tuple[str, tf.train.Example]]:
+    return islice(_examples(paths), _LOOKED_AT)
 
 
 def _examples(paths: Sequence[str]) -> Iterator[tuple[str, tf.train.Example]]:
@@ -189,37 +203,46 @@ def _examples(paths: Sequence[str]) -> Iterator[tuple[str, tf.train.Example]]:
             yield path, tf.train.Example.FromString(record.numpy())
 
 
+def _common_compression(paths: Sequence[str]) -> str:
+    found = sorted({_compression(path) for path in paths if tf.io.gfile.stat(path).length})
+    if len(found) > 1:
+        raise UsageError(f"the files are of different compression: {found}, expected one")
+    return found[0] if found else ""
+
+
 def _compression(path: str) -> str:
-    """Return the compression of a file, by what TensorFlow can read of it."""
+    """Return the compression of a file: the one that gives TensorFlow a record.
+
+    TensorFlow takes a damaged GZIP header for the end of an empty file.
+    """
+    if not tf.io.gfile.stat(path).length:
+        return ""
     for compression in _COMPRESSIONS:
         try:
             for _ in tf.data.TFRecordDataset(path, compression).take(1):
-                pass
+                return compression
         except tf.errors.DataLossError:
             continue
-        return compression
     raise DataError(path, "record 0 at byte 0", "not a TFRecord file (plain, GZIP or ZLIB)")
 
 
 def _records(
-    paths: Sequence[str], compressions: Sequence[str], shuffle: int, seed: int | None
+    paths: Sequence[str], compression: str, shuffle: int, seed: int | None
 ) -> tf.data.Dataset:
     """Return the serialized examples: file by file, or files mixed when shuffling."""
-    if len(set(compressions)) > 1:
-        raise UsageError(f"files of different compression: {sorted(set(compressions))}")
     files = tf.data.Dataset.from_tensor_slices(list(paths))
     if not shuffle:
-        return tf.data.TFRecordDataset(files, compressions[0])
+        return tf.data.TFRecordDataset(files, compression)
     return files.shuffle(len(paths), seed=seed).interleave(
-        lambda path: tf.data.TFRecordDataset(path, compressions[0]),
+        lambda path: tf.data.TFRecordDataset(path, compression),
         cycle_length=_READ_AT_ONCE,
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
 
 
-def _own(spec: Spec, id_feature: str) -> list[str]:
-    return [name for name in spec if name != id_feature]
+def _own(spec: Mapping[str, tf.io.FixedLenFeature], *others: str | None) -> list[str]:
+    return [name for name in spec if name not in others]
 
 
 def _known(spec: Mapping[str, tf.io.FixedLenFeature], name: str) -> tf.io.FixedLenFeature:
