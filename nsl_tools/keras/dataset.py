@@ -218,12 +218,16 @@ def _compression(path: str) -> str:
     if not tf.io.gfile.stat(path).length:
         return ""
     for compression in _COMPRESSIONS:
-        try:
-            for _ in tf.data.TFRecordDataset(path, compression).take(1):
-                return compression
-        except tf.errors.DataLossError:
-            continue
+        if _gives_a_record(path, compression):
+            return compression
     raise DataError(path, "record 0 at byte 0", "not a TFRecord file (plain, GZIP or ZLIB)")
+
+
+def _gives_a_record(path: str, compression: str) -> bool:
+    try:
+        return any(True for _ in tf.data.TFRecordDataset(path, compression).take(1))
+    except tf.errors.DataLossError:
+        return False
 
 
 def _records(

@@ -163,7 +163,7 @@ def test_missing_and_empty_files_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [{"label": "y"}, {"features": ["x", "y"]}])
 def test_an_unknown_name_is_refused(tmp_path: Path, options: Any) -> None:
     path = write(tmp_path / "m", [sample(0, 0)])
-    with pytest.raises(UsageError, match="no feature 'y', expected one of .*'x'"):
+    with pytest.raises(UsageError, match=r"no feature 'y', expected one of .*'x'"):
         make_dataset(path, batch_size=1, **options)
 
 
