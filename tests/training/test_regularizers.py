@@ -48,29 +48,29 @@ def test_virtual_adversarial_loss_of_a_linear_embedding() -> None:
     weights = np.array([[1.0, 5.0], [2.0, 2.0]])
     seed = np.array([[0.6, 0.8]])
     loss = virtual_adv_regularizer(
-        tensor([[1, -1]], "float64"),
-        lambda x: ops.matmul(x, weights),
+        tensor([[1, -1]]),
+        lambda x: ops.matmul(x, tensor(weights)),
         config(approx_difference=1e-3),
-        seed_perturbation=tensor(seed, "float64"),
+        seed_perturbation=tensor(seed),
     )
     direction = seed @ (2 * weights @ weights.T)
     direction *= 0.1 / np.linalg.norm(direction)
-    assert float(loss) == pytest.approx(np.linalg.norm(direction @ weights) ** 2, rel=1e-5)
+    assert float(loss) == pytest.approx(np.linalg.norm(direction @ weights) ** 2, rel=1e-3)
 
 
 def test_virtual_adversarial_loss_after_many_steps() -> None:
     """A cosine distance; NSL expects d H d^T with its Hessian at x, whose norm is 1."""
     x, seed = np.array([[0.28, -0.96]]), np.array([[0.6, 0.8]])
     loss = virtual_adv_regularizer(
-        tensor(x, "float64"),
+        tensor(x),
         lambda x: x,
         config("cosine", num_approx_steps=20, approx_difference=1.0, neighbor={"adv_step_size": 1}),
-        seed_perturbation=tensor(seed, "float64"),
+        seed_perturbation=tensor(seed),
     )
     hessian = (x @ x.T) * np.identity(2) - x.T @ x
     direction = seed @ hessian
     direction /= np.linalg.norm(direction)
-    assert float(loss) == pytest.approx((direction @ hessian @ direction.T).item(), abs=1e-5)
+    assert float(loss) == pytest.approx((direction @ hessian @ direction.T).item(), abs=1e-4)
 
 
 @pytest.mark.parametrize("known", [True, False])
