@@ -159,7 +159,8 @@ def infer_spec(files: str | Sequence[str]) -> Spec:
                 _agree(found, name, feature, f"{path}: record {number}")
     if not found:
         raise DataError(paths[0], "", "no example with a feature, expected packed examples")
-    return found
+    # protobuf's maps have no order: sort, so that every run reads the same.
+    return dict(sorted(found.items()))
 
 
 def _resolve(files: str | Sequence[str]) -> list[str]:

@@ -141,7 +141,7 @@ def test_neighbours_without_the_features_of_a_sample_are_refused(tmp_path: Path)
     """Packed with `--nbr-features`, or from other data: zeros would pass for data."""
     odd = sample(0, 0, NL_num_nbrs=[1], NL_nbr_0_weight=[1.0], NL_nbr_0_y=[1.0])
     path = write(tmp_path / "m", [odd])
-    with pytest.raises(DataError, match=r"neighbour 0 lacks the feature 'x'"):
+    with pytest.raises(DataError, match=r"neighbour 0 lacks the feature 'n'"):
         make_dataset(path, batch_size=1, max_neighbors=1)
 
 
