@@ -11,13 +11,15 @@ evaluating and predicting need no neighbours. Source of the behaviour: NSL 1.4,
 Graph Learning" (WSDM 2018).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 from keras import ops, tree
 
 from nsl_tools.configs import GraphRegConfig
+from nsl_tools.feature_names import NUM_NEIGHBORS
 from nsl_tools.keras.arguments import check_type
 from nsl_tools.keras.config_io import graph_config_from_dict, graph_config_to_dict
 from nsl_tools.keras.distances import pairwise_distance_wrapper
@@ -28,7 +30,6 @@ from nsl_tools.keras.routing import route
 Tensor = Any
 Nested = Any
 
-GRAPH_LOSS = "scaled_graph_loss"
 # The base model casts its inputs itself; neighbour weights stay as they are.
 _DEFAULTS = {"name": "GraphRegularization", "autocast": False}
 
@@ -80,7 +81,8 @@ class GraphRegularization(keras.Model):
             initializer=keras.initializers.Constant(self.configured_multiplier),
             trainable=False,
         )
-        self._graph_loss = keras.metrics.Mean(name=GRAPH_LOSS)
+        self._graph_loss = keras.metrics.Mean(name="scaled_graph_loss")
+        self._evaluating = False
         if base_model.built:
             self.build()
 
@@ -88,6 +90,13 @@ class GraphRegularization(keras.Model):
     def configured_multiplier(self) -> float:
         """The multiplier of the configuration, whatever a schedule has made of it."""
         return float(self.graph_reg_config.multiplier)
+
+    @property
+    def _regularizes(self) -> bool:
+        """Whether there is a graph term at all, under any schedule."""
+        return bool(self.graph_reg_config.neighbor_config.max_neighbors) and (
+            self.configured_multiplier > 0
+        )
 
     def build(self, input_shape: Any = None) -> None:
         """Mark the wrapper as built: the base model builds itself when it is called."""
@@ -98,7 +107,11 @@ class GraphRegularization(keras.Model):
         """Return the base model's outputs for the samples; neighbours are left out."""
         if isinstance(inputs, Mapping):
             inputs = strip_neighbor_features(inputs, self.graph_reg_config.neighbor_config)
-        return self.base_model(route(self.base_model, inputs), training=training)
+            inputs.pop(NUM_NEIGHBORS, None)
+        return self._base(inputs, training)
+
+    def _base(self, features: Nested, training: bool | None) -> Nested:
+        return self.base_model(route(self.base_model, features), training=training)
 
     def compute_loss(
         self,
@@ -110,7 +123,7 @@ class GraphRegularization(keras.Model):
     ) -> Tensor:
         """Return Keras's loss, in training plus the multiplier times the graph distance."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
-        if not training or not self.graph_reg_config.neighbor_config.max_neighbors:
+        if not (training and self._regularizes):
             return loss
         scaled = ops.cast(self.multiplier, "float32") * self._graph_distance(x, y_pred)
         batch_size = ops.shape(tree.flatten(y_pred)[0])[0]
@@ -121,11 +134,11 @@ class GraphRegularization(keras.Model):
         """Return the distance between samples and neighbours, summed over the outputs."""
         check_type("x", x, Mapping)
         config = self.graph_reg_config
-        own, neighbors, weights = unpack_neighbor_features(x, config.neighbor_config)
-        training = not self.deterministic
+        features = {name: value for name, value in x.items() if name != NUM_NEIGHBORS}
+        own, neighbors, weights = unpack_neighbor_features(features, config.neighbor_config)
         if self.deterministic:
-            y_pred = self.base_model(route(self.base_model, own), training=False)
-        outputs = self.base_model(route(self.base_model, neighbors), training=training)
+            y_pred = self._base(own, training=False)
+        outputs = self._base(neighbors, training=not self.deterministic)
         return sum(
             pairwise_distance_wrapper(
                 ops.repeat(source, config.neighbor_config.max_neighbors, axis=0),
@@ -136,13 +149,34 @@ class GraphRegularization(keras.Model):
             for source, target in zip(tree.flatten(y_pred), tree.flatten(outputs), strict=True)
         )
 
-    def test_step(self, *args: Any) -> Any:
-        """Evaluate without the graph term."""
-        result = super().test_step(*args)
-        # On JAX the logs come with the state of the variables.
-        logs = result[0] if isinstance(result, tuple) else result
-        logs.pop(GRAPH_LOSS, None)
-        return result
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Keras's metrics; while evaluating, without `scaled_graph_loss`."""
+        return [m for m in super().metrics if not (self._evaluating and m is self._graph_loss)]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of what `evaluate` returns, in its order."""
+        with self._without_graph_loss():
+            return [inner.name for m in self.metrics for inner in getattr(m, "metrics", [m])]
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate as `keras.Model.evaluate` does, without the graph term."""
+        with self._without_graph_loss():
+            return super().evaluate(*args, **kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate as `keras.Model.test_on_batch` does, without the graph term."""
+        with self._without_graph_loss():
+            return super().test_on_batch(*args, **kwargs)
+
+    @contextmanager
+    def _without_graph_loss(self) -> Iterator[None]:
+        before, self._evaluating = self._evaluating, True
+        try:
+            yield
+        finally:
+            self._evaluating = before
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` makes an equal wrapper of."""

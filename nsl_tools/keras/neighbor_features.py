@@ -33,7 +33,7 @@ def unpack_neighbor_features(
     """Split a batch of B samples with N = `max_neighbors` neighbours each.
 
     Args:
-        features: dense tensors, (B, ...), of rank 2 or more.
+        features: tensors, dense or sparse, (B, ...), of rank 2 or more.
         neighbor_config: names and number of the neighbours; further ones are ignored.
         keep_rank: whether samples and neighbours share the first axis.
 
@@ -65,10 +65,11 @@ def unpack_neighbor_features(
 
 
 def _interleave(tensors: list[Tensor], *, keep_rank: bool) -> Tensor:
-    stacked = ops.stack(tensors, axis=1)
+    # Concatenation, unlike stacking, has a sparse counterpart in Keras.
+    stacked = ops.concatenate([ops.expand_dims(tensor, axis=1) for tensor in tensors], axis=1)
     if not keep_rank:
         return stacked
-    return ops.reshape(stacked, (-1, *ops.shape(tensors[0])[1:]))
+    return ops.reshape(stacked, (-1, *ops.shape(stacked)[2:]))
 
 
 def _check_rank(name: str, value: Tensor) -> None:
