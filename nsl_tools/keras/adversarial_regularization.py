@@ -156,8 +156,8 @@ class AdversarialRegularization(keras.Model):
         objective = make_objective(**given, **self._output_names(), term="scaled_adversarial_loss")
         super().compile(
             optimizer,
-            metrics=objective.metrics,
-            weighted_metrics=objective.weighted_metrics,
+            metrics=_single_or_all(objective.metrics),
+            weighted_metrics=_single_or_all(objective.weighted_metrics),
             **kwargs,
         )
         self.loss = loss
@@ -186,7 +186,7 @@ class AdversarialRegularization(keras.Model):
     @property
     def metrics_names(self) -> list[str]:
         """Names of what `evaluate` returns, in its order."""
-        return [inner.name for metric in self.metrics for inner in _inner_metrics(metric)]
+        return [inner.name for each in self.metrics for inner in getattr(each, "metrics", [each])]
 
     def compute_loss(
         self,
@@ -384,8 +384,8 @@ class AdversarialRegularization(keras.Model):
         return {"output_names": list(names), "tags": list(tags)}
 
 
-def _inner_metrics(metric: keras.metrics.Metric) -> list[keras.metrics.Metric]:
-    return list(getattr(metric, "metrics", [metric]))
+def _single_or_all(per_output: list[Any]) -> Any:
+    return per_output[0] if len(per_output) == 1 else per_output
 
 
 def _for_each(sample_weight: Nested, count: int) -> list[Tensor]:
