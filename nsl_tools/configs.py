@@ -285,7 +285,7 @@ class VirtualAdvConfig:
     Attributes:
         adv_neighbor_config: how to make the perturbation.
         distance_config: distance between the outputs with and without it.
-        num_approx_steps: power iterations, at least 1.
+        num_approx_steps: power iterations, at least 0.
         approx_difference: finite difference, `xi` in equation 12 of arXiv 1704.03976.
     """
 
@@ -296,7 +296,7 @@ class VirtualAdvConfig:
 
     def __post_init__(self) -> None:
         """Check."""
-        _check_count("num_approx_steps", self.num_approx_steps, 1)
+        _check_count("num_approx_steps", self.num_approx_steps, 0)
         _check_number(
             "approx_difference", self.approx_difference, "a positive number", 0, strict=True
         )
