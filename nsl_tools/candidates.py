@@ -21,7 +21,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.groups import rank_in_group
+from nsl_tools.groups import kth_largest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,10 +141,9 @@ class _Triangle:
         )
         kept: Any = slice(None)
         if self._wanted.best is not None:
-            order = np.lexsort((-similarities, rows))
-            kth = order[rank_in_group(rows[order]) == self._wanted.best - 1]
-            self._raise_floors(self._tiles[i], rows[kth], similarities[kth])
-            kept = similarities >= self._floors[self._tiles[i]][rows]
+            floors = self._floors[self._tiles[i]]
+            self._raise_floors(self._tiles[i], *kth_largest(rows, similarities, self._wanted.best))
+            kept = similarities >= floors[rows]
         self._found[i] = [_Pairs(rows[kept], others[kept], similarities[kept])]
         self._pending[i] = 0
 

@@ -27,3 +27,30 @@ def rank_in_group(groups: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
     sizes = np.diff(np.r_[starts, len(groups)])
     return np.arange(len(groups)) - np.repeat(starts, sizes)
+
+
+def kth_largest(
+    groups: npt.NDArray[np.int32], values: npt.NDArray[np.float32], k: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Return the k-th largest value of each group that has k: `(groups, values)`, ascending.
+
+    Args:
+        groups: group numbers from 0, in any order, shape (n,).
+        values: finite, shape (n,).
+        k: from 1.
+    """
+    # One sort of integers: the group above, the value below, falling. The bits of
+    # floats order as integers do, once those of negative ones are turned over.
+    bits = values.view(np.uint32)
+    rising = np.where(bits >> np.uint32(31), ~bits, bits | _SIGN)
+    keys = groups.astype(np.uint64) << _HALF | (~rising).astype(np.uint64)
+    keys.sort()
+    starts = np.searchsorted(keys, np.arange(groups.max(initial=-1) + 1, dtype=np.uint64) << _HALF)
+    sizes = np.diff(np.r_[starts, len(keys)])
+    full = np.flatnonzero(sizes >= k)
+    rising = ~keys[starts[full] + k - 1].astype(np.uint32)
+    return full, np.where(rising & _SIGN, rising ^ _SIGN, ~rising).view(np.float32)
+
+
+_HALF = np.uint64(32)
+_SIGN = np.uint32(0x80000000)

@@ -1,0 +1,42 @@
+"""Groups of equal things: against what a loop over them says."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsl_tools.groups import equal_rows, kth_largest, rank_in_group
+
+GROUPS = st.lists(st.integers(0, 5), max_size=40)
+
+
+@given(GROUPS)
+def test_rank_in_group_counts_equal_predecessors(groups: list[int]) -> None:
+    groups.sort()
+    expected = [groups[:i].count(group) for i, group in enumerate(groups)]
+    assert rank_in_group(np.array(groups, np.int64)).tolist() == expected
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.floats(-2, 2, width=32)), max_size=40),
+    st.integers(1, 4),
+)
+def test_kth_largest_is_what_sorting_each_group_gives(
+    pairs: list[tuple[int, float]], k: int
+) -> None:
+    """Groups with fewer than k members are left out; both zeros count as one."""
+    expected = {}
+    for group in sorted({group for group, _ in pairs}):
+        values = sorted((value for g, value in pairs if g == group), reverse=True)
+        if len(values) >= k:
+            expected[group] = values[k - 1]
+    groups = np.array([group for group, _ in pairs], np.int32)
+    values = np.array([value for _, value in pairs], np.float32)
+    found_groups, found = kth_largest(groups, values, k)
+    assert dict(zip(found_groups.tolist(), found.tolist(), strict=True)) == expected
+
+
+@given(st.lists(st.lists(st.integers(0, 1), min_size=2, max_size=2), max_size=20))
+def test_equal_rows_share_a_number(rows: list[list[int]]) -> None:
+    order = list(dict.fromkeys(map(tuple, rows)))
+    matrix = np.array(rows, np.float32).reshape(-1, 2)
+    assert equal_rows(matrix).tolist() == [order.index(tuple(row)) for row in rows]
