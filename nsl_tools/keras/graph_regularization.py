@@ -18,7 +18,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from nsl_tools.configs import GraphRegConfig
+from nsl_tools.configs import GraphRegConfig, ReductionType
 from nsl_tools.feature_names import NUM_NEIGHBORS
 from nsl_tools.keras.arguments import check_type
 from nsl_tools.keras.config_io import graph_config_from_dict, graph_config_to_dict
@@ -56,6 +56,9 @@ class GraphRegularization(keras.Model):
             inside the graph term adds noise that can outweigh the graph.
         **kwargs: arguments of `keras.Model`.
 
+    Raises:
+        ValueError: the distance is not reduced to one number.
+
     Attributes:
         multiplier: variable, the weight of the graph term. A
             `nsl.keras.MultiplierSchedule` changes it between epochs.
@@ -73,6 +76,7 @@ class GraphRegularization(keras.Model):
         super().__init__(**{**_DEFAULTS, "dtype": base_model.dtype_policy, **kwargs})
         self.base_model = base_model
         self.graph_reg_config = graph_reg_config or GraphRegConfig()
+        _check_reduction(self.graph_reg_config.distance_config.reduction)
         self.deterministic = deterministic
         self.multiplier = self.add_weight(
             name="multiplier",
@@ -90,6 +94,11 @@ class GraphRegularization(keras.Model):
     def configured_multiplier(self) -> float:
         """The multiplier of the configuration, whatever a schedule has made of it."""
         return float(self.graph_reg_config.multiplier)
+
+    @property
+    def output_names(self) -> list[str]:
+        """The base model's, if it has any, so that losses and metrics may be given by output."""
+        return list(self.base_model.output_names)
 
     @property
     def _regularizes(self) -> bool:
@@ -213,6 +222,14 @@ class GraphRegularization(keras.Model):
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
         """Export the base model: serving needs no neighbours."""
         return self.base_model.export(filepath, *args, **kwargs)
+
+
+def _check_reduction(reduction: ReductionType | str) -> None:
+    if ReductionType(reduction) is ReductionType.NONE:
+        raise ValueError(
+            "Invalid value for argument `graph_reg_config`. Expected a reduction to one number. "
+            f"Received: {reduction!r}"
+        )
 
 
 def _with_rank(weights: Tensor, rank: int) -> Tensor:
