@@ -12,6 +12,7 @@ set go to FAISS.
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -78,38 +79,70 @@ class _Triangle:
         self._tiles = [slice(i, min(i + TILE, len(unit))) for i in range(0, len(unit), TILE)]
         self._found: list[list[_Pairs]] = [[] for _ in self._tiles]
         self._pending = [0] * len(self._tiles)
+        self._local = threading.local()
 
     def sweep(self) -> Iterator[tuple[Rows, Rows]]:
+        products = self._start(0)
         for i, tile in enumerate(self._tiles):
-            later = range(i, len(self._tiles))
-            products = self._pool.map(partial(self._multiply, i), later)
-            for j, both in zip(later, products, strict=True):
+            for j, both in enumerate(products, start=i):
                 for side, pairs in zip((i, j), both, strict=False):
                     self._keep(side, pairs)
+            # The next tile is under way while the caller weighs this one's pairs.
+            products = self._start(i + 1)
             self._prune(i)
             (pairs,) = self._found[i]
             self._found[i] = []
             yield pairs.rows.astype(np.int64) + tile.start, pairs.others.astype(np.int64)
 
+    def _start(self, i: int) -> Iterator[list[_Pairs]]:
+        """Start multiplying tile `i` with itself and each later one."""
+        return self._pool.map(partial(self._multiply, i), range(i, len(self._tiles)))
+
     def _multiply(self, i: int, j: int) -> list[_Pairs]:
         """Multiply two tiles; return the candidates of `i`, and those of `j` if it is another."""
         left, right = self._tiles[i], self._tiles[j]
-        products = self._unit[left] @ self._unit[right].T
-        found = [self._passing(products, 0, left, right)]
-        if i != j:
-            found.append(self._passing(products, 1, right, left))
-        return found
+        products, mask = self._buffers(left.stop - left.start, right.stop - right.start)
+        np.matmul(self._unit[left], self._unit[right].T, out=products)
+        lowest = min(self._floors[left].min(), self._floors[right].min())
+        loose = np.flatnonzero(np.greater_equal(products, lowest, out=mask))
+        sides = [(0, left, right), (1, right, left)][: 2 if i != j else 1]
+        return [self._passing(products, mask, loose, *side) for side in sides]
 
-    def _passing(self, products: Floats, axis: int, own: slice, other: slice) -> _Pairs:
-        """Return the products that reach the floors of the rows along `axis`."""
-        floors = np.expand_dims(self._floors[own], 1 - axis)
-        found = np.flatnonzero(products >= floors)
-        if self._crowded(len(found), floors.size):
-            self._raise_by_products(products, axis, own)
-            found = np.flatnonzero(products >= floors)
-        places = [place.astype(np.int32) for place in np.divmod(found, products.shape[1])]
-        others = places[1 - axis] + np.int32(other.start)
-        return _Pairs(places[axis], others, products.ravel()[found])
+    def _buffers(self, rows: int, columns: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """Return this thread's own arrays: fresh ones would cost page faults at every tile."""
+        local = self._local
+        if not hasattr(local, "products"):
+            local.products = np.empty(TILE * TILE, np.float32)
+            local.mask = np.empty(TILE * TILE, np.bool_)
+        size, shape = rows * columns, (rows, columns)
+        return local.products[:size].reshape(shape), local.mask[:size].reshape(shape)
+
+    def _passing(
+        self,
+        products: Floats,
+        mask: npt.NDArray[np.bool_],
+        loose: Rows,
+        axis: int,
+        own: slice,
+        other: slice,
+    ) -> _Pairs:
+        """Return the products that reach the floors of the rows along `axis`.
+
+        `loose` are the places of those that reach the lowest floor of all: the answer is
+        among them, and where they are few, they are all that is looked at.
+        """
+        floors = self._floors[own]
+        if len(loose) > _CROWD * sum(products.shape):
+            every = np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=mask)
+            if self._crowded(int(np.count_nonzero(every)), len(floors)):
+                self._raise_by_products(products, axis, own)
+                np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=mask)
+            loose = np.flatnonzero(mask)
+        places = np.divmod(loose, products.shape[1])
+        similarities = products.ravel()[loose]
+        kept = similarities >= floors[places[axis]]
+        rows, others = (place[kept].astype(np.int32) for place in (places[axis], places[1 - axis]))
+        return _Pairs(rows, others + np.int32(other.start), similarities[kept])
 
     def _raise_by_products(self, products: Floats, axis: int, own: slice) -> None:
         rank = (self._wanted.best or 0) - 1
