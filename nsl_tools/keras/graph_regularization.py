@@ -115,8 +115,7 @@ class GraphRegularization(keras.Model):
     def call(self, inputs: Nested, training: bool | None = None) -> Nested:
         """Return the base model's outputs for the samples; neighbours are left out."""
         if isinstance(inputs, Mapping):
-            inputs = strip_neighbor_features(inputs, self.graph_reg_config.neighbor_config)
-            inputs.pop(NUM_NEIGHBORS, None)
+            inputs = self._own(inputs)
         return self._base(inputs, training)
 
     def _base(self, features: Nested, training: bool | None) -> Nested:
@@ -134,7 +133,8 @@ class GraphRegularization(keras.Model):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
         if not (training and self._regularizes):
             return loss
-        scaled = ops.cast(self.multiplier, "float32") * self._graph_distance(x, y_pred)
+        distance = self._graph_distance(x, y_pred)
+        scaled = ops.cast(self.multiplier, distance.dtype) * distance
         batch_size = ops.shape(tree.flatten(y_pred)[0])[0]
         self._graph_loss.update_state(scaled, sample_weight=batch_size)
         return loss + ops.cast(shared_between_replicas(scaled), loss.dtype)
@@ -143,8 +143,7 @@ class GraphRegularization(keras.Model):
         """Return the distance between samples and neighbours, summed over the outputs."""
         check_type("x", x, Mapping)
         config = self.graph_reg_config
-        features = {name: value for name, value in x.items() if name != NUM_NEIGHBORS}
-        own, neighbors, weights = unpack_neighbor_features(features, config.neighbor_config)
+        own, neighbors, weights = unpack_neighbor_features(self._taken(x), config.neighbor_config)
         if self.deterministic:
             y_pred = self._base(own, training=False)
         outputs = self._base(neighbors, training=not self.deterministic)
@@ -157,6 +156,19 @@ class GraphRegularization(keras.Model):
             )
             for source, target in zip(tree.flatten(y_pred), tree.flatten(outputs), strict=True)
         )
+
+    def _own(self, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a sample's own features, as `pack-nbrs` found them."""
+        own = strip_neighbor_features(x, self.graph_reg_config.neighbor_config)
+        own.pop(NUM_NEIGHBORS, None)
+        return own
+
+    def _taken(self, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what the graph term needs: ids and the like need not come of neighbours."""
+        own = self._own(x)
+        taken = tree.flatten(route(self.base_model, {name: name for name in own}))
+        prefix = self.graph_reg_config.neighbor_config.prefix
+        return {name: x[name] for name in x if name in taken or name.startswith(prefix)}
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
