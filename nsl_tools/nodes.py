@@ -44,14 +44,6 @@ class ExampleBatch:
         with _located(self.records):
             yield
 
-    @contextlib.contextmanager
-    def at(self, index: int) -> Iterator[None]:
-        """Turn a ValueError about the example at `index` into a DataError that says where."""
-        try:
-            yield
-        except ValueError as err:
-            raise self.records.error(index, str(err)) from err
-
     def entries(self, index: int) -> bytes:
         """Return the encoded feature map of the example at `index`, canonical."""
         if index in self.walked:

@@ -203,9 +203,9 @@ def _read_neighbors(
             continue
         row = first
         for batch in read_examples(sources):
-            for i in np.flatnonzero(wanted[row : row + len(batch.features)]).tolist():
-                with batch.at(i):
-                    chunks[row + i] = splicer.cut(batch.features[i])
+            with batch.errors():
+                for i in np.flatnonzero(wanted[row : row + len(batch.features)]).tolist():
+                    chunks[row + i] = splicer.cut(i, batch.features[i])
             row += len(batch.features)
     return chunks
 
@@ -222,14 +222,14 @@ def _pack(
     first = 0
     for batch in read_examples(files):
         is_seed = nodes.is_seed[first : first + len(batch.features)]
-        for i in np.flatnonzero(is_seed).tolist():
-            row = first + i
-            with batch.at(i):
-                splicer.check_seed(batch.features[i])
-            entries = batch.entries(i)
-            if nodes.label_weights:
-                entries += label_weight_entry(row < nodes.labeled)
-            start, end = bounds[row], bounds[row + 1]
-            neighbors = [chunks[target] for target in edges.targets[start:end].tolist()]
-            yield splicer.pack(entries, neighbors, edges.weights[start:end])
+        with batch.errors():
+            for i in np.flatnonzero(is_seed).tolist():
+                splicer.check_seed(i, batch.features[i])
+                row = first + i
+                entries = batch.entries(i)
+                if nodes.label_weights:
+                    entries += label_weight_entry(row < nodes.labeled)
+                start, end = bounds[row], bounds[row + 1]
+                neighbors = [chunks[target] for target in edges.targets[start:end].tolist()]
+                yield splicer.pack(entries, neighbors, edges.weights[start:end])
         first += len(batch.features)

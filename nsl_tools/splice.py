@@ -9,6 +9,7 @@ entries, `NL_num_nbrs`, and one such block and a weight for each neighbour.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nsl_tools import example
@@ -19,6 +20,7 @@ from nsl_tools.feature_names import (
     WEIGHT_NAME,
     neighbor_weight,
 )
+from nsl_tools.layout import ExampleError
 from nsl_tools.wire import write_field, write_varint
 
 if TYPE_CHECKING:
@@ -28,22 +30,41 @@ if TYPE_CHECKING:
 Chunks = list[bytes]
 """One neighbour's encoded features, to be joined by `NL_nbr_<rank>`."""
 
+_REMEMBERED = 10_000
 _WEIGHT_BYTES = 4
 _ADDED = (NUM_NEIGHBORS.encode(), LABEL_WEIGHT.encode())
 
 
-def cut(features: example.Features, digits: int) -> Chunks:
-    """Encode the features of a neighbour for ranks of `digits` decimal digits."""
+@dataclass(frozen=True)
+class _Template:
+    """What stands around the values of features of given names and lengths.
+
+    The chunks are `first`, then `before + value + after` for each feature.
+    """
+
+    first: bytes
+    around: list[tuple[bytes, bytes]]
+
+    def fill(self, features: example.Features) -> Chunks:
+        chunks = [self.first]
+        for (before, after), feature in zip(self.around, features.values(), strict=True):
+            chunks.append(before + feature + after)
+        return chunks
+
+
+def _template(features: example.Features, digits: int) -> _Template:
+    """Lay out the map entries of a neighbour for ranks of `digits` decimal digits."""
     prefix_length = len(NEIGHBOR_PREFIX) + digits
-    chunks = [b""]
+    heads, befores = [], []
     for name, feature in features.items():
         rest = b"_%b" % name
-        value = write_field(example.VALUE, feature)
+        before = b"%b%c%b" % (rest, example.VALUE, write_varint(len(feature)))
         named = b"%c%b" % (example.ITEM, write_varint(prefix_length + len(rest)))
-        length = len(named) + prefix_length + len(rest) + len(value)
-        chunks[-1] += b"%c%b%b" % (example.ITEM, write_varint(length), named)
-        chunks.append(rest + value)
-    return chunks
+        length = len(named) + prefix_length + len(before) + len(feature)
+        heads.append(b"%c%b%b" % (example.ITEM, write_varint(length), named))
+        befores.append(before)
+    first, *afters = [*heads, b""]
+    return _Template(first, list(zip(befores, afters, strict=True)))
 
 
 class Splicer:
@@ -51,30 +72,36 @@ class Splicer:
 
     def __init__(self, max_degree: int) -> None:
         """Prepare for seeds with up to `max_degree` neighbours."""
-        self.digits = range(1, len(str(max(0, max_degree - 1))) + 1)
+        self._digits = range(1, len(str(max(0, max_degree - 1))) + 1)
         self._counts = [_count_entry(count) for count in range(max_degree + 1)]
         self._prefixes = [f"{NEIGHBOR_PREFIX}{rank}".encode() for rank in range(max_degree)]
         self._weights = [_weight_entry_without_value(rank) for rank in range(max_degree)]
         self._checked_seeds: set[tuple[bytes, ...]] = set()
-        self._checked_neighbors: set[tuple[bytes, ...]] = set()
+        self._templates: dict[tuple[object, ...], list[_Template]] = {}
 
-    def cut(self, features: example.Features) -> list[Chunks]:
-        """Encode a neighbour for every number of digits that a rank can have.
+    def cut(self, index: int, features: example.Features) -> list[Chunks]:
+        """Encode neighbour `index` of a batch for every number of digits that a rank can have.
 
         Raises:
-            ValueError: the neighbour has a feature called `weight`.
+            ExampleError: the neighbour has a feature called `weight`.
         """
-        names = tuple(features)
-        if names not in self._checked_neighbors:
-            _check_neighbor(names)
-            self._checked_neighbors.add(names)
-        return [cut(features, digits) for digits in self.digits]
+        key = (*features, *map(len, features.values()))
+        templates = self._templates.get(key)
+        if templates is None:
+            _check_neighbor(index, features)
+            templates = [_template(features, digits) for digits in self._digits]
+            if len(self._templates) == _REMEMBERED:
+                self._templates.clear()
+            self._templates[key] = templates
+        return [template.fill(features) for template in templates]
 
-    def check_seed(self, features: example.Features) -> None:
-        """Raise ValueError if a seed has features that packing would add."""
+    def check_seed(self, index: int, features: example.Features) -> None:
+        """Raise ExampleError if seed `index` of a batch has features that packing would add."""
         names = tuple(features)
         if names not in self._checked_seeds:
-            _check_seed(names)
+            _check_seed(index, names)
+            if len(self._checked_seeds) == _REMEMBERED:
+                self._checked_seeds.clear()
             self._checked_seeds.add(names)
 
     def pack(
@@ -114,18 +141,20 @@ def _weight_entry_without_value(rank: int) -> bytes:
     return example.encode_entry(name, example.encode_floats([0.0]))[:-_WEIGHT_BYTES]
 
 
-def _check_seed(names: tuple[bytes, ...]) -> None:
+def _check_seed(index: int, names: tuple[bytes, ...]) -> None:
     for name in names:
         if name in _ADDED or name.startswith(NEIGHBOR_PREFIX.encode()):
-            raise ValueError(
+            raise ExampleError(
+                index,
                 f"a seed already has feature {name.decode()!r}: is this a packed file? "
-                "expected examples without neighbours"
+                "expected examples without neighbours",
             )
 
 
-def _check_neighbor(names: tuple[bytes, ...]) -> None:
-    if WEIGHT_NAME.encode() in names:
-        raise ValueError(
+def _check_neighbor(index: int, features: example.Features) -> None:
+    if WEIGHT_NAME.encode() in features:
+        raise ExampleError(
+            index,
             f"a neighbour has a feature {WEIGHT_NAME!r}, which the edge weight "
-            f"{neighbor_weight(0)!r} would overwrite: rename it"
+            f"{neighbor_weight(0)!r} would overwrite: rename it",
         )

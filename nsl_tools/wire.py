@@ -106,12 +106,19 @@ def _group_end(data: bytes, position: int, end: int, number: int, depth: int) ->
 
 def write_varint(value: int) -> bytes:
     """Encode `value` (0 to 2^64 - 1) as a varint."""
+    return _SHORT_VARINTS[value] if value < len(_SHORT_VARINTS) else _encode_varint(value)
+
+
+def _encode_varint(value: int) -> bytes:
     encoded = bytearray()
     while value > 0x7F:  # noqa: PLR2004 - seven bits a byte
         encoded.append(value & 0x7F | 0x80)
         value >>= 7
     encoded.append(value)
     return bytes(encoded)
+
+
+_SHORT_VARINTS = [_encode_varint(value) for value in range(1024)]
 
 
 def write_field(tag: int, content: bytes) -> bytes:

@@ -102,9 +102,8 @@ def write_vectors(path: Path, name: str, vectors: np.ndarray, first: int = 0) ->
 def print_machine(*packages: str) -> None:
     """Print what was measured on."""
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
-    print(
-        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}"
-    )
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    print(f"{machine}, {versions}")
 
 
 def print_row(what: str, ours: Timing, peer: str, theirs: Timing) -> None:
