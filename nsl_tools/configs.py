@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 from enum import Enum
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from nsl_tools.feature_names import NEIGHBOR_PREFIX, WEIGHT_SUFFIX
@@ -36,7 +37,12 @@ def _check_count(name: str, value: object, least: int) -> None:
 def _check_number(
     name: str, value: float, expected: str, least: float, *, strict: bool = False
 ) -> None:
-    if not math.isfinite(value) or value < least or (strict and value == least):
+    if (
+        not isinstance(value, Real)
+        or not math.isfinite(value)
+        or value < least
+        or (strict and value == least)
+    ):
         raise _invalid(name, expected, value)
 
 

@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+from nsl_tools.keras import layers
 from nsl_tools.keras.adversarial_loss import adversarial_loss
 from nsl_tools.keras.adversarial_regularization import AdversarialRegularization
 from nsl_tools.keras.graph_regularization import GraphRegularization
@@ -13,6 +14,7 @@ __all__ = [
     "GraphRegularization",
     "MultiplierSchedule",
     "adversarial_loss",
+    "layers",
     "make_dataset",
     "make_parse_fn",
 ]

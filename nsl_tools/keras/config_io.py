@@ -19,7 +19,7 @@ def adv_config_to_dict(config: AdvRegConfig) -> dict[str, Any]:
     """Return `config` with enums as their values and arrays in Keras's serialised form."""
     return {
         "multiplier": config.multiplier,
-        "adv_neighbor_config": _values(config.adv_neighbor_config),
+        "adv_neighbor_config": config_to_dict(config.adv_neighbor_config),
     }
 
 
@@ -37,9 +37,9 @@ def adv_config_from_dict(values: dict[str, Any]) -> AdvRegConfig:
 def graph_config_to_dict(config: GraphRegConfig) -> dict[str, Any]:
     """Return `config` with enums as their values."""
     return {
-        "neighbor_config": _values(config.neighbor_config),
+        "neighbor_config": config_to_dict(config.neighbor_config),
         "multiplier": config.multiplier,
-        "distance_config": _values(config.distance_config),
+        "distance_config": config_to_dict(config.distance_config),
     }
 
 
@@ -52,7 +52,8 @@ def graph_config_from_dict(values: dict[str, Any]) -> GraphRegConfig:
     )
 
 
-def _values(config: Any) -> dict[str, Any]:
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """Return a configuration without parts: enums as values, arrays in Keras's serialised form."""
     return {field.name: _plain(getattr(config, field.name)) for field in fields(config)}
 
 

@@ -6,6 +6,7 @@ from nsl_tools.keras.distances import (
     kl_divergence,
     pairwise_distance_wrapper,
 )
+from nsl_tools.keras.layers import make_missing_neighbor_inputs
 from nsl_tools.keras.neighbor_features import strip_neighbor_features, unpack_neighbor_features
 from nsl_tools.keras.norms import (
     apply_feature_mask,
@@ -27,6 +28,7 @@ __all__ = [
     "get_target_indices",
     "jensen_shannon_divergence",
     "kl_divergence",
+    "make_missing_neighbor_inputs",
     "maximize_within_unit_norm",
     "normalize",
     "pairwise_distance_wrapper",
