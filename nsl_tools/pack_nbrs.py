@@ -193,11 +193,11 @@ def _read_neighbors(
     nodes: _Nodes,
     edges: Neighborhoods,
     splicer: Splicer,
-) -> dict[int, list[Chunks]]:
+) -> dict[int, tuple[Chunks, ...]]:
     """Return the chunks of every node that is a neighbour of some seed, by row."""
     wanted = np.zeros(len(nodes.ids), np.bool_)
     wanted[edges.targets] = True
-    chunks: dict[int, list[Chunks]] = {}
+    chunks: dict[int, tuple[Chunks, ...]] = {}
     for sources, first, last in ((seeds, 0, nodes.labeled), (others, nodes.labeled, len(wanted))):
         if not wanted[first:last].any():
             continue
@@ -214,7 +214,7 @@ def _pack(
     files: Sequence[Source],
     nodes: _Nodes,
     edges: Neighborhoods,
-    chunks: dict[int, list[Chunks]],
+    chunks: dict[int, tuple[Chunks, ...]],
     splicer: Splicer,
 ) -> Iterator[bytes]:
     """Yield the packed examples, in the order of the seeds."""

@@ -21,14 +21,17 @@ from nsl_tools.feature_names import (
     neighbor_weight,
 )
 from nsl_tools.layout import ExampleError
-from nsl_tools.wire import write_field, write_varint
+from nsl_tools.wire import write_varint
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-Chunks = list[bytes]
-"""One neighbour's encoded features, to be joined by `NL_nbr_<rank>`."""
+Chunks = tuple[bytes, ...]
+"""One neighbour's encoded features, to be joined by `NL_nbr_<rank>`.
+
+A tuple, since the garbage collector need not visit tuples of bytes again and again.
+"""
 
 _REMEMBERED = 10_000
 _WEIGHT_BYTES = 4
@@ -46,10 +49,13 @@ class _Template:
     around: list[tuple[bytes, bytes]]
 
     def fill(self, features: example.Features) -> Chunks:
-        chunks = [self.first]
-        for (before, after), feature in zip(self.around, features.values(), strict=True):
-            chunks.append(before + feature + after)
-        return chunks
+        return (
+            self.first,
+            *[
+                before + feature + after
+                for (before, after), feature in zip(self.around, features.values(), strict=True)
+            ],
+        )
 
 
 def _template(features: example.Features, digits: int) -> _Template:
@@ -79,7 +85,7 @@ class Splicer:
         self._checked_seeds: set[tuple[bytes, ...]] = set()
         self._templates: dict[tuple[object, ...], list[_Template]] = {}
 
-    def cut(self, index: int, features: example.Features) -> list[Chunks]:
+    def cut(self, index: int, features: example.Features) -> tuple[Chunks, ...]:
         """Encode neighbour `index` of a batch for every number of digits that a rank can have.
 
         Raises:
@@ -93,7 +99,7 @@ class Splicer:
             if len(self._templates) == _REMEMBERED:
                 self._templates.clear()
             self._templates[key] = templates
-        return [template.fill(features) for template in templates]
+        return tuple([template.fill(features) for template in templates])
 
     def check_seed(self, index: int, features: example.Features) -> None:
         """Raise ExampleError if seed `index` of a batch has features that packing would add."""
@@ -105,7 +111,7 @@ class Splicer:
             self._checked_seeds.add(names)
 
     def pack(
-        self, entries: bytes, neighbors: list[list[Chunks]], weights: npt.NDArray[np.float32]
+        self, entries: bytes, neighbors: list[tuple[Chunks, ...]], weights: npt.NDArray[np.float32]
     ) -> bytes:
         """Return the packed example.
 
@@ -115,13 +121,15 @@ class Splicer:
             weights: edge weights by rank, shape (number of neighbours,).
         """
         values = weights.astype("<f4").tobytes()
-        parts = [entries, self._counts[len(neighbors)]]
+        parts = [b"", entries, self._counts[len(neighbors)]]
         for rank, chunks in enumerate(neighbors):
             prefix = self._prefixes[rank]
             parts.append(self._weights[rank])
             parts.append(values[_WEIGHT_BYTES * rank : _WEIGHT_BYTES * (rank + 1)])
             parts.append(prefix.join(chunks[len(prefix) - _SHORTEST_PREFIX]))
-        return write_field(example.ITEM, b"".join(parts))
+        # The head goes in last: joining once spares a copy of the whole record.
+        parts[0] = b"%c%b" % (example.ITEM, write_varint(sum(map(len, parts))))
+        return b"".join(parts)
 
 
 _SHORTEST_PREFIX = len(NEIGHBOR_PREFIX) + 1

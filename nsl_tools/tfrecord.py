@@ -50,10 +50,13 @@ def masked_crc(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
-def frame(payload: bytes) -> bytes:
-    """Return `payload` as one record."""
-    header = frame_header(len(payload))
-    return b"%b%b%b" % (header, payload, masked_crc(payload).to_bytes(4, "little"))
+def frame(*payloads: bytes) -> bytes:
+    """Return `payloads` as records, end to end."""
+    parts = []
+    for payload in payloads:
+        footer = masked_crc(payload).to_bytes(4, "little")
+        parts += [frame_header(len(payload)), payload, footer]
+    return b"".join(parts)
 
 
 def frame_header(length: int) -> bytes:

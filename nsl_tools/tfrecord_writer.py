@@ -33,7 +33,7 @@ def write_records(
         for shard, rows in zip(shards, split_evenly(total, len(shards)), strict=True):
             with outputs.open(shard) as file:
                 for batch in _batches(remaining, len(rows)):
-                    file.write(b"".join(map(frame, batch)))
+                    file.write(frame(*batch))
 
 
 def _batches(payloads: Iterator[bytes], count: int) -> Iterator[list[bytes]]:
