@@ -28,7 +28,7 @@ _BUFFER = 1 << 20
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
 _LEVEL = 6
 _PREFIX_LENGTH = 50
-_STANDARD_DESCRIPTORS = {"/dev/stdout": 1, "/dev/stderr": 2}
+_STANDARD_DESCRIPTORS = {STANDARD_STREAM: 1, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
 class OutputError(NslToolsError):
@@ -90,12 +90,7 @@ class Outputs:
 
     @contextlib.contextmanager
     def _destination(self, path: str) -> Iterator[BinaryIO]:
-        if path == STANDARD_STREAM:
-            try:
-                yield sys.stdout.buffer
-            finally:
-                sys.stdout.buffer.flush()
-        elif is_stream(path):
+        if is_stream(path):
             with _open_in_place(path) as file:
                 yield file
         else:
@@ -126,6 +121,8 @@ def _copy_mode(path: str, descriptor: int) -> None:
 
 
 def _open_in_place(path: str) -> BinaryIO:
+    # Not `sys.stdout.buffer`: under PYTHONUNBUFFERED it has no buffer, and may write less than
+    # it was given.
     number = _descriptor_of(path)
     return open(path if number is None else os.dup(number), "wb", buffering=_BUFFER)
 
@@ -152,7 +149,7 @@ class _Deflater:
 
 def is_stream(path: str) -> bool:
     """Tell whether output `path` is standard output, an open descriptor, a pipe or a device."""
-    if path == STANDARD_STREAM or _descriptor_of(path) is not None:
+    if _descriptor_of(path) is not None:
         return True
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)
@@ -161,7 +158,7 @@ def is_stream(path: str) -> bool:
 
 
 def _descriptor_of(path: str) -> int | None:
-    """Return `N` of `/dev/fd/N`, 1 of `/dev/stdout`, 2 of `/dev/stderr`.
+    """Return `N` of `/dev/fd/N`, 1 of `-` and `/dev/stdout`, 2 of `/dev/stderr`.
 
     Whatever is open there is written in place: opening it again by its name
     would start over at its beginning, and replacing it would cut it off.

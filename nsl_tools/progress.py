@@ -32,7 +32,7 @@ class Progress:
         total: int | None = None,
     ) -> Iterator[T]:
         """Yield `items`, reporting how many `what` (each item counts `size(item)`) went by."""
-        if self.quiet:
+        if self.quiet or sys.stderr is None:
             yield from items
         elif sys.stderr.isatty():
             yield from _bar(items, f"{self.command}: {what}", size, total)

@@ -50,6 +50,25 @@ def write_examples(tmp_path: Path) -> WriteExamples:
 
 
 @pytest.fixture
+def job(tmp_path: Path, write_examples: WriteExamples, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: `labeled`, `unlabeled`, `embeddings` of both, and their `graph`."""
+    monkeypatch.chdir(tmp_path)
+    nodes = [_node(name, angle) for angle, name in enumerate(["a", "b", "c", "d", "e"])]
+    write_examples("labeled", nodes[:2])
+    write_examples("unlabeled", nodes[2:])
+    write_examples("embeddings", nodes)
+    (tmp_path / "graph").write_bytes(b"a\tb\t0.9\na\tc\t0.5\nb\te\t0.8\nd\ta\t0.7\n")
+    return tmp_path
+
+
+def _node(name: str, angle: int) -> example.Features:
+    return {
+        b"id": example.encode_bytes([name.encode()]),
+        b"embedding": example.encode_floats([1.0, angle / 10]),
+    }
+
+
+@pytest.fixture
 def run() -> Run:
     def run_child(*args: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "nsl_tools", *args]

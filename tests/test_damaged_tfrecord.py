@@ -29,7 +29,7 @@ def _gzip(data: bytes) -> bytes:
 
 _COMPRESSED = {
     "gzip": _gzip(_PLAIN),
-    "gzip stored": zlib.compress(_PLAIN, 0, 31),
+    "gzip stored": gzip.compress(_PLAIN, 0, mtime=0),
     "gzip members": _gzip(_PLAIN[:30]) + _gzip(b"") + _gzip(_PLAIN[30:]),
     "zlib": zlib.compress(_PLAIN),
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import math
-import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -212,7 +211,7 @@ def test_lines_that_are_not_edges(line: bytes, problem: str, before: bytes, afte
         (b"a\tb\t1\n" + INCOMPLETE, "line 3: the program that wrote this graph failed"),
         (b"a\tb\n" * 3 + INCOMPLETE, "line 5: the program that wrote this graph failed"),
         (b"a\tb" + INCOMPLETE, "line 2: the program that wrote this graph failed"),
-        (zlib.compress(b"a\tb\n", wbits=31)[:-1], "compressed byte .*: compressed data ends"),
+        (gzip.compress(b"a\tb\n", mtime=0)[:-1], "compressed byte .*: compressed data ends"),
     ],
     ids=["BOM", "UTF-16", "incomplete", "incomplete pairs", "incomplete line", "GZIP cut"],
 )
