@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from adv_models import LEARNING_RATE, MULTIPLIER, STEP, W, X, Y, one_step
 from keras import ops
+from replicas import mirrored
 
 from nsl_tools.keras.adversarial_loss import adversarial_loss
 from nsl_tools.keras.adversarial_regularization import AdversarialRegularization
@@ -249,12 +250,8 @@ def test_float16_finds_the_direction_of_gradients_below_its_range() -> None:
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_mirrored_strategy_takes_the_same_step(replicas: int, iterations: int) -> None:
     """The mean over two replicas with the same example is the step of one."""
-    devices = tf.config.list_logical_devices("CPU")
-    if len(devices) < replicas:
-        pytest.skip("needs logical devices that must be made before TensorFlow starts")
-    strategy = tf.distribute.MirroredStrategy([device.name for device in devices[:replicas]])
     config = adv_models.config(pgd_iterations=iterations, pgd_epsilon=STEP)
-    with strategy.scope():
+    with mirrored(replicas).scope():
         base = adv_models.sequential()
         model = compiled(base, config, run_eagerly=False, metrics=["mae"])
     x, y = np.repeat(X, replicas, axis=0), np.repeat(Y, replicas, axis=0)
@@ -306,10 +303,8 @@ def test_recurrent_models_with_masks_train_alike_in_graphs_and_eagerly(iteration
 @pytest.mark.parametrize("how", ["xla", "replicas"])
 def test_random_starts_compile_and_differ_from_step_to_step(how: str) -> None:
     """Without a gradient, the random start alone decides the loss on the neighbour."""
-    devices = [device.name for device in tf.config.list_logical_devices("CPU")]
-    strategy = tf.distribute.MirroredStrategy(devices if how == "replicas" else devices[:1])
     config = adv_models.config(adv_step_size=0.5, random_init=True, feature_mask=0.0)
-    with strategy.scope():
+    with mirrored(2 if how == "replicas" else 1).scope():
         base = adv_models.sequential()
         model = compiled(base, config, run_eagerly=False, jit_compile=how == "xla")
     model.optimizer.learning_rate = 0.0
