@@ -19,6 +19,7 @@ import click
 from nsl_tools import __version__
 from nsl_tools.absl_flags import AbslCommand, normalize
 from nsl_tools.errors import NslToolsError, UsageError, printable
+from nsl_tools.memory import parse_size
 from nsl_tools.options import (
     DEFAULT_EMBEDDING_FEATURE,
     DEFAULT_ID_FEATURE,
@@ -72,6 +73,10 @@ def cli() -> None:
     """
 
 
+def _size(_: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    return None if value is None else parse_size(value, parameter.opts[0])
+
+
 def _common_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that every command has."""
     for option in (
@@ -79,6 +84,13 @@ def _common_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings."),
         click.option(
             "--allow-empty", is_flag=True, help="Accept inputs without any record or edge."
+        ),
+        click.option(
+            "--memory-limit",
+            metavar="SIZE",
+            callback=_size,
+            help="Memory to stay within, beside the libraries' own: 512MB, 2GB, 1GiB. What does "
+            "not fit goes to scratch files in TMPDIR.  [default: half of what there is]",
         ),
         click.option(
             "--id-feature-name",
@@ -177,6 +189,7 @@ def build_graph(
         lsh_rounds=given["lsh_rounds"],
         random_seed=given["random_seed"],
         threads=given["threads"],
+        memory_limit=given["memory_limit"],
         allow_empty=given["allow_empty"],
     )
     from nsl_tools.build_graph import build_graph as run
@@ -234,6 +247,7 @@ def pack_nbrs(labeled: str, unlabeled: str, graph: str, output: str, **given: An
         seed_unlabeled=given["seed_unlabeled"],
         id_feature=given["id_feature_name"],
         compression=given["compression"],
+        memory_limit=given["memory_limit"],
         allow_empty=given["allow_empty"],
     )
     from nsl_tools.pack_nbrs import pack_nbrs as run

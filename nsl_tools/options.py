@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from nsl_tools.errors import UsageError
+from nsl_tools.memory import LEAST_LIMIT, default_limit, shown_size
 
 DEFAULT_ID_FEATURE = "id"
 DEFAULT_EMBEDDING_FEATURE = "embedding"
@@ -24,6 +25,7 @@ class BuildGraphOptions:
         lsh_rounds: rounds of bucketing, united.
         random_seed: seed of the hyperplanes.
         threads: threads for products, or None for all cores.
+        memory_limit: bytes to stay within, or None for half of what there is.
         allow_empty: accept inputs without any record.
     """
 
@@ -35,6 +37,7 @@ class BuildGraphOptions:
     lsh_rounds: int = 2
     random_seed: int = 0
     threads: int | None = None
+    memory_limit: int | None = None
     allow_empty: bool = False
 
     def __post_init__(self) -> None:
@@ -57,6 +60,7 @@ class BuildGraphOptions:
             0 <= self.random_seed < 1 << 32, "--random-seed", "0 to 4294967295", self.random_seed
         )
         _require(self.threads is None or self.threads >= 1, "--threads", "at least 1", self.threads)
+        _require_memory(self.memory_limit)
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class PackOptions:
             the feature `NL_label_weight`.
         id_feature: name of the feature that holds the id.
         compression: of the output: `auto` (by suffix), `none`, `gzip`, `zlib`.
+        memory_limit: bytes to stay within, or None for half of what there is.
         allow_empty: accept inputs without any record or edge.
     """
 
@@ -78,6 +83,7 @@ class PackOptions:
     seed_unlabeled: bool = False
     id_feature: str = DEFAULT_ID_FEATURE
     compression: str = "auto"
+    memory_limit: int | None = None
     allow_empty: bool = False
 
     def __post_init__(self) -> None:
@@ -87,6 +93,18 @@ class PackOptions:
             "at least 0",
             self.max_neighbors,
         )
+        _require_memory(self.memory_limit)
+
+
+def memory_of(options: BuildGraphOptions | PackOptions) -> int:
+    """Return the bytes that a run with `options` may use."""
+    return default_limit() if options.memory_limit is None else options.memory_limit
+
+
+def _require_memory(limit: int | None) -> None:
+    enough = limit is None or limit >= LEAST_LIMIT
+    received = None if limit is None else shown_size(limit)
+    _require(enough, "--memory-limit", f"at least {shown_size(LEAST_LIMIT)}", received)
 
 
 def _require(valid: bool, name: str, expected: str, received: object) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
 
+from nsl_tools.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -23,6 +25,11 @@ class Progress:
 
     command: str = "nsl-tools"
     quiet: bool = True
+
+    def note(self, text: str) -> None:
+        """Say something that a user may want to know of a run."""
+        if not self.quiet and sys.stderr is not None:
+            print(f"{self.command}: {printable(text)}", file=sys.stderr)  # noqa: T201 - the log of a batch job
 
     def track(
         self,

@@ -126,6 +126,7 @@ def _packed(path: Path) -> list[bytes]:
         ["pack-nbrs", "--max_nbrs", "1", "--add_undirected_edges=True", "--debug=false"],
         ["pack-nbrs", "--add-undirected-edges=1", "--max-nbrs=1", "--id_feature_name=id"],
         ["pack-nbrs", "--noadd_undirected_edges", "--add_undirected_edges", "--max_nbrs=1"],
+        ["pack-nbrs", "--max_nbrs=1", "--add-undirected-edges", "--memory_limit=64MiB"],
     ],
 )
 def test_spellings_that_mean_the_same(job: Path, call: Call, args: list[str]) -> None:
@@ -197,6 +198,8 @@ def test_a_warning_is_one_line_even_if_quiet(job: Path, call: Call) -> None:
         ([*_PACK, "--nope"], "pack-nbrs: error: No such option"),
         ([*_PACK, "--max_nbrs=x"], "pack-nbrs: error: Invalid value for '--max"),
         ([*_PACK, "--max_nbrs=-1"], "pack-nbrs: error: --max-nbrs: expected at least 0"),
+        ([*_PACK, "--memory_limit=1MB"], "pack-nbrs: error: --memory-limit: expected at least 32"),
+        ([*_PACK, "--memory-limit=big"], "pack-nbrs: error: --memory-limit: expected a size"),
         ([*_PACK, "--quiet=maybe"], "pack-nbrs: error: Option '--quiet' takes true or false"),
         ([*_PACK, "--compression=lz4"], "pack-nbrs: error: Invalid value for '--compression'"),
         (["build-graph", "-k", "0", "a", "b"], "build-graph: error: -k: expected at least 1"),

@@ -1,0 +1,74 @@
+"""Sizes in bytes: as a user writes them, as a message shows them, and how much memory there is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from typing import TYPE_CHECKING
+
+from nsl_tools.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LEAST_LIMIT = 32_000_000
+"""The smallest `--memory-limit` that leaves room for the buffers of one file in and one out."""
+
+_SIZE = re.compile(
+    r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?:(?P<unit>[KMGT]?)(?P<binary>i?)B?)?", re.IGNORECASE
+)
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_CGROUPS = "/sys/fs/cgroup"
+
+
+def parse_size(text: str, option: str) -> int:
+    """Return the bytes of `512MB`, `2GB`, `1GiB` or plain `1000000`.
+
+    Raises:
+        UsageError: it is none of these; the message names `option`.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or (match["binary"] and not match["unit"]):
+        raise UsageError(f"{option}: expected a size such as 512MB, 2GB or 1GiB, received {text!r}")
+    base = 1024 if match["binary"] else 1000
+    return int(float(match["number"]) * base ** _POWERS[(match["unit"] or "").upper()])
+
+
+def shown_size(size: float) -> str:
+    """Return a number of bytes for a message: three digits and a decimal unit."""
+    power = 0
+    while size >= 999.5 and power < len(_UNITS) - 1:  # noqa: PLR2004 - what would show as 1000
+        size, power = size / 1000, power + 1
+    return f"{size:.3g} {_UNITS[power]}"
+
+
+def default_limit() -> int:
+    """Return half of the memory of this machine, or of this control group if it has less."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(LEAST_LIMIT, min([physical, *_cgroup_limits()]) // 2)
+
+
+def _cgroup_limits() -> Iterator[int]:
+    """Yield the limits of the control groups that hold this process (version 2, then 1)."""
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8") as file:
+            lines = [line.rstrip("\n").split(":", 2) for line in file]
+    except OSError:  # not Linux
+        return
+    for _, controllers, path in lines:
+        if not controllers:
+            yield from _limits_up(_CGROUPS, path, "memory.max")
+        elif "memory" in controllers.split(","):
+            yield from _limits_up(f"{_CGROUPS}/memory", path, "memory.limit_in_bytes")
+
+
+def _limits_up(mount: str, path: str, name: str) -> Iterator[int]:
+    while True:
+        # In a container the path may be the host's: only the mount's own file exists then.
+        with contextlib.suppress(OSError, ValueError), open(f"{mount}{path}/{name}") as file:
+            yield int(file.read())  # "max" is no number: no limit
+        if path in ("", "/"):
+            return
+        path = os.path.dirname(path)
