@@ -1,12 +1,20 @@
 """What several tests need: examples to write, and records to read back."""
 
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
+
+import pytest
 
 from nsl_tools import example
 from nsl_tools.streams import source
 from nsl_tools.tfrecord import read_batches
 from nsl_tools.tfrecord_writer import write_records
+
+NEEDS_PROTOBUF_7 = pytest.mark.skipif(
+    int(version("protobuf").split(".")[0]) < 7,
+    reason="protobuf before 7 takes lengths of six bytes, and rejects field 0 inside a group",
+)
 
 Value = Sequence[bytes] | Sequence[float] | Sequence[int]
 

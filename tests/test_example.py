@@ -11,6 +11,7 @@ from example_mutations import mutated_examples
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
+from support import NEEDS_PROTOBUF_7
 
 from nsl_tools import example
 from nsl_tools.wire import WireError, write_field
@@ -69,6 +70,7 @@ def _meaning_by_us(payload: bytes) -> Meaning | None:
         return None
 
 
+@NEEDS_PROTOBUF_7
 def test_mutated_examples_mean_what_protobuf_says(tf: Any) -> None:
     """Whatever FromString accepts parses to the same meaning, whatever it rejects is rejected."""
     verdicts: Counter[bool] = Counter()
@@ -79,6 +81,7 @@ def test_mutated_examples_mean_what_protobuf_says(tf: Any) -> None:
     assert min(verdicts.values()) > _MUTATIONS / 10, "the generator has become one-sided"
 
 
+@NEEDS_PROTOBUF_7
 def test_reencoded_mutated_examples_mean_the_same_to_parse_example(tf: Any) -> None:
     """What FromString reads in any form, parse_example reads in the canonical form."""
     groups: dict[tuple[bytes, str], list[tuple[bytes, object]]] = defaultdict(list)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import NEEDS_PROTOBUF_7
 
 from nsl_tools.wire import WireError, fields, read_varint, write_field, write_varint
 
@@ -20,7 +21,7 @@ _MESSAGES = [
     pytest.param(b"\x22\x80\x80\x80\x80\x00", id="length padded to five bytes"),
     pytest.param(b"\xf8\xff\xff\xff\x0f\x01", id="largest field number"),
     pytest.param(b"\x23\x24", id="empty group"),
-    pytest.param(b"\x23\x00\x01\x24", id="field number 0 inside a group"),
+    pytest.param(b"\x23\x00\x01\x24", id="field number 0 inside a group", marks=NEEDS_PROTOBUF_7),
     pytest.param(_START_GROUP * 100 + _END_GROUP * 100, id="groups 100 deep"),
 ]
 _NOT_MESSAGES = [
@@ -28,7 +29,9 @@ _NOT_MESSAGES = [
     pytest.param(b"\x20\x80", id="varint cut"),
     pytest.param(b"\x20" + b"\x80" * 10 + b"\x01", id="varint of eleven bytes"),
     pytest.param(b"\xa0\x80\x80\x80\x80\x00\x01", id="tag padded to six bytes"),
-    pytest.param(b"\x22\x80\x80\x80\x80\x80\x00", id="length padded to six bytes"),
+    pytest.param(
+        b"\x22\x80\x80\x80\x80\x80\x00", id="length padded to six bytes", marks=NEEDS_PROTOBUF_7
+    ),
     pytest.param(b"\xf8\xff\xff\xff\x1f\x01", id="tag above 32 bits"),
     pytest.param(b"\x22\xff\xff\xff\xff\x0f", id="length above 2 GiB"),
     pytest.param(b"\x22\x02a", id="content cut"),
