@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from nsl_tools.embeddings import Embeddings, read_embeddings
-from nsl_tools.errors import DataError, UsageError
+from nsl_tools.errors import UsageError
 from nsl_tools.graph_tsv import INCOMPLETE
 from nsl_tools.graph_writer import format_edges
 from nsl_tools.lsh import buckets
 from nsl_tools.neighbors import Edges, NearestNeighbors
-from nsl_tools.nodes import read_ids
+from nsl_tools.nodes import Omissions, read_ids, refuse_empty
 from nsl_tools.output import Outputs, check_outputs, is_stream
 from nsl_tools.progress import Progress
 from nsl_tools.shards import STANDARD_STREAM, resolve_inputs, resolve_output, split_evenly
@@ -64,7 +64,7 @@ def build_graph(
     outputs = resolve_output(output)
     check_outputs(outputs, inputs + seed_files)
     _refuse_to_replace_examples(outputs)
-    statistics = Statistics()
+    statistics = Statistics(options.max_errors)
     with Outputs() as files, threadpool_limits(options.threads):
         nodes = _read(inputs, options, statistics)
         queries = _query_rows(nodes, seed_files, options, statistics)
@@ -88,10 +88,10 @@ def _refuse_to_replace_examples(outputs: Sequence[str]) -> None:
 
 
 def _read(inputs: Sequence[str], options: BuildGraphOptions, statistics: Statistics) -> Embeddings:
-    sources = [source(path) for path in inputs]
-    nodes = read_embeddings(sources, options.id_feature, options.embedding_feature)
-    if not len(nodes.ids) and not options.allow_empty:
-        raise DataError(sources[0].name, "", "no record: give --allow-empty if that is right")
+    sources = [source(path, options.max_record_bytes) for path in inputs]
+    omissions = Omissions(statistics, options.on_duplicate)
+    nodes = read_embeddings(sources, options.id_feature, options.embedding_feature, omissions)
+    refuse_empty(nodes.ids, sources, options)
     statistics.counts["nodes"] = len(nodes.ids)
     if zeros := int((nodes.norms == 0).sum()):
         statistics.warnings["zero vectors, which have no direction and so no edges"] = zeros
@@ -104,7 +104,9 @@ def _query_rows(
     """Return the rows that edges leave from, ascending."""
     if not seed_files:
         return np.arange(len(nodes.ids))
-    seeds = read_ids([source(path) for path in seed_files], options.id_feature)
+    sources = [source(path, options.max_record_bytes) for path in seed_files]
+    seeds = read_ids(sources, options.id_feature, Omissions(statistics, options.on_duplicate))
+    refuse_empty(seeds, sources, options)
     if unknown := len(seeds) - pc.sum(pc.is_in(seeds, value_set=nodes.ids), min_count=0).as_py():
         statistics.warnings["seeds without an embedding"] = unknown
     return np.flatnonzero(pc.is_in(nodes.ids, value_set=seeds).to_numpy(zero_copy_only=False))

@@ -23,6 +23,8 @@ from nsl_tools.memory import parse_size
 from nsl_tools.options import (
     DEFAULT_EMBEDDING_FEATURE,
     DEFAULT_ID_FEATURE,
+    DEFAULT_MAX_RECORD_BYTES,
+    ON_DUPLICATE,
     BuildGraphOptions,
     PackOptions,
 )
@@ -98,9 +100,41 @@ def _common_options(command: Callable[..., None]) -> Callable[..., None]:
             show_default=True,
             help="Feature that holds an example's id: one bytes value.",
         ),
+        click.option(
+            "--max-errors",
+            type=int,
+            default=0,
+            show_default=True,
+            help="Skip up to this many records and lines that are not usable, and count them.",
+        ),
+        click.option(
+            "--on-duplicate",
+            type=click.Choice(ON_DUPLICATE),
+            default=ON_DUPLICATE[0],
+            show_default=True,
+            help="Of examples of one input with the same id, take the first or the last.",
+        ),
+        click.option(
+            "--max-record-bytes",
+            type=int,
+            default=DEFAULT_MAX_RECORD_BYTES,
+            show_default=True,
+            help="The longest record to accept.",
+        ),
     ):
         command = option(command)
     return command
+
+
+def _run_options(given: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id_feature": given["id_feature_name"],
+        "allow_empty": given["allow_empty"],
+        "max_errors": given["max_errors"],
+        "on_duplicate": given["on_duplicate"],
+        "max_record_bytes": given["max_record_bytes"],
+        "memory_limit": given["memory_limit"],
+    }
 
 
 def _neighbor_count(_: click.Context, __: click.Parameter, value: str) -> int | None:
@@ -183,14 +217,12 @@ def build_graph(
     options = BuildGraphOptions(
         k=given["neighbors"],
         similarity_threshold=given["similarity_threshold"],
-        id_feature=given["id_feature_name"],
         embedding_feature=given["embedding_feature_name"],
         lsh_splits=given["lsh_splits"],
         lsh_rounds=given["lsh_rounds"],
         random_seed=given["random_seed"],
         threads=given["threads"],
-        memory_limit=given["memory_limit"],
-        allow_empty=given["allow_empty"],
+        **_run_options(given),
     )
     from nsl_tools.build_graph import build_graph as run
 
@@ -232,6 +264,12 @@ Examples:
     show_default=True,
     help="Compression of the output; auto: GZIP if the name ends in .gz.",
 )
+@click.option(
+    "--rename-weight",
+    metavar="NAME",
+    help="Pack a neighbour's feature called 'weight', which would clash with the edge's weight, "
+    "as NL_nbr_<i>_NAME.  [default: refuse it]",
+)
 @_common_options
 def pack_nbrs(labeled: str, unlabeled: str, graph: str, output: str, **given: Any) -> None:
     """Merge the features of graph neighbours into LABELED and write it to OUTPUT.
@@ -245,10 +283,9 @@ def pack_nbrs(labeled: str, unlabeled: str, graph: str, output: str, **given: An
         max_neighbors=given["max_nbrs"],
         add_undirected_edges=given["add_undirected_edges"],
         seed_unlabeled=given["seed_unlabeled"],
-        id_feature=given["id_feature_name"],
         compression=given["compression"],
-        memory_limit=given["memory_limit"],
-        allow_empty=given["allow_empty"],
+        rename_weight=given["rename_weight"],
+        **_run_options(given),
     )
     from nsl_tools.pack_nbrs import pack_nbrs as run
 

@@ -11,7 +11,15 @@ import pyarrow as pa
 
 from nsl_tools import example
 from nsl_tools.layout import ExampleError
-from nsl_tools.nodes import ExampleBatch, ids_of, read_examples, refuse_duplicates
+from nsl_tools.nodes import (
+    ExampleBatch,
+    Omissions,
+    Places,
+    because,
+    ids_of,
+    read_decoded,
+    unrepeated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +48,7 @@ class Embeddings:
 
 
 def read_embeddings(
-    sources: Sequence[Source], id_feature: str, embedding_feature: str
+    sources: Sequence[Source], id_feature: str, embedding_feature: str, omissions: Omissions
 ) -> Embeddings:
     """Read the id and the embedding of every example, in file order.
 
@@ -50,14 +58,23 @@ def read_embeddings(
     """
     ids: list[pa.Array] = []
     blocks: list[npt.NDArray[np.float32]] = []
-    for batch in read_examples(sources):
-        ids.append(ids_of(batch, id_feature))
+    places = Places()
+
+    def decode(batch: ExampleBatch) -> tuple[pa.Array, npt.NDArray[np.float32]]:
         dimension = blocks[0].shape[1] if blocks else None
-        with batch.errors():
-            blocks.append(_vectors_of(batch, embedding_feature, dimension))
+        found = ids_of(batch, id_feature)
+        with because("embedding not usable"):
+            return found, _vectors_of(batch, embedding_feature, dimension)
+
+    for batch, (found, vectors) in read_decoded(sources, omissions, decode):
+        ids.append(found)
+        blocks.append(vectors)
+        places.add(batch.records)
     all_ids = pa.concat_arrays([pa.array([], pa.binary()), *ids])
-    refuse_duplicates(all_ids, sources)
     vectors = np.concatenate(blocks) if blocks else np.empty((0, 0), np.float32)
+    kept = unrepeated(all_ids, omissions, places)
+    if not isinstance(kept, slice):
+        all_ids, vectors = all_ids.take(pa.array(kept)), vectors[kept]
     return Embeddings(all_ids, vectors, _norms(vectors))
 
 

@@ -57,6 +57,8 @@ def read_edges(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatc
         for block in _line_blocks(gunzipped(raw, source.name), source.name, statistics):
             yield _parse_block(block, source.name, line, statistics)
             line += block.count(b"\n")
+    if line == 1:
+        statistics.counts["empty files"] += 1
 
 
 def _line_blocks(stream: ByteStream, name: str, statistics: Statistics) -> Iterator[bytes]:
@@ -140,10 +142,15 @@ def _parse_lines(
         if not text:
             statistics.counts["blank lines"] += 1
             continue
+        if text.startswith(INCOMPLETE.strip()):
+            raise DataError(
+                name, f"line {number}", "the program that wrote this graph failed: it is incomplete"
+            )
         try:
             edges.append(_parse_line(text))
         except ValueError as err:
-            raise DataError(name, f"line {number}", str(err)) from None
+            statistics.skip("line not an edge", DataError(name, f"line {number}", str(err)))
+            continue
         if edges[-1][2] is None:
             statistics.counts["edges without weight (taken as 1.0)"] += 1
     return pa.record_batch(
@@ -157,8 +164,6 @@ def _parse_lines(
 
 
 def _parse_line(text: bytes) -> tuple[bytes, bytes, float | None]:
-    if text.startswith(INCOMPLETE.strip()):
-        raise ValueError("the program that wrote this graph failed: it is incomplete")
     columns = text.split(b"\t")
     if len(columns) not in (2, 3):
         raise ValueError(

@@ -145,8 +145,12 @@ def _parse_one(payload: bytes, index: int) -> example.Features:
 
 
 class ExampleError(ValueError):
-    """The payload at `index` of a batch is not an Example, or not the one expected."""
+    """The payload at `index` of a batch is not an Example, or not the one expected.
+
+    `reason` is the kind of problem, under which it is counted if it is skipped.
+    """
 
     def __init__(self, index: int, problem: str) -> None:
         super().__init__(problem)
         self.index = index
+        self.reason = "not a tf.train.Example"

@@ -6,41 +6,73 @@ import math
 from dataclasses import dataclass
 
 from nsl_tools.errors import UsageError
+from nsl_tools.feature_names import WEIGHT_NAME
 from nsl_tools.memory import LEAST_LIMIT, default_limit, shown_size
 
 DEFAULT_ID_FEATURE = "id"
 DEFAULT_EMBEDDING_FEATURE = "embedding"
+DEFAULT_MAX_RECORD_BYTES = 1 << 31
+ON_DUPLICATE = ("error", "first", "last")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What every command is told.
+
+    Attributes:
+        id_feature: name of the feature that holds the id.
+        allow_empty: accept inputs without any record or edge.
+        max_errors: records and lines that may be skipped, in all inputs together.
+        on_duplicate: of records of one input with one id: `error` for none, or keep
+            the `first` or the `last`.
+        max_record_bytes: the longest record to accept.
+        memory_limit: bytes to stay within, or None for half of what there is.
+    """
+
+    id_feature: str = DEFAULT_ID_FEATURE
+    allow_empty: bool = False
+    max_errors: int = 0
+    on_duplicate: str = "error"
+    max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+    memory_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.max_errors >= 0, "--max-errors", "at least 0", self.max_errors)
+        _require(
+            self.on_duplicate in ON_DUPLICATE,
+            "--on-duplicate",
+            " or ".join(ON_DUPLICATE),
+            self.on_duplicate,
+        )
+        size = self.max_record_bytes
+        _require(size >= 1, "--max-record-bytes", "at least 1", size)
+        _require_memory(self.memory_limit)
 
 
 @dataclass(frozen=True)
-class BuildGraphOptions:
+class BuildGraphOptions(RunOptions):
     """How to build a graph.
 
     Attributes:
         k: nearest neighbours per node, or None for all above the threshold.
         similarity_threshold: smallest cosine of an edge.
-        id_feature: name of the feature that holds the id.
         embedding_feature: name of the feature that holds the embedding.
         lsh_splits: random hyperplanes per round; 0 compares all pairs.
         lsh_rounds: rounds of bucketing, united.
         random_seed: seed of the hyperplanes.
         threads: threads for products, or None for all cores.
-        memory_limit: bytes to stay within, or None for half of what there is.
-        allow_empty: accept inputs without any record.
     """
 
     k: int | None = 10
     similarity_threshold: float = 0.8
-    id_feature: str = DEFAULT_ID_FEATURE
     embedding_feature: str = DEFAULT_EMBEDDING_FEATURE
     lsh_splits: int = 0
     lsh_rounds: int = 2
     random_seed: int = 0
     threads: int | None = None
-    memory_limit: int | None = None
-    allow_empty: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _require(self.k is None or self.k >= 1, "-k", "at least 1, or all", self.k)
         threshold = self.similarity_threshold
         _require(
@@ -60,11 +92,10 @@ class BuildGraphOptions:
             0 <= self.random_seed < 1 << 32, "--random-seed", "0 to 4294967295", self.random_seed
         )
         _require(self.threads is None or self.threads >= 1, "--threads", "at least 1", self.threads)
-        _require_memory(self.memory_limit)
 
 
 @dataclass(frozen=True)
-class PackOptions:
+class PackOptions(RunOptions):
     """How to pack neighbours.
 
     Attributes:
@@ -72,31 +103,34 @@ class PackOptions:
         add_undirected_edges: follow each edge backwards too.
         seed_unlabeled: pack unlabeled examples as seeds too, and mark all seeds by
             the feature `NL_label_weight`.
-        id_feature: name of the feature that holds the id.
         compression: of the output: `auto` (by suffix), `none`, `gzip`, `zlib`.
-        memory_limit: bytes to stay within, or None for half of what there is.
-        allow_empty: accept inputs without any record or edge.
+        rename_weight: new name for a feature of a neighbour called `weight`, which
+            would clash with the edge's weight; None refuses it.
     """
 
     max_neighbors: int | None = None
     add_undirected_edges: bool = False
     seed_unlabeled: bool = False
-    id_feature: str = DEFAULT_ID_FEATURE
     compression: str = "auto"
-    memory_limit: int | None = None
-    allow_empty: bool = False
+    rename_weight: str | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(
+            self.rename_weight not in ("", WEIGHT_NAME),
+            "--rename-weight",
+            "another name",
+            repr(self.rename_weight),
+        )
         _require(
             self.max_neighbors is None or self.max_neighbors >= 0,
             "--max-nbrs",
             "at least 0",
             self.max_neighbors,
         )
-        _require_memory(self.memory_limit)
 
 
-def memory_of(options: BuildGraphOptions | PackOptions) -> int:
+def memory_of(options: RunOptions) -> int:
     """Return the bytes that a run with `options` may use."""
     return default_limit() if options.memory_limit is None else options.memory_limit
 

@@ -27,7 +27,7 @@ import pyarrow.dataset as ds
 from nsl_tools.errors import DataError
 from nsl_tools.graph_tsv import EDGE_SCHEMA, read_edges
 from nsl_tools.ids import id_ranks
-from nsl_tools.nodes import read_examples, read_ids
+from nsl_tools.nodes import ExampleBatch, Omissions, read_examples, read_ids, refuse_empty
 from nsl_tools.output import check_outputs
 from nsl_tools.progress import Progress
 from nsl_tools.shards import STANDARD_STREAM, refuse_repeats, resolve_inputs, resolve_output
@@ -71,23 +71,42 @@ def pack_nbrs(
     inputs = [name for part in paths for name in part]
     refuse_repeats(name for name in inputs if name == STANDARD_STREAM)
     check_outputs(resolve_output(output), inputs)
-    statistics = Statistics()
+    statistics = Statistics(options.max_errors)
     with contextlib.ExitStack() as stack:
         seeds, others = (
-            [stack.enter_context(rereadable(source(path))) for path in part] for part in paths[:2]
+            _Input(
+                [
+                    stack.enter_context(rereadable(source(path, options.max_record_bytes)))
+                    for path in part
+                ],
+                Omissions(statistics, options.on_duplicate),
+            )
+            for part in paths[:2]
         )
         nodes = _read_nodes(seeds, others, options, statistics)
         edges = _read_graph([source(path) for path in paths[2]], nodes, options, statistics)
-        splicer = Splicer(edges.max_degree())
+        splicer = Splicer(edges.max_degree(), options.rename_weight)
         chunks = _read_neighbors(seeds, others, nodes, edges, splicer)
-        files = [*seeds, *others] if options.seed_unlabeled else seeds
-        packed = _pack(files, nodes, edges, chunks, splicer)
+        packed_inputs = [seeds, others] if options.seed_unlabeled else [seeds]
+        packed = _pack(packed_inputs, nodes, edges, chunks, splicer)
         total = int(nodes.is_seed.sum())
         tracked = progress.track(packed, "examples", lambda _: 1, total)
         write_records(output, tracked, total, options.compression)
     statistics.counts["examples packed"] = total
     statistics.counts["neighbours packed"] = len(edges.targets)
     return statistics
+
+
+@dataclass(frozen=True)
+class _Input:
+    """The files of one input, and which of their records are left out."""
+
+    sources: list[Source]
+    omissions: Omissions
+
+    def examples(self) -> Iterator[ExampleBatch]:
+        """Read the input once more."""
+        return read_examples(self.sources, self.omissions)
 
 
 @dataclass(frozen=True)
@@ -108,12 +127,13 @@ class _Nodes:
 
 
 def _read_nodes(
-    seeds: Sequence[Source], others: Sequence[Source], options: PackOptions, statistics: Statistics
+    seeds: _Input, others: _Input, options: PackOptions, statistics: Statistics
 ) -> _Nodes:
-    labeled = read_ids(seeds, options.id_feature)
-    unlabeled = read_ids(others, options.id_feature)
-    if not len(labeled) and not options.allow_empty:
-        raise DataError(seeds[0].name, "", "no record: give --allow-empty if that is right")
+    labeled, unlabeled = (
+        read_ids(part.sources, options.id_feature, part.omissions) for part in (seeds, others)
+    )
+    refuse_empty(labeled, seeds.sources, options)
+    refuse_empty(unlabeled, others.sources, options)
     statistics.counts["labeled examples"] = len(labeled)
     statistics.counts["unlabeled examples"] = len(unlabeled)
     twice = pc.is_in(unlabeled, value_set=labeled).to_numpy(zero_copy_only=False)
@@ -137,12 +157,16 @@ def _read_graph(
         count += len(weights)
         _count_unknown(sources, targets, statistics)
         known = (sources >= 0) & (targets >= 0)
+        if loops := int((known & (sources == targets)).sum()):
+            statistics.counts["self-loops"] += loops
         _add(top, nodes.is_seed, known, sources, targets, weights)
         if options.add_undirected_edges:
             _add(top, nodes.is_seed, known, targets, sources, weights)
     if not count and not options.allow_empty:
         raise DataError(graphs[0].name, "", "no edge: give --allow-empty if that is right")
     statistics.counts["edges"] = count
+    if options.max_neighbors == 0:
+        statistics.warnings["--max-nbrs 0: no edge is packed"] = count
     return top.neighborhoods()
 
 
@@ -188,8 +212,8 @@ def _add(
 
 
 def _read_neighbors(
-    seeds: Sequence[Source],
-    others: Sequence[Source],
+    seeds: _Input,
+    others: _Input,
     nodes: _Nodes,
     edges: Neighborhoods,
     splicer: Splicer,
@@ -198,11 +222,11 @@ def _read_neighbors(
     wanted = np.zeros(len(nodes.ids), np.bool_)
     wanted[edges.targets] = True
     chunks: dict[int, tuple[Chunks, ...]] = {}
-    for sources, first, last in ((seeds, 0, nodes.labeled), (others, nodes.labeled, len(wanted))):
+    for part, first, last in ((seeds, 0, nodes.labeled), (others, nodes.labeled, len(wanted))):
         if not wanted[first:last].any():
             continue
         row = first
-        for batch in read_examples(sources):
+        for batch in part.examples():
             with batch.errors():
                 for i in np.flatnonzero(wanted[row : row + len(batch.features)]).tolist():
                     chunks[row + i] = splicer.cut(i, batch.features[i])
@@ -211,7 +235,7 @@ def _read_neighbors(
 
 
 def _pack(
-    files: Sequence[Source],
+    inputs: Sequence[_Input],
     nodes: _Nodes,
     edges: Neighborhoods,
     chunks: dict[int, tuple[Chunks, ...]],
@@ -220,7 +244,7 @@ def _pack(
     """Yield the packed examples, in the order of the seeds."""
     bounds = edges.bounds.tolist()
     first = 0
-    for batch in read_examples(files):
+    for batch in (batch for part in inputs for batch in part.examples()):
         is_seed = nodes.is_seed[first : first + len(batch.features)]
         with batch.errors():
             for i in np.flatnonzero(is_seed).tolist():

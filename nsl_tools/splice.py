@@ -58,11 +58,14 @@ class _Template:
         )
 
 
-def _template(features: example.Features, digits: int) -> _Template:
-    """Lay out the map entries of a neighbour for ranks of `digits` decimal digits."""
+def _template(names: list[bytes], features: example.Features, digits: int) -> _Template:
+    """Lay out the map entries of a neighbour for ranks of `digits` decimal digits.
+
+    `names` are those to pack the features by.
+    """
     prefix_length = len(NEIGHBOR_PREFIX) + digits
     heads, befores = [], []
-    for name, feature in features.items():
+    for name, feature in zip(names, features.values(), strict=True):
         rest = b"_%b" % name
         before = b"%b%c%b" % (rest, example.VALUE, write_varint(len(feature)))
         named = b"%c%b" % (example.ITEM, write_varint(prefix_length + len(rest)))
@@ -76,8 +79,12 @@ def _template(features: example.Features, digits: int) -> _Template:
 class Splicer:
     """Makes packed examples from seeds and the chunks of their neighbours."""
 
-    def __init__(self, max_degree: int) -> None:
-        """Prepare for seeds with up to `max_degree` neighbours."""
+    def __init__(self, max_degree: int, rename_weight: str | None = None) -> None:
+        """Prepare for seeds with up to `max_degree` neighbours.
+
+        A feature of a neighbour called `weight` is packed as `rename_weight`.
+        """
+        self._rename_weight = rename_weight
         self._digits = range(1, len(str(max(0, max_degree - 1))) + 1)
         self._counts = [_count_entry(count) for count in range(max_degree + 1)]
         self._prefixes = [f"{NEIGHBOR_PREFIX}{rank}".encode() for rank in range(max_degree)]
@@ -89,13 +96,14 @@ class Splicer:
         """Encode neighbour `index` of a batch for every number of digits that a rank can have.
 
         Raises:
-            ExampleError: the neighbour has a feature called `weight`.
+            ExampleError: the neighbour has a feature called `weight`, and that has no
+                new name or one that another feature has.
         """
         key = (*features, *map(len, features.values()))
         templates = self._templates.get(key)
         if templates is None:
-            _check_neighbor(index, features)
-            templates = [_template(features, digits) for digits in self._digits]
+            names = _neighbor_names(index, features, self._rename_weight)
+            templates = [_template(names, features, digits) for digits in self._digits]
             if len(self._templates) == _REMEMBERED:
                 self._templates.clear()
             self._templates[key] = templates
@@ -159,10 +167,20 @@ def _check_seed(index: int, names: tuple[bytes, ...]) -> None:
             )
 
 
-def _check_neighbor(index: int, features: example.Features) -> None:
-    if WEIGHT_NAME.encode() in features:
+def _neighbor_names(index: int, features: example.Features, new_name: str | None) -> list[bytes]:
+    """Return the names by which the features of a neighbour are packed."""
+    weight = WEIGHT_NAME.encode()
+    if weight not in features:
+        return list(features)
+    if new_name is None:
         raise ExampleError(
             index,
             f"a neighbour has a feature {WEIGHT_NAME!r}, which the edge weight "
-            f"{neighbor_weight(0)!r} would overwrite: rename it",
+            f"{neighbor_weight(0)!r} would overwrite: rename it, or give --rename-weight",
         )
+    if new_name.encode() in features:
+        raise ExampleError(
+            index,
+            f"a neighbour has a feature {new_name!r} already: give another --rename-weight",
+        )
+    return [new_name.encode() if name == weight else name for name in features]

@@ -7,26 +7,40 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from nsl_tools.errors import DataError
 
 
 @dataclass
 class Statistics:
-    """Counts of one run, or of a part of it; parts add up with `+=`.
+    """Counts of one run.
 
     Attributes:
+        max_errors: records and lines that may be skipped, in all inputs together.
         counts: what was read and written, by name.
         warnings: what was accepted but doubtful, by reason.
+        skipped: what was wrong with each record or line that was skipped, and its reason.
     """
 
+    max_errors: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     warnings: Counter[str] = field(default_factory=Counter)
+    skipped: list[tuple[str, DataError]] = field(default_factory=list)
 
-    def __iadd__(self, other: Self) -> Self:
-        self.counts += other.counts
-        self.warnings += other.warnings
-        return self
+    def skip(self, reason: str, err: DataError) -> None:
+        """Count a record or line that is left out because of `err`; raise that if too many are."""
+        if len(self.skipped) >= self.max_errors:
+            raise err
+        self.skipped.append((reason, err))
+        self.warnings[f"skipped: {reason}"] += 1
 
     def summary(self) -> str:
         """Return the counts as one line."""
         return ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
+
+    def report(self) -> dict[str, object]:
+        """Return everything, as what JSON can hold."""
+        skipped = [
+            {"reason": reason, "file": err.source, "place": err.place, "error": str(err)}
+            for reason, err in self.skipped
+        ]
+        return {"counts": self.counts, "warnings": self.warnings, "skipped": skipped}

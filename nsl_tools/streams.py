@@ -12,10 +12,11 @@ import stat
 import sys
 import tempfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Protocol
 
 from nsl_tools.errors import DataError
+from nsl_tools.options import DEFAULT_MAX_RECORD_BYTES
 from nsl_tools.shards import STANDARD_STREAM
 
 if TYPE_CHECKING:
@@ -35,10 +36,17 @@ class ByteStream(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """A file to read, as often as needed; `name` is for messages."""
+    """A file to read, as often as needed.
+
+    Attributes:
+        name: its path, or `<stdin>`.
+        max_record_bytes: the longest record to accept in it.
+        spool: its copy, if the file itself can be read only once.
+    """
 
     name: str
     spool: IO[bytes] | None = None
+    max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
 
     @contextlib.contextmanager
     def open(self) -> Iterator[ByteStream]:
@@ -73,9 +81,10 @@ class Source:
 STDIN_NAME = "<stdin>"
 
 
-def source(path: str) -> Source:
+def source(path: str, max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES) -> Source:
     """Return the source for one file or `-`."""
-    return Source(STDIN_NAME if path == STANDARD_STREAM else path)
+    name = STDIN_NAME if path == STANDARD_STREAM else path
+    return Source(name, max_record_bytes=max_record_bytes)
 
 
 @contextlib.contextmanager
@@ -95,7 +104,7 @@ def rereadable(once: Source) -> Iterator[Source]:
         with once.open() as stream:
             while data := stream.read(CHUNK):
                 spool.write(data)
-        yield Source(once.name, spool)
+        yield replace(once, spool=spool)
 
 
 @contextlib.contextmanager

@@ -32,11 +32,10 @@ from nsl_tools.streams import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
-DEFAULT_MAX_RECORD_BYTES = 1 << 31
 _MASK_DELTA = 0xA282EAD8
 _HEADER = struct.Struct("<QI")
 _KNOWN_HEADERS = 4096
@@ -81,6 +80,15 @@ class RecordBatch:
     offset: int
     payloads: list[bytes] = field(repr=False)
 
+    def numbers(self) -> Sequence[int]:
+        """Return the number of each record in its file."""
+        return range(self.first, self.first + len(self.payloads))
+
+    def select(self, kept: Sequence[int]) -> RecordBatch:
+        """Return the records at the indices `kept`, which keep their places."""
+        payloads = [self.payloads[index] for index in kept]
+        return _Selection(self.source, self.first, self.offset, payloads, self, kept)
+
     def error(self, index: int, problem: str) -> DataError:
         """Return the error that record `index` of this batch has `problem`."""
         framing = HEADER_BYTES + FOOTER_BYTES
@@ -88,13 +96,29 @@ class RecordBatch:
         return _record_error(self.source, self.first + index, self.offset + before, problem)
 
 
+@dataclass(frozen=True)
+class _Selection(RecordBatch):
+    """Some of the records of the batch `whole`."""
+
+    whole: RecordBatch = field(repr=False)
+    kept: Sequence[int] = field(repr=False)
+
+    def numbers(self) -> Sequence[int]:
+        whole = self.whole.numbers()
+        return [whole[index] for index in self.kept]
+
+    def select(self, kept: Sequence[int]) -> RecordBatch:
+        return self.whole.select([self.kept[index] for index in kept])
+
+    def error(self, index: int, problem: str) -> DataError:
+        return self.whole.error(self.kept[index], problem)
+
+
 def _record_error(source: str, number: int, offset: int, problem: str) -> DataError:
     return DataError(source, f"record {number} at byte {offset}", problem)
 
 
-def read_batches(
-    source: Source, max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
-) -> Iterator[RecordBatch]:
+def read_batches(source: Source) -> Iterator[RecordBatch]:
     """Yield the records of a file, some at a time, in order.
 
     Raises:
@@ -111,7 +135,7 @@ def read_batches(
             stream = Inflater(stream, source.name)
         elif len(head) == HEADER_BYTES:
             raise _record_error(source.name, 0, 0, _not_a_header(head))
-        yield from _Framer(stream, source.name, size, max_record_bytes).batches()
+        yield from _Framer(stream, source.name, size, source.max_record_bytes).batches()
 
 
 def is_tfrecord(path: str) -> bool:
@@ -184,7 +208,10 @@ class _Framer:
             )
         left = None if self._size is None else self._size - offset - HEADER_BYTES - FOOTER_BYTES
         if length > self._max_record_bytes:
-            problem = f"{length} bytes long, more than the limit of {self._max_record_bytes}"
+            problem = (
+                f"{length} bytes long, more than the limit of {self._max_record_bytes}: "
+                "raise --max-record-bytes if that is right"
+            )
             raise _record_error(self._name, number, offset, problem)
         if left is not None and length > left:
             problem = f"cut: {length} bytes announced, {max(left, 0)} are left"

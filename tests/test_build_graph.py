@@ -246,7 +246,7 @@ def test_a_bad_example_is_refused_by_place(tmp_path: Path, problem: str) -> None
 
 
 def test_a_repeated_id_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'a' 2 times"):
+    with pytest.raises(DataError, match="e: record 2: the id 'a' has occurred before"):
         build(tmp_path, [("a", [1.0]), ("b", [1.0]), ("a", [2.0])], BuildGraphOptions())
 
 

@@ -131,7 +131,7 @@ _CD = (b"c", b"d", 1.0)
 @pytest.mark.parametrize(
     ("data", "edges", "counts", "warnings"),
     [
-        pytest.param(b"", [], {}, {}, id="nothing"),
+        pytest.param(b"", [], {"empty files": 1}, {}, id="nothing"),
         pytest.param(b"a\tb\t0.5\n\nc\td\t1\n", [_AB, _CD], {"blank lines": 1}, {}, id="blank"),
         pytest.param(b"\n\n", [], {"blank lines": 2}, {}, id="only blank lines"),
         pytest.param(b"a\tb\t0.5\r\nc\td\t1\r\n", [_AB, _CD], {}, {}, id="CRLF"),

@@ -137,10 +137,10 @@ def test_a_length_beyond_the_end_of_a_stream() -> None:
 
 def test_the_limit_on_the_length_of_a_record() -> None:
     """A record of exactly the limit is read, a longer one is refused."""
-    source = Source("s", io.BytesIO(frame(b"12345678")))
-    assert [batch.payloads for batch in read_batches(source, 8)] == [[b"12345678"]]
-    with pytest.raises(DataError, match="8 bytes long, more than the limit of 7"):
-        list(read_batches(source, 7))
+    data = frame(b"12345678")
+    assert _read(Source("s", io.BytesIO(data), max_record_bytes=8)) == [b"12345678"]
+    with pytest.raises(DataError, match="8 bytes long, more than the limit of 7: raise --max-rec"):
+        _read(Source("s", io.BytesIO(data), max_record_bytes=7))
 
 
 def test_damage_is_placed_in_a_long_file(tmp_path: Path) -> None:
