@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import zlib
@@ -97,16 +98,16 @@ def test_records_around_the_size_of_a_chunk(tmp_path: Path, excess: int, *, spoo
     assert _read(source) == payloads
 
 
-@pytest.mark.parametrize("wbits", [None, zlib.MAX_WBITS, 31])
-def test_a_first_record_of_376_bytes(tf: Any, tmp_path: Path, wbits: int | None) -> None:
+@pytest.mark.parametrize("kind", ["", "ZLIB", "GZIP"])
+def test_a_first_record_of_376_bytes(tf: Any, tmp_path: Path, kind: str) -> None:
     """Its length looks like a ZLIB header; the checksum tells that the file is plain."""
     payloads = [bytes(376), b"x"]
     data = _framed(payloads)
     assert data.startswith(b"\x78\x01")
     path = tmp_path / "f"
-    source = _written(path, data if wbits is None else zlib.compress(data, wbits=wbits))
+    compress = {"ZLIB": zlib.compress, "GZIP": gzip.compress}.get(kind, bytes)
+    source = _written(path, compress(data))
     assert _read(source) == payloads
-    kind = {None: "", zlib.MAX_WBITS: "ZLIB", 31: "GZIP"}[wbits]
     assert list(tf.data.TFRecordDataset(str(path), kind).as_numpy_iterator()) == payloads
 
 
