@@ -8,7 +8,6 @@ then target id descending, whatever the threads, blocks or input shards.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,12 +18,11 @@ from threadpoolctl import threadpool_limits
 
 from nsl_tools.embeddings import Embeddings, read_embeddings
 from nsl_tools.errors import UsageError
-from nsl_tools.graph_tsv import INCOMPLETE
 from nsl_tools.graph_writer import format_edges
 from nsl_tools.lsh import buckets
 from nsl_tools.neighbors import Edges, NearestNeighbors
 from nsl_tools.nodes import Omissions, read_ids, refuse_empty
-from nsl_tools.output import Outputs, check_outputs, is_stream
+from nsl_tools.output import Outputs, check_outputs, is_stream, marked_if_incomplete
 from nsl_tools.progress import Progress
 from nsl_tools.shards import STANDARD_STREAM, resolve_inputs, resolve_output, split_evenly
 from nsl_tools.statistics import Statistics
@@ -60,8 +58,19 @@ def build_graph(
         DataError: an input is wrong. UsageError: the paths do not make sense.
         OutputError: the output cannot be written.
     """
-    inputs, seed_files = resolve_inputs(embeddings), resolve_inputs(seeds)
     outputs = resolve_output(output)
+    with marked_if_incomplete(outputs):
+        return _build(embeddings, outputs, options, seeds, progress)
+
+
+def _build(
+    embeddings: Sequence[str],
+    outputs: Sequence[str],
+    options: BuildGraphOptions,
+    seeds: Sequence[str],
+    progress: Progress,
+) -> Statistics:
+    inputs, seed_files = resolve_inputs(embeddings), resolve_inputs(seeds)
     check_outputs(outputs, inputs + seed_files)
     _refuse_to_replace_examples(outputs)
     statistics = Statistics(options.max_errors)
@@ -70,7 +79,7 @@ def build_graph(
         queries = _query_rows(nodes, seed_files, options, statistics)
         edges_of = _finder(nodes, queries, options)
         for shard, part in zip(outputs, split_evenly(len(queries), len(outputs)), strict=True):
-            with files.open(shard) as file, _marked_if_incomplete(file, shard):
+            with files.open(shard) as file:
                 found = edges_of(queries[part.start : part.stop])
                 tracked = progress.track(found, "edges", lambda edges: len(edges.weights))
                 _write(file, nodes, tracked, statistics)
@@ -143,17 +152,6 @@ def _between(edges: Edges, rows: Rows) -> Iterator[Edges]:
     if len(rows):
         part = slice(*np.searchsorted(edges.sources, [rows[0], rows[-1] + 1]))
         yield Edges(edges.sources[part], edges.targets[part], edges.weights[part])
-
-
-@contextlib.contextmanager
-def _marked_if_incomplete(file: ByteSink, path: str) -> Iterator[None]:
-    """End a stream that fails with a line that no reader of graphs accepts."""
-    try:
-        yield
-    except BaseException as err:
-        if is_stream(path) and not isinstance(err, OSError):
-            file.write(INCOMPLETE)
-        raise
 
 
 def _write(

@@ -9,7 +9,6 @@ program by that signal, after removing what was half-written.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,7 +17,7 @@ import click
 
 from nsl_tools import __version__
 from nsl_tools.absl_flags import AbslCommand, normalize
-from nsl_tools.errors import NslToolsError, UsageError, printable
+from nsl_tools.errors import NslToolsError, UsageError
 from nsl_tools.memory import parse_size
 from nsl_tools.options import (
     DEFAULT_EMBEDDING_FEATURE,
@@ -28,30 +27,28 @@ from nsl_tools.options import (
     BuildGraphOptions,
     PackOptions,
 )
+from nsl_tools.process import (
+    DATA_ERROR,
+    USAGE_ERROR,
+    Signalled,
+    die_by,
+    exit_with,
+    occupy_closed_descriptors,
+    raise_on_signals,
+    say,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from nsl_tools.progress import Progress
     from nsl_tools.statistics import Statistics
 
-DATA_ERROR = 1
-USAGE_ERROR = 2
-_STANDARD_ERROR = 2
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CONTEXT = {
     "token_normalize_func": normalize,
     "help_option_names": ["-h", "--help"],
     "max_content_width": 100,
 }
-
-
-class _Signalled(BaseException):
-    """A signal asked the program to end."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
 
 
 class _Group(click.Group):
@@ -61,7 +58,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise _Signalled(signal.SIGPIPE) from None
+            raise Signalled(signal.SIGPIPE) from None
 
 
 @click.group(cls=_Group, context_settings=_CONTEXT, no_args_is_help=False)
@@ -301,52 +298,34 @@ def _progress(command: str, *, quiet: bool) -> Progress:
 
 def _report(progress: Progress, statistics: Statistics) -> None:
     for reason, count in statistics.warnings.items():
-        _say(f"{progress.command}: warning: {reason} ({count:,})")
+        say(f"{progress.command}: warning: {reason} ({count:,})")
     if not progress.quiet:
-        _say(f"{progress.command}: {statistics.summary()}")
-
-
-def _say(line: str) -> None:
-    click.echo(printable(line), err=True)
+        say(f"{progress.command}: {statistics.summary()}")
 
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if args is None else args
-    _occupy_closed_descriptors()
-    for number in _SIGNALS:
-        # A signal ignored by the parent (nohup) stays ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _raise_signalled)
+    occupy_closed_descriptors()
+    raise_on_signals()
     try:
         cli.main(arguments, prog_name="nsl-tools", standalone_mode=False)
-    except _Signalled as stop:
-        _die_by(stop.number)
+    except Signalled as stop:
+        die_by(stop.number)
     except click.exceptions.Exit as done:
-        _exit(done.exit_code)
+        exit_with(done.exit_code)
     except Exception as err:
         if "--debug" in arguments:
             raise
         _fail(arguments, err)
-    _exit(0)
-
-
-def _occupy_closed_descriptors() -> None:
-    """Keep files that are opened later off the standard streams' numbers."""
-    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= _STANDARD_ERROR:
-        pass
-    os.close(descriptor)
-
-
-def _raise_signalled(number: int, _: FrameType | None) -> NoReturn:
-    raise _Signalled(number)
+    exit_with(0)
 
 
 def _fail(arguments: list[str], err: Exception) -> NoReturn:
     command = next((normalize(a) for a in arguments if normalize(a) in cli.commands), "nsl-tools")
-    _say(f"{command}: error: {_described(err)}")
+    say(f"{command}: error: {_described(err)}")
     wrong_usage = isinstance(err, UsageError | click.UsageError)
-    _exit(USAGE_ERROR if wrong_usage else DATA_ERROR)
+    exit_with(USAGE_ERROR if wrong_usage else DATA_ERROR)
 
 
 def _described(err: Exception) -> str:
@@ -355,25 +334,3 @@ def _described(err: Exception) -> str:
     if isinstance(err, click.ClickException):
         return f"{err.format_message()} (--help shows the usage)"
     return f"unexpected {type(err).__name__}: {err} (--debug shows where)"
-
-
-def _exit(code: int) -> NoReturn:
-    """Exit, having flushed standard output; its failure is an error too."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        _die_by(signal.SIGPIPE)
-    except OSError as err:
-        if code == 0:
-            _say(f"nsl-tools: error: <stdout>: cannot be written: {err.strerror}")
-        # The interpreter would flush, and fail, again.
-        os._exit(code or DATA_ERROR)
-    sys.exit(code)
-
-
-def _die_by(number: int) -> NoReturn:
-    """End by signal `number`, so that the parent sees what ended the program."""
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-    sys.exit(128 + number)

@@ -22,7 +22,15 @@ import pyarrow.csv
 
 from nsl_tools.errors import DataError
 from nsl_tools.ids import id_problem, shown
-from nsl_tools.streams import CHUNK, ByteStream, Pushback, Source, gunzipped, read_exactly
+from nsl_tools.streams import (
+    CHUNK,
+    INCOMPLETE,
+    ByteStream,
+    Pushback,
+    Source,
+    gunzipped,
+    read_exactly,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +40,6 @@ if TYPE_CHECKING:
 EDGE_SCHEMA = pa.schema(
     [("source", pa.binary()), ("target", pa.binary()), ("weight", pa.float64())]
 )
-# Starts with a newline, since the line before it may be cut.
-INCOMPLETE = b"\n#nsl-tools: incomplete graph, the program that wrote it failed\n"
 
 _BLOCK = 8 * CHUNK
 _LONGEST_LINE = 64 * CHUNK

@@ -1,8 +1,9 @@
 """Bytes out: a final name appears only when its content is complete and durable.
 
-A regular file is written under a temporary name in its destination's folder,
-flushed, synced and renamed, and the folder is synced. A pipe, a device or
-standard output is written in place. A symbolic link is followed.
+A regular file is written in a workspace in its destination's folder, flushed,
+synced and renamed, and the folder is synced; what was renamed before a failure
+is renamed back. A pipe, a device or standard output is written in place. A
+symbolic link is followed.
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import select
 import stat
 import sys
 import zlib
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from nsl_tools.errors import NslToolsError, UsageError, printable
 from nsl_tools.shards import STANDARD_STREAM
+from nsl_tools.streams import INCOMPLETE
+from nsl_tools.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from typing_extensions import Self
 
@@ -53,6 +58,7 @@ class Outputs:
         """Compress with `none`, `gzip`, `zlib`, or `auto`: GZIP if a name ends in `.gz`."""
         self._compression = compression
         self._temporaries: dict[str, str] = {}
+        self._workspaces: dict[str, Workspace] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -60,18 +66,10 @@ class Outputs:
     def __exit__(self, failure: object, *_: object) -> None:
         try:
             if failure is None:
-                self._publish()
+                publish(self._temporaries)
         finally:
-            for temporary in self._temporaries.values():
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
-
-    def _publish(self) -> None:
-        for final in list(self._temporaries):
-            with _os_errors_as_output_errors(final):
-                os.replace(self._temporaries[final], final)
-                del self._temporaries[final]
-                _sync_folder(os.path.dirname(final))
+            for workspace in self._workspaces.values():
+                workspace.remove()
 
     @contextlib.contextmanager
     def open(self, path: str) -> Iterator[ByteSink]:
@@ -88,30 +86,150 @@ class Outputs:
                 yield deflater
                 deflater.finish()
 
-    @contextlib.contextmanager
-    def _destination(self, path: str) -> Iterator[BinaryIO]:
-        if is_stream(path):
-            with _open_in_place(path) as file:
-                yield file
-        else:
-            with self._temporary(os.path.realpath(path)) as file:
-                yield file
+    def _destination(self, path: str) -> contextlib.AbstractContextManager[ByteSink]:
+        return _in_place(path) if is_stream(path) else self._temporary(os.path.realpath(path))
 
     @contextlib.contextmanager
-    def _temporary(self, final: str) -> Iterator[BinaryIO]:
-        temporary = _temporary_name(final)
-        # Known before it exists: a signal between the two must not leave it behind.
-        self._temporaries[final] = temporary
-        with open(temporary, "xb", buffering=_BUFFER) as file:
-            _copy_mode(final, file.fileno())
+    def _temporary(self, final: str) -> Iterator[ByteSink]:
+        temporary = os.path.join(self._workspace(os.path.dirname(final)), _temporary_name(final))
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with _closing(descriptor):
+            _copy_mode(final, descriptor)
+            file = _File(descriptor)
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
+        self._temporaries[final] = temporary
+
+    def _workspace(self, folder: str) -> str:
+        if folder not in self._workspaces:
+            self._workspaces[folder] = Workspace(folder)
+            self._workspaces[folder].create()
+        return self._workspaces[folder].path
+
+
+class _File:
+    """Gathers what is written to a descriptor, and writes all of it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes, /) -> None:
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size >= _BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        left = memoryview(b"".join(self._parts))
+        self._parts, self._size = [], 0
+        while left:
+            left = left[_write_some(self._descriptor, left) :]
+
+
+def _write_some(descriptor: int, data: memoryview) -> int:
+    try:
+        return os.write(descriptor, data)
+    except BlockingIOError:
+        # A pipe that the parent made non-blocking is full.
+        select.select([], [descriptor], [])
+        return 0
+
+
+@contextlib.contextmanager
+def _closing(descriptor: int) -> Iterator[None]:
+    """Close at the end; a failure to close is an error unless there is one already."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+        raise
+    os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _in_place(path: str) -> Iterator[ByteSink]:
+    """Write to what is open or exists already; if that fails, let the last bytes tell."""
+    descriptor = _open_in_place(path)
+    with _closing(descriptor):
+        file = _File(descriptor)
+        try:
+            yield file
+            file.flush()
+        except OSError:
+            raise
+        except BaseException:
+            with contextlib.suppress(OSError):
+                file.write(INCOMPLETE)
+                file.flush()
+            raise
+
+
+@contextlib.contextmanager
+def marked_if_incomplete(paths: Iterable[str]) -> Iterator[None]:
+    """End outputs that are streams by `INCOMPLETE` if the run fails, even before it writes.
+
+    No reader of graphs or records takes what ends so for complete.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except BaseException:
+        for path in filter(is_stream, paths):
+            with contextlib.suppress(OSError):
+                _mark(path)
+        raise
+
+
+def _mark(path: str) -> None:
+    # A named pipe that nobody reads must not be waited for.
+    descriptor = _open_in_place(path, os.O_NONBLOCK)
+    with _closing(descriptor):
+        if not os.isatty(descriptor):
+            os.write(descriptor, INCOMPLETE)
+
+
+def publish(temporaries: Mapping[str, str]) -> None:
+    """Rename complete files, given by final name, to their final names: all or none.
+
+    Raises:
+        OutputError: a file could not be renamed, or a folder not be synced.
+    """
+    undo: list[Callable[[], None]] = []
+    try:
+        for final, temporary in temporaries.items():
+            with _os_errors_as_output_errors(final):
+                undo.append(_restorer(final, temporary))
+                os.replace(temporary, final)
+        for final in {os.path.dirname(final): final for final in temporaries}.values():
+            with _os_errors_as_output_errors(final):
+                _sync_folder(os.path.dirname(final))
+    except BaseException:
+        for restore in reversed(undo):
+            with contextlib.suppress(OSError):
+                restore()
+        raise
+
+
+def _restorer(final: str, temporary: str) -> Callable[[], None]:
+    """Return what brings back the file `final` as it is now."""
+    backup = f"{temporary}.old"
+    try:
+        os.link(final, backup)
+    except FileNotFoundError:
+        return partial(os.unlink, final)
+    except OSError:
+        # A file system without hard links: what is renamed stays renamed.
+        return lambda: None
+    return partial(os.replace, backup, final)
 
 
 def _temporary_name(final: str) -> str:
-    folder, name = os.path.split(final)
-    return os.path.join(folder, f".{name[:_PREFIX_LENGTH]}.{secrets.token_hex(8)}.tmp")
+    return f"{os.path.basename(final)[:_PREFIX_LENGTH]}.{secrets.token_hex(8)}"
 
 
 def _copy_mode(path: str, descriptor: int) -> None:
@@ -120,11 +238,9 @@ def _copy_mode(path: str, descriptor: int) -> None:
         os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
 
 
-def _open_in_place(path: str) -> BinaryIO:
-    # Not `sys.stdout.buffer`: under PYTHONUNBUFFERED it has no buffer, and may write less than
-    # it was given.
+def _open_in_place(path: str, flags: int = 0) -> int:
     number = _descriptor_of(path)
-    return open(path if number is None else os.dup(number), "wb", buffering=_BUFFER)
+    return os.open(path, os.O_WRONLY | flags) if number is None else os.dup(number)
 
 
 def _wbits(path: str, compression: str) -> int | None:

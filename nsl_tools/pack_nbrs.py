@@ -24,11 +24,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from nsl_tools.background import in_background
 from nsl_tools.errors import DataError
 from nsl_tools.graph_tsv import EDGE_SCHEMA, read_edges
 from nsl_tools.ids import id_ranks
 from nsl_tools.nodes import ExampleBatch, Omissions, read_examples, read_ids, refuse_empty
-from nsl_tools.output import check_outputs
+from nsl_tools.output import check_outputs, marked_if_incomplete
 from nsl_tools.progress import Progress
 from nsl_tools.shards import STANDARD_STREAM, refuse_repeats, resolve_inputs, resolve_output
 from nsl_tools.splice import Chunks, Splicer, label_weight_entry
@@ -67,12 +68,14 @@ def pack_nbrs(
         DataError: an input is wrong. UsageError: the paths do not make sense.
         OutputError: the output cannot be written.
     """
-    paths = [resolve_inputs([path] if path else []) for path in (labeled, unlabeled, graph)]
-    inputs = [name for part in paths for name in part]
-    refuse_repeats(name for name in inputs if name == STANDARD_STREAM)
-    check_outputs(resolve_output(output), inputs)
+    outputs = resolve_output(output)
     statistics = Statistics(options.max_errors)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(marked_if_incomplete(outputs))
+        paths = [resolve_inputs([path] if path else []) for path in (labeled, unlabeled, graph)]
+        inputs = [name for part in paths for name in part]
+        refuse_repeats(name for name in inputs if name == STANDARD_STREAM)
+        check_outputs(outputs, inputs)
         seeds, others = (
             _Input(
                 [
@@ -184,7 +187,8 @@ def _edge_rows(
         "weight": pc.field("weight"),
     }
     scanner = ds.Scanner.from_batches(reader, columns=columns, batch_readahead=2)
-    for batch in scanner.to_batches():
+    # In the background: the scanner waits for the graph, and the main thread for signals.
+    for batch in in_background(scanner.to_batches()):
         sources, targets = (
             pc.fill_null(batch[name], -1).to_numpy(zero_copy_only=False).astype(np.int64)
             for name in ("source", "target")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHUNK = 1 << 20
+# Ends a stream whose writer failed. Starts with a newline, since a line before it may be cut;
+# as the header of a record it has no valid checksum.
+INCOMPLETE = b"\n#nsl-tools: incomplete, the program that wrote this failed\n"
 _GZIP_MAGIC = b"\x1f\x8b"
 _AUTO_HEADER = 32 + zlib.MAX_WBITS
 

@@ -222,11 +222,11 @@ def test_a_signal_while_waiting_for_examples(number: int) -> None:
     _dies_waiting(number, "labeled")
 
 
-@pytest.mark.xfail(reason="the graph is read in a thread of Arrow's, the main thread waits for it")
+@_signals
 @pytest.mark.usefixtures("job")
-def test_a_signal_while_waiting_for_a_graph() -> None:
+def test_a_signal_while_waiting_for_a_graph(number: int) -> None:
     """So does one that waits for a graph."""
-    _dies_waiting(signal.SIGTERM, "graph")
+    _dies_waiting(number, "graph")
 
 
 def _dies_waiting(number: int, place: str) -> None:

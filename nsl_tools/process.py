@@ -1,0 +1,103 @@
+"""The program among other processes: signals, exit codes, closed standard streams.
+
+A signal that asks the program to end becomes an exception, so that whatever was
+begun is undone on the way out; then the program dies by that signal. A second
+signal kills at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, NoReturn
+
+from nsl_tools.background import is_waiting
+from nsl_tools.errors import printable
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+DATA_ERROR = 1
+USAGE_ERROR = 2
+_STANDARD_ERROR = 2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SECONDS_TO_LEAVE_A_DESTRUCTOR = 0.01
+
+
+class Signalled(BaseException):
+    """A signal asked the program to end."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def raise_on_signals() -> None:
+    """Raise Signalled, in the main thread, at the first signal that asks to end."""
+    for number in _SIGNALS:
+        # A signal ignored by the parent (nohup) stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _raise_signalled)
+    sys.unraisablehook = _unraisable
+
+
+def _raise_signalled(number: int, _: FrameType | None) -> NoReturn:
+    for other in _SIGNALS:
+        if signal.getsignal(other) is _raise_signalled:
+            signal.signal(other, signal.SIG_DFL)
+    raise Signalled(number)
+
+
+def _unraisable(unraisable: sys.UnraisableHookArgs, /) -> None:
+    """Repeat a signal that came inside a destructor, where an exception is lost."""
+    if not isinstance(unraisable.exc_value, Signalled):
+        sys.__unraisablehook__(unraisable)
+        return
+    number = unraisable.exc_value.number
+    signal.signal(number, _raise_signalled)
+    repeat = threading.Timer(_SECONDS_TO_LEAVE_A_DESTRUCTOR, os.kill, (os.getpid(), number))
+    repeat.daemon = True
+    repeat.start()
+
+
+def occupy_closed_descriptors() -> None:
+    """Keep files that are opened later off the standard streams' numbers."""
+    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= _STANDARD_ERROR:
+        pass
+    os.close(descriptor)
+
+
+def say(line: str) -> None:
+    """Write one line to standard error, if anybody listens."""
+    if sys.stderr is not None:
+        try:
+            print(printable(line), file=sys.stderr, flush=True)  # noqa: T201 - what the user reads
+        except OSError:
+            # Nothing is left to tell it to; the exit code says it.
+            sys.stderr = None
+
+
+def exit_with(code: int) -> NoReturn:
+    """Exit, having flushed standard output; its failure is an error too."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        die_by(signal.SIGPIPE)
+    except OSError as err:
+        if code == 0:
+            say(f"nsl-tools: error: <stdout>: cannot be written: {err.strerror}")
+        # The interpreter would flush, and fail, again.
+        os._exit(code or DATA_ERROR)
+    if is_waiting():
+        # The interpreter would wait for a thread that waits for its input.
+        os._exit(code)
+    sys.exit(code)
+
+
+def die_by(number: int) -> NoReturn:
+    """End by signal `number`, so that the parent sees what ended the program."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    sys.exit(128 + number)

@@ -1,0 +1,91 @@
+"""Workspaces: hidden folders beside their destination, where outputs grow until they are complete.
+
+A run holds the lock of its workspace (`flock`) for as long as it lives. A
+workspace that nobody has locked is that of a run which was killed: the next run
+that writes to the same folder removes it. Several runs may share a folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import shutil
+
+_NAME = re.compile(r"\.[0-9a-f]{16}\.nsl-tools\.tmp")
+
+
+class Workspace:
+    """A folder of this run only, in `folder`; a context manager is what removes it."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._lock: int | None = None
+        self.path = ""
+
+    def create(self) -> None:
+        """Create and lock it, and remove those of runs that were killed.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        _reclaim(self._folder)
+        while self._lock is None:
+            # Known before it exists: a signal between the two must not leave it behind.
+            self.path = os.path.join(self._folder, f".{secrets.token_hex(8)}.nsl-tools.tmp")
+            os.mkdir(self.path)
+            # Another run may have taken it for an abandoned one before it was locked.
+            self._lock = _open_locked(self.path)
+
+    def remove(self) -> None:
+        """Remove it with what it holds."""
+        if self.path:
+            shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _open_locked(path: str) -> int | None:
+    """Return a descriptor that holds the lock, or None if another run has it or the folder.
+
+    A file system without locks gives no lock; nor does it to another run.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return None
+    if _try_lock(descriptor) is False or not os.path.isdir(path):
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _try_lock(descriptor: int) -> bool | None:
+    """Return whether the lock was taken, None where there are no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _reclaim(folder: str) -> None:
+    """Remove the workspaces of runs that were killed, as far as that is possible."""
+    with contextlib.suppress(OSError):
+        for name in filter(_NAME.fullmatch, os.listdir(folder)):
+            _remove_abandoned(os.path.join(folder, name))
+
+
+def _remove_abandoned(path: str) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if _try_lock(descriptor):
+                shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(descriptor)
