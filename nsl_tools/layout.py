@@ -11,43 +11,106 @@ for every record that no known layout fits.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from nsl_tools import example
+from nsl_tools.spans import Bytes, by_length, gather
 from nsl_tools.wire import WireError, fields, read_varint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+
+    from nsl_tools.spans import Places
 
 _LAYOUTS_PER_LENGTH = 4
 _CONTINUATION_BIT = 0x80
 
 
 class Layout:
-    """The structure of one canonical record: which bytes must match, where features are."""
+    """The structure of one canonical record: which bytes must match, where features are.
+
+    Attributes:
+        spans: start and end of each feature, by name, in order.
+        head: bytes before the feature map.
+        length: of the record.
+    """
 
     def __init__(self, payload: bytes, features: example.Features) -> None:
         mask = np.full(len(payload), 0xFF, np.uint8)
-        self._spans: list[tuple[bytes, int, int]] = []
+        self.spans: dict[bytes, tuple[int, int]] = {}
         for name, start, end in _feature_spans(payload, features):
-            self._spans.append((name, start, end))
+            self.spans[name] = (start, end)
             for a, b, bits in _content_spans(payload[start:end]):
                 mask[start + a : start + b] = bits
-        self._columns = np.flatnonzero(mask)
-        self._bits = mask[self._columns]
-        self._template = np.frombuffer(payload, np.uint8)[self._columns] & self._bits
+        self.head = read_varint(payload, 1, len(payload))[1]
+        self.length = len(payload)
+        record = np.frombuffer(payload, np.uint8)
+        self._pieces = [
+            (slice(a, b), mask[a], record[a:b] & mask[a:b]) for a, b in _equal_runs(mask) if mask[a]
+        ]
 
-    def matches(self, records: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    def matches(self, records: Bytes) -> npt.NDArray[np.bool_]:
         """Tell for each row of `records`, shape (n, length), whether it has this layout."""
-        found = records[:, self._columns] & self._bits
-        return np.asarray((found == self._template).all(axis=1))
+        fits = np.ones(len(records), np.bool_)
+        for span, bits, template in self._pieces:
+            same = (records[:, span] & bits) == template
+            if not same.all():
+                fits &= same.all(axis=1)
+        return fits
 
-    def cut(self, payload: bytes) -> example.Features:
-        """Return the features of a record that matches."""
-        return {name: payload[start:end] for name, start, end in self._spans}
+
+def _equal_runs(values: Bytes) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each run of equal values."""
+    borders = np.flatnonzero(np.diff(values)) + 1
+    yield from zip([0, *borders.tolist()], [*borders.tolist(), len(values)], strict=True)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The m records of a batch that have one layout.
+
+    Attributes:
+        layout: theirs; what it fits is in canonical form.
+        rows: their places in the batch, ascending, shape (m,).
+        records: their bytes, shape (m, layout.length), possibly a view.
+    """
+
+    layout: Layout
+    rows: npt.NDArray[np.intp]
+    records: Bytes
+
+    def features(self, index: int) -> example.Features:
+        """Return the features of the record at `index` of this group."""
+        payload = self.records[index].tobytes()
+        return {name: payload[start:end] for name, (start, end) in self.layout.spans.items()}
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A batch of n parsed records: each is in one group or walked.
+
+    Attributes:
+        groups: those that a layout fits.
+        walked: features of the others, by place in the batch, ascending; their
+            serialization may not be canonical.
+    """
+
+    groups: list[Group]
+    walked: dict[int, example.Features]
+
+    def features(self, index: int) -> example.Features:
+        """Return the features of the record at `index` of the batch."""
+        if index in self.walked:
+            return self.walked[index]
+        for group in self.groups:
+            place = int(np.searchsorted(group.rows, index))
+            if place < len(group.rows) and group.rows[place] == index:
+                return group.features(place)
+        raise IndexError(index)
 
 
 def _feature_spans(payload: bytes, features: example.Features) -> Iterator[tuple[bytes, int, int]]:
@@ -74,66 +137,55 @@ class ExampleParser:
     def __init__(self) -> None:
         self._layouts: dict[int, list[Layout]] = {}
 
-    def parse(self, payloads: Sequence[bytes]) -> tuple[list[example.Features], frozenset[int]]:
-        """Parse each payload, in order, and tell which ones no layout fitted.
-
-        The serialization of those that a layout fitted is canonical.
+    def parse(self, data: bytes, starts: Places, ends: Places) -> Parsed:
+        """Parse the records that lie from `starts` to `ends` in `data`, shapes (n,).
 
         Raises:
             ExampleError: one is not an Example; its `index` says which.
         """
-        parsed: list[example.Features | None] = [None] * len(payloads)
-        for length, rows in _rows_by_length(payloads):
-            self._parse_equal_lengths(payloads, length, rows, parsed)
-        walked = frozenset(i for i, features in enumerate(parsed) if features is None)
-        return [
-            _parse_one(payloads[i], i) if features is None else features
-            for i, features in enumerate(parsed)
-        ], walked
+        groups: list[Group] = []
+        walked: dict[int, example.Features] = {}
+        for length, rows in by_length(ends - starts):
+            rest = self._parse_equal_lengths(data, starts, length, rows, groups)
+            for row in rest.tolist():
+                payload = data[starts[row] : ends[row]]
+                walked[row] = _parse_one(payload, row)
+        return Parsed(groups, dict(sorted(walked.items())))
 
     def _parse_equal_lengths(
         self,
-        payloads: Sequence[bytes],
+        data: bytes,
+        starts: Places,
         length: int,
         rows: npt.NDArray[np.intp],
-        parsed: list[example.Features | None],
-    ) -> None:
+        groups: list[Group],
+    ) -> npt.NDArray[np.intp]:
+        """Add groups of `rows`, which have `length`; return those that no layout fits."""
         layouts = self._layouts.setdefault(length, [])
-        joined = b"".join(map(payloads.__getitem__, rows.tolist()))
-        records = np.frombuffer(joined, np.uint8).reshape(len(rows), length)
+        records = gather(np.frombuffer(data, np.uint8), starts[rows], length)
         tried = 0
-        while len(rows):
-            if tried == len(layouts) and not _learn(layouts, payloads, int(rows[0])):
-                return
-            layout = layouts[tried]
-            tried += 1
-            fits = layout.matches(records)
-            for row in rows[fits].tolist():
-                parsed[row] = layout.cut(payloads[row])
+        while length and len(rows):
+            if tried == len(layouts) and not _learn(layouts, records[0].tobytes(), int(rows[0])):
+                break
+            fits = layouts[tried].matches(records)
+            if fits.all():
+                groups.append(Group(layouts[tried], rows, records))
+                return rows[:0]
+            if fits.any():
+                groups.append(Group(layouts[tried], rows[fits], records[fits]))
             rows, records = rows[~fits], records[~fits]
+            tried += 1
+        return rows
 
 
-def _rows_by_length(
-    payloads: Sequence[bytes],
-) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
-    lengths = np.fromiter(map(len, payloads), np.int64, len(payloads))
-    if not len(lengths):
-        return
-    order = np.argsort(lengths, kind="stable")
-    bounds = np.flatnonzero(np.diff(lengths[order])) + 1
-    for rows in np.split(order, bounds):
-        if lengths[rows[0]]:
-            yield int(lengths[rows[0]]), rows
-
-
-def _learn(layouts: list[Layout], payloads: Sequence[bytes], row: int) -> bool:
-    """Add the layout of record `row`, if it is canonical and there is room."""
+def _learn(layouts: list[Layout], payload: bytes, row: int) -> bool:
+    """Add the layout of `payload`, record `row`, if it is canonical and there is room."""
     if len(layouts) == _LAYOUTS_PER_LENGTH:
         return False
-    features = _parse_one(payloads[row], row)
-    if example.encode(features) != payloads[row]:
+    features = _parse_one(payload, row)
+    if example.encode(features) != payload:
         return False
-    layouts.append(Layout(payloads[row], features))
+    layouts.append(Layout(payload, features))
     return True
 
 

@@ -22,9 +22,9 @@ import pyarrow.compute as pc
 from nsl_tools import example
 from nsl_tools.errors import DataError
 from nsl_tools.ids import first_bad_id, id_problem, shown
-from nsl_tools.layout import ExampleError, ExampleParser
+from nsl_tools.layout import ExampleError, ExampleParser, Parsed
+from nsl_tools.spans import Bytes, by_length, copy_spans, offsets_of, windows
 from nsl_tools.tfrecord import RecordBatch, read_batches
-from nsl_tools.wire import read_varint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SHORT_ID = 128
+_FIRST_PLAIN = 14  # above all control marks that an id may not hold
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,14 @@ class ExampleBatch:
 
     Attributes:
         records: the records they were parsed from.
-        features: of each example.
-        walked: indices of the examples that may not be in canonical form.
+        parsed: their features.
     """
 
     records: RecordBatch
-    features: list[example.Features]
-    walked: frozenset[int]
+    parsed: Parsed
+
+    def __len__(self) -> int:
+        return len(self.records)
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
@@ -58,12 +60,32 @@ class ExampleBatch:
         with _located(self.records):
             yield
 
-    def entries(self, index: int) -> bytes:
-        """Return the encoded feature map of the example at `index`, canonical."""
-        if index in self.walked:
-            return example.encode_entries(self.features[index])
-        payload = self.records.payloads[index]
-        return payload[read_varint(payload, 1, len(payload))[1] :]
+    def column(self, name: str) -> list[tuple[npt.NDArray[np.intp], Bytes]]:
+        """Return feature `name` of each example, by encoded length.
+
+        Returns:
+            Pairs of the places of m examples in the batch and their encoded
+            features, shape (m, length); each example is in one pair.
+
+        Raises:
+            ExampleError: an example lacks it; its index is the first one's.
+        """
+        key = name.encode()
+        spans = [(group, group.layout.spans.get(key, (0, 0))) for group in self.parsed.groups]
+        walked = {row: features.get(key, b"") for row, features in self.parsed.walked.items()}
+        lacking = [int(group.rows[0]) for group, (start, end) in spans if start == end]
+        lacking += [row for row, feature in walked.items() if not feature]
+        if lacking:
+            raise self._lacks(name, min(lacking))
+        return [
+            *[(group.rows, group.records[:, start:end]) for group, (start, end) in spans],
+            *_by_length(walked),
+        ]
+
+    def _lacks(self, name: str, index: int) -> ExampleError:
+        features = self.parsed.features(index)
+        known = ", ".join(sorted(map(shown, features))[:8]) or "none"
+        return ExampleError(index, f"no feature {name!r}, expected one; it has {known}")
 
     def features_named(self, name: str) -> list[bytes]:
         """Return feature `name` of each example.
@@ -71,13 +93,19 @@ class ExampleBatch:
         Raises:
             ExampleError: an example lacks it.
         """
-        key = name.encode()
-        found = [features.get(key, b"") for features in self.features]
-        if not all(found):
-            index = found.index(b"")
-            known = ", ".join(sorted(shown(k) for k in self.features[index])[:8]) or "none"
-            raise ExampleError(index, f"no feature {name!r}, expected one; it has {known}")
+        found = [b""] * len(self)
+        for rows, features in self.column(name):
+            for row, feature in zip(rows.tolist(), features, strict=True):
+                found[row] = feature.tobytes()
         return found
+
+
+def _by_length(features: dict[int, bytes]) -> Iterator[tuple[npt.NDArray[np.intp], Bytes]]:
+    values = list(features.values())
+    places = np.fromiter(features, np.intp, len(features))
+    for length, rows in by_length(np.fromiter(map(len, values), np.int64, len(values))):
+        data = b"".join([values[row] for row in rows.tolist()])
+        yield places[rows], np.frombuffer(data, np.uint8).reshape(-1, length)
 
 
 @contextlib.contextmanager
@@ -102,7 +130,7 @@ class Omissions:
         numbers = self._numbers.get(records.source)
         if not numbers:
             return records
-        return records.select([i for i, n in enumerate(records.numbers()) if n not in numbers])
+        return records.select([i for i, n in enumerate(records.numbers) if n not in numbers])
 
     def skip(self, records: RecordBatch, err: ExampleError) -> RecordBatch:
         """Return the batch without the record that is wrong.
@@ -111,8 +139,8 @@ class Omissions:
             DataError: no more may be skipped.
         """
         self.statistics.skip(err.reason, records.error(err.index, str(err)))
-        self.add(records.source, records.numbers()[err.index])
-        return records.select([i for i in range(len(records.payloads)) if i != err.index])
+        self.add(records.source, records.numbers[err.index])
+        return records.select([i for i in range(len(records)) if i != err.index])
 
     def add(self, source: str, number: int) -> None:
         """Leave out record `number` of the file `source`."""
@@ -136,7 +164,7 @@ def read_examples(
 
 
 def _parsed(parser: ExampleParser, records: RecordBatch) -> ExampleBatch:
-    return ExampleBatch(records, *parser.parse(records.payloads))
+    return ExampleBatch(records, parser.parse(records.data, records.starts, records.ends))
 
 
 def read_decoded(
@@ -167,7 +195,7 @@ def _sifted(
     decode: Callable[[ExampleBatch], T],
 ) -> Iterator[tuple[ExampleBatch, T]]:
     """Yield the batch without the records that are wrong, if any are left."""
-    while records.payloads:
+    while len(records):
         found = _decoded(parser, records, decode)
         if not isinstance(found, ExampleError):
             yield found
@@ -192,12 +220,62 @@ def ids_of(batch: ExampleBatch, id_feature: str) -> pa.Array:
         ExampleError: an id is missing, or is not one non-empty UTF-8 text.
     """
     with because("id not usable"):
-        encoded = batch.features_named(id_feature)
-        ids = [_decode_id(i, feature, id_feature) for i, feature in enumerate(encoded)]
-        bad = first_bad_id(ids)
+        parts = [
+            (rows, _decode_ids(rows, features, id_feature))
+            for rows, features in batch.column(id_feature)
+        ]
+        ids = _in_order(parts, len(batch))
+        bad = None if _surely_good(ids) else first_bad_id(ids.to_pylist())
         if bad is not None:
-            raise ExampleError(bad, f"feature {id_feature!r}: {id_problem(ids[bad])}")
-    return pa.array(ids, pa.binary())
+            raise ExampleError(bad, f"feature {id_feature!r}: {id_problem(ids[bad].as_py())}")
+    return ids
+
+
+def _decode_ids(rows: npt.NDArray[np.intp], features: Bytes, name: str) -> Bytes | list[bytes]:
+    """Return m ids: of one length, shape (m, length), or one by one."""
+    size = features.shape[1] - _HEAD_BYTES
+    # By far the commonest form: BytesList { one short value }.
+    heads = features[:, [0, _HEAD_BYTES - 1]]
+    if 0 <= size < _SHORT_ID - 2 and (heads == (example.BYTES_LIST, size)).all():
+        return features[:, _HEAD_BYTES:]
+    return [
+        _decode_id(row, feature.tobytes(), name)
+        for row, feature in zip(rows.tolist(), features, strict=True)
+    ]
+
+
+_HEAD_BYTES = 4
+
+
+def _in_order(
+    parts: list[tuple[npt.NDArray[np.intp], Bytes | list[bytes]]], count: int
+) -> pa.Array:
+    """Return texts as a binary array, each at its place."""
+    lengths = np.zeros(count, np.int64)
+    for rows, texts in parts:
+        lengths[rows] = list(map(len, texts)) if isinstance(texts, list) else texts.shape[1]
+    offsets = offsets_of(lengths)
+    data = np.empty(offsets[-1], np.uint8)
+    for rows, texts in parts:
+        if isinstance(texts, list):
+            joined = np.frombuffer(b"".join(texts), np.uint8)
+            starts = offsets_of(lengths[rows])[:-1]
+            copy_spans(joined, starts, lengths[rows], data, offsets[rows])
+        else:
+            windows(data, texts.shape[1])[offsets[rows]] = texts
+    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data)]
+    return pa.BinaryArray.from_buffers(pa.binary(), count, buffers)
+
+
+def _surely_good(ids: pa.Array) -> bool:
+    """Tell, without looking at each, whether all ids are non-empty printable ASCII."""
+    offsets = np.frombuffer(ids.buffers()[1], np.int32, len(ids) + 1)
+    data = np.frombuffer(ids.buffers()[2], np.uint8)
+    plain = (data >= _FIRST_PLAIN) & (data < _NOT_ASCII)
+    return bool((np.diff(offsets) > 0).all() and plain.all())
+
+
+_NOT_ASCII = 0x80
 
 
 @contextlib.contextmanager
@@ -227,10 +305,6 @@ def read_ids(sources: Sequence[Source], id_feature: str, omissions: Omissions) -
 
 
 def _decode_id(index: int, feature: bytes, name: str) -> bytes:
-    # By far the commonest form: BytesList { one short value }.
-    size = len(feature) - 4
-    if 0 <= size < _SHORT_ID - 2 and feature[0] == example.BYTES_LIST and feature[3] == size:
-        return feature[4:]
     kind = example.kind_name(feature)
     if kind != "bytes":
         raise ExampleError(index, f"feature {name!r} is {kind}, expected one bytes value")
@@ -257,8 +331,8 @@ class Places:
     def add(self, records: RecordBatch) -> None:
         """Add the next rows."""
         self._starts.append(self._rows)
-        self._origins.append((records.source, records.numbers()))
-        self._rows += len(records.payloads)
+        self._origins.append((records.source, records.numbers))
+        self._rows += len(records)
 
     def of(self, row: int) -> tuple[str, int]:
         """Return the file and the record number of a row."""

@@ -26,6 +26,7 @@ import pyarrow.dataset as ds
 
 from nsl_tools.background import in_background
 from nsl_tools.errors import DataError
+from nsl_tools.example import encode_entries
 from nsl_tools.graph_tsv import EDGE_SCHEMA, read_edges
 from nsl_tools.ids import id_ranks
 from nsl_tools.nodes import ExampleBatch, Omissions, read_examples, read_ids, refuse_empty
@@ -232,9 +233,9 @@ def _read_neighbors(
         row = first
         for batch in part.examples():
             with batch.errors():
-                for i in np.flatnonzero(wanted[row : row + len(batch.features)]).tolist():
-                    chunks[row + i] = splicer.cut(i, batch.features[i])
-            row += len(batch.features)
+                for i in np.flatnonzero(wanted[row : row + len(batch)]).tolist():
+                    chunks[row + i] = splicer.cut(i, batch.parsed.features(i))
+            row += len(batch)
     return chunks
 
 
@@ -249,15 +250,15 @@ def _pack(
     bounds = edges.bounds.tolist()
     first = 0
     for batch in (batch for part in inputs for batch in part.examples()):
-        is_seed = nodes.is_seed[first : first + len(batch.features)]
+        is_seed = nodes.is_seed[first : first + len(batch)]
         with batch.errors():
             for i in np.flatnonzero(is_seed).tolist():
-                splicer.check_seed(i, batch.features[i])
+                splicer.check_seed(i, batch.parsed.features(i))
                 row = first + i
-                entries = batch.entries(i)
+                entries = encode_entries(batch.parsed.features(i))
                 if nodes.label_weights:
                     entries += label_weight_entry(row < nodes.labeled)
                 start, end = bounds[row], bounds[row + 1]
                 neighbors = [chunks[target] for target in edges.targets[start:end].tolist()]
                 yield splicer.pack(entries, neighbors, edges.weights[start:end])
-        first += len(batch.features)
+        first += len(batch)

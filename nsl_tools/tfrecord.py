@@ -13,13 +13,16 @@ taken for GZIP or ZLIB. Source: tensorflow/core/lib/io/record_writer.h.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import google_crc32c
 import numpy as np
+import numpy.typing as npt
 
 from nsl_tools.errors import DataError
+from nsl_tools.spans import gather
 from nsl_tools.streams import (
     CHUNK,
     ByteStream,
@@ -39,6 +42,7 @@ FOOTER_BYTES = 4
 _MASK_DELTA = 0xA282EAD8
 _HEADER = struct.Struct("<QI")
 _KNOWN_HEADERS = 4096
+_RUN = 4  # equal headers in a row, after which more are expected
 
 _crc32c = google_crc32c.value
 
@@ -47,6 +51,14 @@ def masked_crc(data: bytes) -> int:
     """Return the CRC32C of `data`, rotated and offset as TFRecord stores it."""
     crc = int(_crc32c(data))
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def masked_crcs(
+    data: bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint32]:
+    """Return `masked_crc` of each span of `data`, shape (n,)."""
+    crcs = np.fromiter(map(_crc32c, _slices(data, starts, ends)), np.uint32, len(starts))
+    return np.asarray((crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(_MASK_DELTA))
 
 
 def frame(*payloads: bytes) -> bytes:
@@ -66,52 +78,48 @@ def frame_header(length: int) -> bytes:
 
 @dataclass(frozen=True)
 class RecordBatch:
-    """Consecutive records of one file.
+    """Records of one file, n of them, in its order.
 
     Attributes:
         source: name of the file, for messages.
-        first: number of the first record, from 0.
-        offset: byte where the first record starts (in the decompressed stream).
-        payloads: the contents, checksums verified.
+        numbers: of each record in its file, from 0.
+        offset: byte where `data` starts (in the decompressed stream).
+        data: bytes that hold the records, checksums verified.
+        starts: where in `data` each payload starts, shape (n,), int64.
+        ends: where each ends.
     """
 
     source: str
-    first: int
+    numbers: Sequence[int]
     offset: int
-    payloads: list[bytes] = field(repr=False)
+    data: bytes = field(repr=False)
+    starts: npt.NDArray[np.int64] = field(repr=False)
+    ends: npt.NDArray[np.int64] = field(repr=False)
 
-    def numbers(self) -> Sequence[int]:
-        """Return the number of each record in its file."""
-        return range(self.first, self.first + len(self.payloads))
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @cached_property
+    def payloads(self) -> list[bytes]:
+        """The content of each record."""
+        return list(_slices(self.data, self.starts, self.ends))
 
     def select(self, kept: Sequence[int]) -> RecordBatch:
-        """Return the records at the indices `kept`, which keep their places."""
-        payloads = [self.payloads[index] for index in kept]
-        return _Selection(self.source, self.first, self.offset, payloads, self, kept)
+        """Return the records at the indices `kept`, which keep their numbers and places."""
+        numbers = [self.numbers[index] for index in kept]
+        rows = np.array(kept, np.int64)
+        return replace(self, numbers=numbers, starts=self.starts[rows], ends=self.ends[rows])
 
     def error(self, index: int, problem: str) -> DataError:
         """Return the error that record `index` of this batch has `problem`."""
-        framing = HEADER_BYTES + FOOTER_BYTES
-        before = sum(len(payload) + framing for payload in self.payloads[:index])
-        return _record_error(self.source, self.first + index, self.offset + before, problem)
+        place = self.offset + int(self.starts[index]) - HEADER_BYTES
+        return _record_error(self.source, self.numbers[index], place, problem)
 
 
-@dataclass(frozen=True)
-class _Selection(RecordBatch):
-    """Some of the records of the batch `whole`."""
-
-    whole: RecordBatch = field(repr=False)
-    kept: Sequence[int] = field(repr=False)
-
-    def numbers(self) -> Sequence[int]:
-        whole = self.whole.numbers()
-        return [whole[index] for index in self.kept]
-
-    def select(self, kept: Sequence[int]) -> RecordBatch:
-        return self.whole.select([self.kept[index] for index in kept])
-
-    def error(self, index: int, problem: str) -> DataError:
-        return self.whole.error(self.kept[index], problem)
+def _slices(
+    data: bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+) -> Iterator[bytes]:
+    return map(data.__getitem__, map(slice, starts.tolist(), ends.tolist()))
 
 
 def _record_error(source: str, number: int, offset: int, problem: str) -> DataError:
@@ -187,17 +195,29 @@ class _Framer:
         buffer, lengths = self._buffer, self._lengths
         ends: list[int] = []
         position, last = 0, len(buffer) - HEADER_BYTES
+        previous, equal = b"", 0
         while position <= last:
             header = buffer[position : position + HEADER_BYTES]
             length = lengths.get(header)
             if length is None:
                 length = self._checked_length(header, position, len(ends))
-            end = position + length + HEADER_BYTES + FOOTER_BYTES
-            if end > len(buffer):
-                return ends, end - len(buffer)
-            ends.append(end)
-            position = end
+            stride = length + HEADER_BYTES + FOOTER_BYTES
+            if position + stride > len(buffer):
+                return ends, position + stride - len(buffer)
+            equal = equal + 1 if header == previous else 1
+            count = self._run(position, header, stride) if equal == _RUN else 1
+            ends.extend(range(position + stride, position + count * stride + 1, stride))
+            position += count * stride
+            previous = header if count == 1 else b""
         return ends, 0
+
+    def _run(self, position: int, header: bytes, stride: int) -> int:
+        """Return how many records with this `header` follow each other from `position` on."""
+        count = (len(self._buffer) - position) // stride
+        shape, strides = (count, HEADER_BYTES), (stride, 1)
+        headers = np.ndarray(shape, np.uint8, self._buffer, position, strides)
+        equal = (headers == np.frombuffer(header, np.uint8)).all(axis=1)
+        return count if equal.all() else int(equal.argmin())
 
     def _checked_length(self, header: bytes, position: int, index: int) -> int:
         number, offset = self._number + index, self._offset + position
@@ -223,22 +243,20 @@ class _Framer:
 
     def _take(self, ends: list[int]) -> RecordBatch:
         buffer = self._buffer
-        starts = [0, *ends[:-1]]
-        payloads = [
-            buffer[start + HEADER_BYTES : end - FOOTER_BYTES]
-            for start, end in zip(starts, ends, strict=True)
-        ]
-        batch = RecordBatch(self._name, self._number, self._offset, payloads)
-        self._check_payloads(batch, [buffer[end - FOOTER_BYTES : end] for end in ends])
+        after = np.array(ends, np.int64)
+        starts = np.r_[0, after[:-1]] + HEADER_BYTES
+        numbers = range(self._number, self._number + len(ends))
+        batch = RecordBatch(self._name, numbers, self._offset, buffer, starts, after - FOOTER_BYTES)
+        self._check_payloads(batch)
         self._buffer = buffer[ends[-1] :]
         self._offset += ends[-1]
         self._number += len(ends)
         return batch
 
-    def _check_payloads(self, batch: RecordBatch, footers: list[bytes]) -> None:
-        crcs = np.fromiter(map(_crc32c, batch.payloads), np.uint32, len(footers))
-        masked = (crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(_MASK_DELTA)
-        wrong = np.flatnonzero(masked != np.frombuffer(b"".join(footers), "<u4"))
+    def _check_payloads(self, batch: RecordBatch) -> None:
+        footers = gather(np.frombuffer(batch.data, np.uint8), batch.ends, FOOTER_BYTES)
+        expected = np.ascontiguousarray(footers).view("<u4")[:, 0]
+        wrong = np.flatnonzero(masked_crcs(batch.data, batch.starts, batch.ends) != expected)
         if len(wrong):
             raise batch.error(int(wrong[0]), "the content does not match its checksum")
 

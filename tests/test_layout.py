@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from example_mutations import damaged, mutated_examples
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools import example
-from nsl_tools.layout import ExampleError, ExampleParser
+from nsl_tools.layout import ExampleError, ExampleParser, Parsed
 from nsl_tools.wire import WireError
 
 _SEED = 20_240_612
@@ -62,15 +63,29 @@ def _by_walk(payload: bytes) -> list[tuple[bytes, bytes]] | None:
         return None
 
 
+def _parse(parser: ExampleParser, payloads: list[bytes]) -> Parsed:
+    """Parse payloads that lie one after the other, as records do."""
+    ends = np.cumsum([0, *map(len, payloads)])
+    gaps = 3 * np.arange(len(payloads))
+    data = b"".join(payload + b"gap" for payload in payloads)
+    return parser.parse(data, ends[:-1] + gaps, ends[1:] + gaps)
+
+
+def _features(parsed: Parsed, payloads: list[bytes]) -> list[example.Features]:
+    return [parsed.features(index) for index in range(len(payloads))]
+
+
 def _by_layout(parser: ExampleParser, payloads: list[bytes]) -> object:
     """Return what `parse` returned, order of features included, or the index that it refuses."""
     try:
-        parsed, walked = parser.parse(payloads)
+        parsed = _parse(parser, payloads)
     except ExampleError as err:
         return err.index
-    for index in set(range(len(payloads))) - walked:
-        assert example.encode(parsed[index]) == payloads[index]
-    return [list(features.items()) for features in parsed]
+    rows = [row for group in parsed.groups for row in group.rows.tolist()]
+    assert sorted([*rows, *parsed.walked]) == list(range(len(payloads)))
+    for index in rows:
+        assert example.encode(parsed.features(index)) == payloads[index]
+    return [list(features.items()) for features in _features(parsed, payloads)]
 
 
 def _check(parser: ExampleParser, payloads: list[bytes]) -> None:
@@ -136,21 +151,25 @@ def test_the_first_layouts_of_a_length_are_enough_to_be_right() -> None:
     """Records of more layouts of one length than are learned are walked, not lost."""
     names = [b"a", b"b", b"c", b"d", b"e", b"f", b"g"]
     records = [example.encode({name: example.encode_bytes([name])}) for name in names] * 3
-    parsed, walked = ExampleParser().parse(records)
-    assert parsed == [example.parse(record) for record in records]
-    assert 0 < len(walked) < len(records)
+    parsed = _parse(ExampleParser(), records)
+    assert _features(parsed, records) == [example.parse(record) for record in records]
+    assert 0 < len(parsed.walked) < len(records)
 
 
 def test_a_record_that_is_not_canonical_is_walked() -> None:
     """Only records that may be copied as they are count as fitting a layout."""
     record = example.encode({b"a": example.encode_int64([1])})
     unpacked = bytes.fromhex("0a0b0a090a016112041a020801")
-    parsed, walked = ExampleParser().parse([record, unpacked, record])
-    assert parsed == [example.parse(record)] * 3
-    assert walked == {1}
+    payloads = [record, unpacked, record]
+    parsed = _parse(ExampleParser(), payloads)
+    assert _features(parsed, payloads) == [example.parse(record)] * 3
+    assert set(parsed.walked) == {1}
 
 
 @pytest.mark.parametrize("payloads", [[], [b""], [b"", b""]])
 def test_nothing_to_parse(payloads: list[bytes]) -> None:
     """No record, and records without a byte, are legal."""
-    assert ExampleParser().parse(payloads)[0] == [{} for _ in payloads]
+    parsed = _parse(ExampleParser(), payloads)
+    assert _features(parsed, payloads) == [{} for _ in payloads]
+    with pytest.raises(IndexError):
+        parsed.features(len(payloads))

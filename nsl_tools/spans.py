@@ -1,0 +1,62 @@
+"""Spans of bytes in one array: windows onto it, and copies of many spans at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+
+_FEW = 16
+
+
+def windows(data: Bytes, length: int) -> Bytes:
+    """Return every window of `length` bytes of `data`, shape (n - length + 1, length), a view."""
+    count = max(len(data) - length + 1, 0)
+    view: Bytes = np.ndarray((count, length), np.uint8, data, strides=(1, 1))
+    return view
+
+
+def gather(data: Bytes, starts: Places, length: int) -> Bytes:
+    """Return the spans of `length` bytes at `starts`, shape (m, length); a view where it can be."""
+    if len(starts) > 1:
+        steps = np.diff(starts)
+        if steps[0] > 0 and (steps == steps[0]).all():
+            last = int(starts[-1]) + 1
+            return windows(data, length)[int(starts[0]) : last : int(steps[0])]
+    return windows(data, length)[starts]
+
+
+def by_length(lengths: Places) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+    """Yield each length that occurs, ascending, with the indices of those that have it."""
+    if not len(lengths):
+        return
+    if (lengths == lengths[0]).all():
+        yield int(lengths[0]), np.arange(len(lengths))
+        return
+    order = np.argsort(lengths, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1):
+        yield int(lengths[rows[0]]), rows
+
+
+def copy_spans(data: Bytes, starts: Places, lengths: Places, out: Bytes, places: Places) -> None:
+    """Copy the spans at `starts` of `data`, of `lengths` bytes, to `places` in `out`."""
+    for length, rows in by_length(lengths):
+        if len(rows) < _FEW:
+            for start, place in zip(starts[rows].tolist(), places[rows].tolist(), strict=True):
+                out[place : place + length] = data[start : start + length]
+        elif length:
+            windows(out, length)[places[rows]] = gather(data, starts[rows], length)
+
+
+def offsets_of(lengths: Places) -> Places:
+    """Return where each of n spans, end to end, starts, and where the last ends: shape (n + 1,)."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets

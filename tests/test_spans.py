@@ -1,0 +1,44 @@
+"""Spans of bytes: copies of many at once are what slices give."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsl_tools.spans import by_length, copy_spans, gather, offsets_of, windows
+
+_DATA = np.arange(256, dtype=np.uint8)
+_spans = st.lists(
+    st.tuples(st.integers(0, 200), st.sampled_from([0, 1, 2, 7]) | st.integers(0, 50)), max_size=80
+)
+
+
+@given(_spans, st.integers(1, 3))
+def test_copies_are_what_slices_give(spans: list[tuple[int, int]], gap: int) -> None:
+    """Of few and of many spans of one length, wherever they go."""
+    starts = np.array([start for start, _ in spans], np.int64)
+    lengths = np.array([length for _, length in spans], np.int64)
+    offsets = offsets_of(lengths + gap)
+    out = np.full(offsets[-1], 255, np.uint8)
+    copy_spans(_DATA, starts, lengths, out, offsets[:-1])
+    expected = b"".join(_DATA[a : a + n].tobytes() + b"\xff" * gap for a, n in spans)
+    assert out.tobytes() == expected
+
+
+@given(st.lists(st.integers(0, 240), max_size=30), st.integers(0, 16))
+def test_gathered_spans_are_what_slices_give(starts: list[int], length: int) -> None:
+    """In any order; steps that are equal give a view."""
+    found = gather(_DATA, np.array(starts, np.int64), length)
+    assert [row.tobytes() for row in found] == [_DATA[a : a + length].tobytes() for a in starts]
+
+
+def test_spans_at_equal_steps_are_a_view() -> None:
+    assert gather(_DATA, np.array([3, 10, 17]), 5).base is not None
+    assert windows(_DATA, 300).shape == (0, 300)
+
+
+@given(st.lists(st.integers(0, 5)))
+def test_each_length_comes_once_with_its_places(lengths: list[int]) -> None:
+    found = {n: rows.tolist() for n, rows in by_length(np.array(lengths, np.int64))}
+    assert list(found) == sorted(set(lengths))
+    for length, rows in found.items():
+        assert rows == [i for i, n in enumerate(lengths) if n == length]
