@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
+from nsl_tools.candidates import workers
 from nsl_tools.embeddings import Embeddings, read_embeddings
 from nsl_tools.errors import UsageError
 from nsl_tools.graph_writer import format_edges
@@ -31,6 +32,7 @@ from nsl_tools.tfrecord import is_tfrecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Executor
 
     from nsl_tools.candidates import Rows
     from nsl_tools.options import BuildGraphOptions
@@ -74,10 +76,12 @@ def _build(
     check_outputs(outputs, inputs + seed_files)
     _refuse_to_replace_examples(outputs)
     statistics = Statistics(options.max_errors)
-    with Outputs() as files, threadpool_limits(options.threads):
+    threads = options.threads or os.cpu_count() or 1
+    # Each of the workers multiplies on a BLAS thread of its own.
+    with Outputs() as files, threadpool_limits(1), workers(threads) as pool:
         nodes = _read(inputs, options, statistics)
         queries = _query_rows(nodes, seed_files, options, statistics)
-        edges_of = _finder(nodes, queries, options)
+        edges_of = _finder(nodes, queries, options, pool)
         for shard, part in zip(outputs, split_evenly(len(queries), len(outputs)), strict=True):
             with files.open(shard) as file:
                 found = edges_of(queries[part.start : part.stop])
@@ -122,11 +126,10 @@ def _query_rows(
 
 
 def _finder(
-    nodes: Embeddings, queries: Rows, options: BuildGraphOptions
+    nodes: Embeddings, queries: Rows, options: BuildGraphOptions, pool: Executor
 ) -> Callable[[Rows], Iterator[Edges]]:
     """Return the function from an ascending part of `queries` to the edges that leave it."""
-    threads = options.threads or os.cpu_count() or 1
-    nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, threads)
+    nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pool)
     if options.lsh_splits:
         return partial(_between, _bucketed_edges(nodes, nearest, queries, options))
     return partial(nearest.edges, base=np.arange(len(nodes.ids)))

@@ -5,20 +5,20 @@ start at the threshold and rise as better pairs are found, always short of the
 k-th value by a slack that covers float32 rounding, so that nothing is lost
 whatever the order of the work.
 
-All pairs of one set are a triangle of square tiles: a tile's product serves the
-rows of both its sides, so half the products are enough. Queries against another
-set go to FAISS.
+The products are cut into square tiles. All pairs of one set are a triangle of
+them: a tile's product serves the rows of both its sides, so half the products
+are enough. Queries against another set are a rectangle, which serves one side.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
@@ -31,7 +31,6 @@ Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 TILE = 1024
-_SPARE = 8
 _CROWD = 4
 
 
@@ -50,13 +49,36 @@ class Wanted:
     slack: float
 
 
-def all_pairs(unit: Floats, wanted: Wanted, threads: int) -> Iterator[tuple[Rows, Rows]]:
+@contextlib.contextmanager
+def workers(threads: int) -> Iterator[Executor]:
+    """Run threads for products; work that has not begun is dropped at the end.
+
+    Yields:
+        The pool.
+    """
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def all_pairs(unit: Floats, wanted: Wanted, pool: Executor) -> Iterator[tuple[Rows, Rows]]:
     """Yield candidates `(sources, targets)` among the rows of `unit`, shape (n, d), itself.
 
     One yield a tile of sources, in order; a row may be paired with itself.
     """
-    with ThreadPoolExecutor(threads) as pool:
-        yield from _Triangle(unit, wanted, pool).sweep()
+    return _Sweep(unit, unit, wanted, pool).pairs()
+
+
+def pairs_between(
+    queries: Floats, base: Floats, wanted: Wanted, pool: Executor
+) -> Iterator[tuple[Rows, Rows]]:
+    """Yield candidates `(row of queries, row of base)`, shapes (m, d) and (n, d).
+
+    One yield a tile of queries, in order.
+    """
+    return _Sweep(queries, base, wanted, pool).pairs()
 
 
 @dataclass
@@ -68,44 +90,53 @@ class _Pairs:
     similarities: Floats
 
 
-class _Triangle:
-    """The state of one sweep: floors, and the candidates found so far for each tile."""
+class _Sweep:
+    """The state of one sweep: floors, and the candidates found so far for each tile of queries.
 
-    def __init__(self, unit: Floats, wanted: Wanted, pool: ThreadPoolExecutor) -> None:
-        self._unit = unit
+    If `queries` is `base`, it is a triangle.
+    """
+
+    def __init__(self, queries: Floats, base: Floats, wanted: Wanted, pool: Executor) -> None:
+        self._queries, self._base = queries, base
+        self._triangle = queries is base
         self._wanted = wanted
         self._pool = pool
-        self._floors = np.full(len(unit), wanted.floor, np.float32)
-        self._tiles = [slice(i, min(i + TILE, len(unit))) for i in range(0, len(unit), TILE)]
+        self._floors = np.full(len(queries), wanted.floor, np.float32)
+        self._tiles, self._base_tiles = _tiles(len(queries)), _tiles(len(base))
         self._found: list[list[_Pairs]] = [[] for _ in self._tiles]
         self._pending = [0] * len(self._tiles)
         self._local = threading.local()
 
-    def sweep(self) -> Iterator[tuple[Rows, Rows]]:
+    def pairs(self) -> Iterator[tuple[Rows, Rows]]:
         products = self._start(0)
         for i, tile in enumerate(self._tiles):
-            for j, both in enumerate(products, start=i):
+            for j, both in products:
                 for side, pairs in zip((i, j), both, strict=False):
                     self._keep(side, pairs)
             # The next tile is under way while the caller weighs this one's pairs.
             products = self._start(i + 1)
-            self._prune(i)
-            (pairs,) = self._found[i]
+            pairs = self._prune(i)
             self._found[i] = []
             yield pairs.rows.astype(np.int64) + tile.start, pairs.others.astype(np.int64)
 
-    def _start(self, i: int) -> Iterator[list[_Pairs]]:
-        """Start multiplying tile `i` with itself and each later one."""
-        return self._pool.map(partial(self._multiply, i), range(i, len(self._tiles)))
+    def _start(self, i: int) -> Iterator[tuple[int, list[_Pairs]]]:
+        """Start multiplying tile `i` of the queries with each tile of the base that is due."""
+        if i == len(self._tiles):
+            return iter(())
+        due = range(i if self._triangle else 0, len(self._base_tiles))
+        return zip(due, self._pool.map(partial(self._multiply, i), due), strict=True)
 
     def _multiply(self, i: int, j: int) -> list[_Pairs]:
-        """Multiply two tiles; return the candidates of `i`, and those of `j` if it is another."""
-        left, right = self._tiles[i], self._tiles[j]
+        """Multiply two tiles; return the candidates of `i`, in a triangle of `j` too."""
+        left, right = self._tiles[i], self._base_tiles[j]
+        both = self._triangle and i != j
         products, mask = self._buffers(left.stop - left.start, right.stop - right.start)
-        np.matmul(self._unit[left], self._unit[right].T, out=products)
-        lowest = min(self._floors[left].min(), self._floors[right].min())
+        np.matmul(self._queries[left], self._base[right].T, out=products)
+        lowest = self._floors[left].min()
+        if both:
+            lowest = min(lowest, self._floors[right].min())
         loose = np.flatnonzero(np.greater_equal(products, lowest, out=mask))
-        sides = [(0, left, right), (1, right, left)][: 2 if i != j else 1]
+        sides = [(0, left, right), (1, right, left)][: 1 + both]
         return [self._passing(products, mask, loose, *side) for side in sides]
 
     def _buffers(self, rows: int, columns: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -145,10 +176,11 @@ class _Triangle:
         return _Pairs(rows, others + np.int32(other.start), similarities[kept])
 
     def _raise_by_products(self, products: Floats, axis: int, own: slice) -> None:
-        rank = (self._wanted.best or 0) - 1
-        if rank < products.shape[1 - axis]:
-            ordered = np.partition(-products, rank, axis=1 - axis)
-            kth = -ordered.take(rank, axis=1 - axis)
+        """Raise floors by the `best`-th largest of group maxima: at least as many reach it."""
+        best = self._wanted.best or 0
+        maxima = _group_maxima(products, axis, _CROWD * best)
+        if best <= len(maxima):
+            kth = np.partition(maxima, -best, axis=0)[-best]
             self._raise_floors(own, np.arange(len(kth)), kth)
 
     def _crowded(self, pairs: int, rows: int) -> bool:
@@ -166,7 +198,7 @@ class _Triangle:
         if self._crowded(self._pending[i], tile.stop - tile.start):
             self._prune(i)
 
-    def _prune(self, i: int) -> None:
+    def _prune(self, i: int) -> _Pairs:
         """Join what was found for tile `i`, raise its floors by it, drop what is below them."""
         rows, others, similarities = (
             np.concatenate([getattr(pairs, name) for pairs in self._found[i]])
@@ -177,28 +209,23 @@ class _Triangle:
             floors = self._floors[self._tiles[i]]
             self._raise_floors(self._tiles[i], *kth_largest(rows, similarities, self._wanted.best))
             kept = similarities >= floors[rows]
-        self._found[i] = [_Pairs(rows[kept], others[kept], similarities[kept])]
-        self._pending[i] = 0
+        pruned = _Pairs(rows[kept], others[kept], similarities[kept])
+        self._found[i], self._pending[i] = [pruned], len(pruned.rows)
+        return pruned
 
 
-def pairs_between(queries: Floats, base: Floats, wanted: Wanted) -> tuple[Rows, Rows]:
-    """Return candidates (row of `queries`, row of `base`), shapes (m, d) and (n, d)."""
-    if wanted.best is None or wanted.best + _SPARE >= len(base):
-        return _above(queries, base, np.full(len(queries), wanted.floor, np.float32))
-    depth = wanted.best + _SPARE
-    similarities, found = faiss.knn(queries, base, depth, metric=faiss.METRIC_INNER_PRODUCT)
-    kth = similarities[:, wanted.best - 1] - np.float32(wanted.slack)
-    floors = np.maximum(np.float32(wanted.floor), kth)
-    settled = similarities[:, -1] < floors
-    rows, places = np.nonzero((similarities >= floors[:, np.newaxis]) & settled[:, np.newaxis])
-    unsettled = np.flatnonzero(~settled)
-    more, others = _above(queries[unsettled], base, floors[unsettled])
-    return (
-        np.concatenate([rows, unsettled[more]]),
-        np.concatenate([found[rows, places], others]),
-    )
+def _tiles(rows: int) -> list[slice]:
+    return [slice(i, min(i + TILE, rows)) for i in range(0, rows, TILE)]
 
 
-def _above(queries: Floats, base: Floats, floors: Floats) -> tuple[Rows, Rows]:
-    rows, others = np.nonzero(queries @ base.T >= floors[:, np.newaxis])
-    return rows, others
+def _group_maxima(products: Floats, axis: int, groups: int) -> Floats:
+    """Return for each row along `axis` the largest of at least `groups` groups of its products.
+
+    Shape (groups, rows). Fewer if there are not as many; a remainder is left out.
+    """
+    count = products.shape[1 - axis]
+    size = max(1, count // max(1, groups))
+    parts = count // size
+    if axis:
+        return np.asarray(products[: parts * size].reshape(size, parts, -1).max(axis=0))
+    return np.asarray(products[:, : parts * size].reshape(-1, size, parts).max(axis=1).T)

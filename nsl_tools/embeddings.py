@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nsl_tools import example
+from nsl_tools.groups import blocks
 from nsl_tools.layout import ExampleError
 from nsl_tools.nodes import (
     ExampleBatch,
@@ -45,6 +46,13 @@ class Embeddings:
         """Return the vectors at `rows` divided by their norms, float64; zero stays zero."""
         norms = self.norms[rows, np.newaxis]
         return np.asarray(self.vectors[rows] / np.where(norms > 0, norms, 1.0))
+
+    def rounded_unit(self) -> npt.NDArray[np.float32]:
+        """Return all of `unit`, shape (n, d), rounded to float32."""
+        rounded = np.empty_like(self.vectors)
+        for block in blocks(len(rounded)):
+            rounded[block] = self.unit(block)
+        return rounded
 
 
 def read_embeddings(
@@ -132,10 +140,9 @@ def _check_dimension(index: int, name: str, found: int, expected: int) -> None:
         )
 
 
-def _norms(vectors: npt.NDArray[np.float32], rows: int = 4096) -> npt.NDArray[np.float64]:
+def _norms(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Return the norms in float64: float32 squares overflow at 2e19 and vanish at 1e-23."""
     norms = np.empty(len(vectors), np.float64)
-    for start in range(0, len(vectors), rows):
-        block = vectors[start : start + rows].astype(np.float64)
-        norms[start : start + rows] = np.linalg.norm(block, axis=1)
+    for block in blocks(len(vectors)):
+        norms[block] = np.linalg.norm(vectors[block].astype(np.float64), axis=1)
     return norms

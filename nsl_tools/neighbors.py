@@ -1,6 +1,6 @@
 """Exact nearest neighbours by cosine.
 
-Float32 products, by FAISS and BLAS, only *propose* pairs, with a margin that
+Float32 products, by BLAS, only *propose* pairs, with a margin that
 covers their rounding; every proposed pair is then weighed in float64, in an
 order of summation that depends on the pair alone. So the result does not
 depend on threads, blocks or the BLAS at hand.
@@ -19,18 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.candidates import Rows, Wanted, all_pairs, pairs_between
-from nsl_tools.groups import equal_rows, rank_in_group
+from nsl_tools.groups import blocks, rank_in_group, row_hashes
 from nsl_tools.ids import id_ranks
 from nsl_tools.weights import MICRO, as_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Executor
 
     from nsl_tools.embeddings import Embeddings
 
-_CELLS = 1 << 24
-_QUERIES = 2048
-_PAIR_FLOATS = 1 << 22
+_PAIR_FLOATS = 1 << 18  # two such blocks in float64 stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -52,23 +51,24 @@ class NearestNeighbors:
         embeddings: the n nodes.
         k: neighbours per node at most, or None for all above the threshold.
         threshold: smallest weight of an edge.
-        threads: threads for products.
+        pool: of the threads for products.
     """
 
     def __init__(
-        self, embeddings: Embeddings, k: int | None, threshold: float, threads: int
+        self, embeddings: Embeddings, k: int | None, threshold: float, pool: Executor
     ) -> None:
         self._embeddings = embeddings
         self._k = k
         self._threshold = threshold
-        self._threads = threads
-        self._unit = embeddings.unit(slice(None)).astype(np.float32)
+        self._pool = pool
+        self._unit = embeddings.rounded_unit()
         # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, and both were rounded themselves.
         margin = (embeddings.vectors.shape[1] + 8) * 2.0**-24
         # One place more than k, since a row is its own best match.
         best = None if k is None else k + 1
         self._wanted = Wanted(best, threshold - margin, 2 * margin + 1 / MICRO)
         self._id_ranks = id_ranks(embeddings.ids)
+        self._hashes = row_hashes(embeddings.vectors)
 
     def edges(self, queries: Rows, base: Rows) -> Iterator[Edges]:
         """Yield the edges from `queries` to `base` (ascending rows) in order of `queries`.
@@ -87,7 +87,7 @@ class NearestNeighbors:
         surplus = self._surplus_duplicates(rows)
         rest, base = rows[surplus], rows[~surplus]
         done = 0
-        for i, j in all_pairs(self._unit_rows(base), self._wanted, self._threads):
+        for i, j in all_pairs(self._unit_rows(base), self._wanted, self._pool):
             sources, targets = [base[i]], [base[j]]
             # A row meets itself, so the largest source is the end of the tile.
             due = int(np.searchsorted(rest, sources[0].max()))
@@ -104,19 +104,32 @@ class NearestNeighbors:
         Without this, n equal vectors would mean n * n ties to be weighed.
         """
         surplus = np.zeros(len(rows), np.bool_)
-        groups = equal_rows(self._embeddings.vectors[rows])
-        if self._k is not None and len(groups) and int(groups.max()) + 1 < len(rows):
-            order = np.lexsort((-self._id_ranks[rows], groups))
-            surplus[order] = rank_in_group(groups[order]) > self._k
+        if self._k is None:
+            return surplus
+        hashes = self._hashes[rows]
+        order = np.lexsort((-self._id_ranks[rows], hashes))
+        ranks = rank_in_group(hashes[order])
+        repeated = np.flatnonzero(ranks)
+        first = order[repeated - ranks[repeated]]
+        same = self._same_vectors(rows[first], rows[order[repeated]])
+        # Equal numbers are only a hint: where vectors that differ share one, all are searched for.
+        certain = ~np.isin(hashes[first], hashes[first[~same]])
+        surplus[order[repeated[certain & (ranks[repeated] > self._k)]]] = True
         return surplus
 
+    def _same_vectors(self, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
+        same = np.empty(len(left), np.bool_)
+        vectors = self._embeddings.vectors
+        for block in blocks(len(left)):
+            bits = (vectors[rows[block]].view(np.uint32) for rows in (left, right))
+            same[block] = np.equal(*bits).all(axis=1)
+        return same
+
     def _between(self, queries: Rows, base: Rows) -> Iterator[tuple[Rows, Rows]]:
-        columns = self._unit_rows(base)
-        block = max(1, min(_QUERIES, _CELLS // len(base)))
-        for start in range(0, len(queries), block):
-            rows = self._unit[queries[start : start + block]]
-            sources, targets = pairs_between(rows, columns, self._wanted)
-            yield queries[start + sources], base[targets]
+        if len(queries):
+            units = self._unit_rows(queries), self._unit_rows(base)
+            for sources, targets in pairs_between(*units, self._wanted, self._pool):
+                yield queries[sources], base[targets]
 
     def _unit_rows(self, rows: Rows) -> npt.NDArray[np.float32]:
         return self._unit if len(rows) == len(self._unit) else self._unit[rows]

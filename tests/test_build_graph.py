@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support import write_examples
 
-from nsl_tools import candidates, neighbors
+from nsl_tools import candidates
 from nsl_tools.build_graph import build_graph
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.options import BuildGraphOptions
@@ -103,7 +103,6 @@ def test_a_graph_is_what_brute_force_finds(
     expected = oracle(graph, k, threshold, None if seeds is None else set(seeds))
     options = BuildGraphOptions(k=k, similarity_threshold=threshold, allow_empty=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbors, "_QUERIES", block)
         patch.setattr(candidates, "TILE", block)
         found = build(folder, graph, options, seeds)
     assert without_signed_zeros(found) == without_signed_zeros(expected)
@@ -139,7 +138,7 @@ def test_a_larger_graph_is_what_brute_force_finds(
         expected += [f"{source}\t{target}\t{weight:.6f}\n" for weight, target in row[:k]]
     options = BuildGraphOptions(k=k, similarity_threshold=0.5)
     assert build(tmp_path, graph, options) == "".join(expected)
-    # By way of FAISS: other queries than base.
+    # A rectangle of tiles: other queries than base.
     seeds = [node for node, _ in graph[::2]]
     some = [line for line in expected if line.split("\t")[0] in seeds]
     assert build(tmp_path, graph, options, seeds) == "".join(some)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.groups import equal_rows, kth_largest, rank_in_group
+from nsl_tools.groups import blocks, kth_largest, rank_in_group, row_hashes
 
 GROUPS = st.lists(st.integers(0, 5), max_size=40)
 
@@ -35,8 +35,13 @@ def test_kth_largest_is_what_sorting_each_group_gives(
     assert dict(zip(found_groups.tolist(), found.tolist(), strict=True)) == expected
 
 
-@given(st.lists(st.lists(st.integers(0, 1), min_size=2, max_size=2), max_size=20))
-def test_equal_rows_share_a_number(rows: list[list[int]]) -> None:
-    order = list(dict.fromkeys(map(tuple, rows)))
-    matrix = np.array(rows, np.float32).reshape(-1, 2)
-    assert equal_rows(matrix).tolist() == [order.index(tuple(row)) for row in rows]
+@given(st.lists(st.lists(st.integers(0, 1), min_size=3, max_size=3), min_size=1, max_size=300))
+def test_equal_rows_and_no_others_share_a_number(rows: list[list[int]]) -> None:
+    hashes = row_hashes(np.array(rows, np.float32)).tolist()
+    assert len(set(hashes)) == len(set(map(tuple, rows)))
+    assert len(set(zip(hashes, map(tuple, rows), strict=True))) == len(set(hashes))
+
+
+@given(st.integers(0, 1000))
+def test_blocks_cover_all_rows_once(rows: int) -> None:
+    assert [row for block in blocks(rows) for row in range(rows)[block]] == list(range(rows))
