@@ -1,0 +1,209 @@
+"""Kill both commands at random moments, and check what they leave: all or nothing.
+
+Each run starts with or without a good old output, is ended by a signal at a
+random moment between its start and its end, and is then repeated. After the
+signal each output file is absent, the old one or the complete new one; after
+the repetition it is the reference, and nothing else is in the folder.
+
+    python scripts/crash_test.py                    # 200 SIGKILL, 50 of each other, per tool
+    python scripts/crash_test.py --kills 4 --others 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nsl_tools import example
+from nsl_tools.tfrecord_writer import write_records
+
+OTHERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+OLD = b"an old file\n"
+SIZES = (30, 1000, 4000)
+TOOLS = {
+    "build-graph": ["build-graph", "-k", "8", "--similarity-threshold=-1", "embeddings"],
+    "pack-nbrs": ["pack-nbrs", "labeled", "unlabeled", "graph"],
+}
+OUTPUTS = {"out": ["out"], "out@3": [f"out-0000{i}-of-00003" for i in range(3)]}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A job: its command, its output files' right content, and how long it takes."""
+
+    inputs: Path
+    args: list[str]
+    files: dict[str, bytes]
+    seconds: float
+
+
+def make_inputs(folder: Path, nodes: int) -> None:
+    """Write the inputs of both tools."""
+    folder.mkdir()
+    vectors = np.random.default_rng(nodes).normal(size=(nodes, 16)).astype(np.float32)
+    payloads = [
+        example.encode(
+            {b"id": example.encode_bytes([b"%d" % i]), b"embedding": example.encode_floats(vector)}
+        )
+        for i, vector in enumerate(vectors)
+    ]
+    half = nodes // 2
+    for name, part in (
+        ("embeddings", payloads),
+        ("labeled", payloads[:half]),
+        ("unlabeled", payloads[half:]),
+    ):
+        write_records(str(folder / name), part, len(part))
+    command(folder, [*TOOLS["build-graph"], "graph"]).check_returncode()
+
+
+def command(folder: Path, args: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """Run the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "nsl_tools", *args, "-q"],
+        cwd=folder, capture_output=True, check=False,
+    )  # fmt: skip
+
+
+def make_reference(inputs: Path, tool: str, output: str) -> Reference:
+    """Run a job undisturbed."""
+    with tempfile.TemporaryDirectory() as folder:
+        args = [*(given(word, inputs) for word in TOOLS[tool]), output]
+        start = time.monotonic()
+        command(Path(folder), args).check_returncode()
+        seconds = time.monotonic() - start
+        return Reference(inputs, args, contents(Path(folder)), seconds)
+
+
+def given(word: str, inputs: Path) -> str:
+    """Return the path of an input, and any other word as it is."""
+    return str(inputs / word) if (inputs / word).exists() else word
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the content of each file in a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def disturbed(reference: Reference, number: int, old: bool, moment: float) -> str:
+    """Run a job, end it by a signal at a moment (0 to 1 of its time), repeat it.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        AssertionError: what it left is wrong.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        before = dict.fromkeys(reference.files, OLD) if old else {}
+        for path, data in before.items():
+            (folder / path).write_bytes(data)
+        ended, said = interrupt(folder, reference, number, moment)
+        left = contents(folder)
+        for path, right in reference.files.items():
+            require(left.get(path) in (before.get(path), right), f"{path} is neither old nor new")
+        if ended == 0:
+            require(left == reference.files, "it succeeded with wrong files")
+        else:
+            require(ended == -number, f"it ended with {ended}: {said!r}")
+            require(not said, f"it said {said!r}")
+        scratch = [path.name for path in folder.iterdir() if path.name not in reference.files]
+        require(not scratch or number == signal.SIGKILL, f"it left {scratch}")
+        require(command(folder, reference.args).returncode == 0, "the repetition failed")
+        require(contents(folder) == reference.files, "the repetition gave other files")
+        require(len(os.listdir(folder)) == len(reference.files), "scratch files stayed")
+    return "finished" if ended == 0 else "killed, scratch left" if scratch else "killed"
+
+
+def interrupt(folder: Path, reference: Reference, number: int, moment: float) -> tuple[int, bytes]:
+    """Return the exit code and what was said of a run that a signal interrupts."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nsl_tools", *reference.args, "-q"],
+        cwd=folder, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    start = time.monotonic()
+    wait_until_signals_are_caught(process)
+    time.sleep(max(0.0, reference.seconds * moment - (time.monotonic() - start)))
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+    _, said = process.communicate()
+    return process.returncode, said
+
+
+def wait_until_signals_are_caught(process: subprocess.Popen[bytes]) -> None:
+    """Wait for our handlers: before them the interpreter starts, and Python's own are there."""
+    caught = 1 << (signal.SIGTERM - 1)
+    with contextlib.suppress(OSError, StopIteration):
+        while process.poll() is None:
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            mask = next(line for line in lines if line.startswith("SigCgt:")).split()[1]
+            if int(mask, 16) & caught:
+                return
+            time.sleep(0.001)
+
+
+def require(true: bool, problem: str) -> None:
+    """Raise AssertionError with a problem unless it is not one."""
+    if not true:
+        raise AssertionError(problem)
+
+
+def main() -> None:
+    """Disturb both tools and print what happened; exit with 1 if anything was wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="SIGKILL per tool")
+    parser.add_argument("--others", type=int, default=50, help="of each other signal, per tool")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    wrong = 0
+    with tempfile.TemporaryDirectory() as name:
+        for size in SIZES:
+            make_inputs(Path(name) / str(size), size)
+        for tool in TOOLS:
+            references = [
+                make_reference(Path(name) / str(size), tool, output)
+                for size in SIZES
+                for output in OUTPUTS
+            ]
+            for number in (signal.SIGKILL, *OTHERS):
+                count = options.kills if number == signal.SIGKILL else options.others
+                wrong += report(tool, number, count, references, options.seed)
+    sys.exit(1 if wrong else 0)
+
+
+def report(
+    tool: str, number: signal.Signals, count: int, references: list[Reference], seed: int
+) -> int:
+    """Disturb a tool `count` times, print how that went, and return how often it was wrong."""
+    draw = random.Random(f"{tool} {number} {seed}")  # noqa: S311 - repeatable, not secret
+    runs = [(draw.choice(references), number, i % 2 == 0, draw.random()) for i in range(count)]
+
+    def outcome(run: tuple[Reference, signal.Signals, bool, float]) -> str:
+        try:
+            return disturbed(*run)
+        except AssertionError as err:
+            print(f"WRONG {tool} {number.name} at {run[3]:.4f} of {run[0].args}: {err}")
+            return "wrong"
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = Counter(pool.map(outcome, runs))
+    print(f"{tool:12} {number.name:8} {count:4} runs: {dict(outcomes)}", flush=True)
+    return outcomes["wrong"]
+
+
+if __name__ == "__main__":
+    main()

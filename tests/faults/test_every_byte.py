@@ -1,0 +1,171 @@
+"""Every cut and every flipped bit of small files: refused by place, or read with the right content.
+
+What is right is told by an oracle that knows the formats and nothing of the readers.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+import google_crc32c
+import pytest
+
+from nsl_tools.errors import DataError
+from nsl_tools.graph_tsv import read_edges
+from nsl_tools.statistics import Statistics
+from nsl_tools.streams import Source
+from nsl_tools.tfrecord import frame, read_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_RECORDS = frame(b"one", b"", b"three three three three", bytes(range(60)), "grün".encode())
+_LINES = [
+    "a\tb\t0.5",
+    "long-id-1\té\t-1e-3",
+    "b\ta",
+    "#x\t'\t+.25",
+    "source\ttarget\t9",
+    "",
+    "c\td\t77",
+]
+_GRAPH = "\n".join([*_LINES, ""]).encode()
+_REFUSED = None
+_LEAST = 6000
+
+Content = list[object] | None
+
+
+def _read_records(data: bytes) -> Content:
+    try:
+        return [p for batch in read_batches(Source("f", io.BytesIO(data))) for p in batch.payloads]
+    except DataError as err:
+        return _refused(err, "record [0-9]+ at byte [0-9]+|compressed byte [0-9]+")
+
+
+def _refused(err: DataError, place: str) -> Content:
+    assert err.source == "f"
+    assert re.fullmatch(place, err.place)
+    return _REFUSED
+
+
+def _read_graph(data: bytes) -> Content:
+    edges: list[object] = []
+    try:
+        for batch in read_edges(Source("f", io.BytesIO(data)), Statistics()):
+            edges += zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    except DataError as err:
+        return _refused(err, "line [0-9]+|compressed byte [0-9]+")
+    return edges
+
+
+def _right_records(data: bytes) -> Content:
+    """Return the records that the framing gives, or None where it is broken."""
+    found: list[object] = []
+    while data:
+        if len(data) < 12 or _masked(data[:8]) != data[8:12]:
+            return _REFUSED
+        end = 12 + struct.unpack("<Q", data[:8])[0]
+        if len(data) < end + 4 or _masked(data[12:end]) != data[end : end + 4]:
+            return _REFUSED
+        found.append(data[12:end])
+        data = data[end + 4 :]
+    return found
+
+
+def _masked(data: bytes) -> bytes:
+    crc = google_crc32c.value(data)
+    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def _right_graph(data: bytes) -> Content:
+    """Return the edges that the lines give, or None if a line is none."""
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        return _REFUSED
+    edges: list[object] = []
+    for line in data.split(b"\n"):
+        columns = line.removesuffix(b"\r").split(b"\t")
+        if columns == [b""]:
+            continue
+        if not _is_edge(columns):
+            return _REFUSED
+        edges.append((columns[0], columns[1], float(columns[2]) if len(columns) > 2 else 1.0))
+    return edges
+
+
+def _is_edge(columns: list[bytes]) -> bool:
+    try:
+        ids = all(c.decode() and not re.search(rb"[\r\0]", c) for c in columns[:2])
+    except UnicodeDecodeError:
+        return False
+    number = rb"[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?"
+    weight = all(re.fullmatch(number, c) and abs(float(c)) < 3.4028235e38 for c in columns[2:])
+    return ids and weight and len(columns) in (2, 3)
+
+
+def _gunzipped(right: Callable[[bytes], Content]) -> Callable[[bytes], Content]:
+    """Return the oracle of a GZIP file: of what Python's own reader finds in it."""
+
+    def right_if_whole(data: bytes) -> Content:
+        try:
+            return right(gzip.decompress(data)) if data else right(data)
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            # Plain or ZLIB data, perhaps.
+            return None if data[:2] == b"\x1f\x8b" else right(data)
+
+    return right_if_whole
+
+
+def _inflated(data: bytes) -> Content:
+    try:
+        inflate = zlib.decompressobj()
+        content = inflate.decompress(data)
+    except zlib.error:
+        return _right_records(data)
+    if not data:
+        return []
+    return _right_records(content) if inflate.eof and not inflate.unused_data else _REFUSED
+
+
+def _damaged(data: bytes) -> Iterator[bytes]:
+    yield from (data[:size] for size in range(len(data)))
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        yield bytes(flipped)
+
+
+_FIXTURES: dict[str, tuple[bytes, Callable[[bytes], Content], Callable[[bytes], Content]]] = {
+    "records": (_RECORDS, _read_records, _right_records),
+    "GZIP records": (
+        gzip.compress(_RECORDS, mtime=0), _read_records, _gunzipped(_right_records),
+    ),
+    "GZIP stored": (
+        gzip.compress(_RECORDS, 0, mtime=0), _read_records, _gunzipped(_right_records),
+    ),
+    "ZLIB records": (zlib.compress(_RECORDS), _read_records, _inflated),
+    "graph": (_GRAPH, _read_graph, _right_graph),
+    "GZIP graph": (gzip.compress(_GRAPH, mtime=0), _read_graph, _gunzipped(_right_graph)),
+}  # fmt: skip
+
+
+def test_there_are_enough_inputs() -> None:
+    assert sum(9 * len(data) for data, _, _ in _FIXTURES.values()) >= _LEAST
+
+
+@pytest.mark.parametrize("name", _FIXTURES)
+def test_every_cut_and_every_flipped_bit(name: str) -> None:
+    """Never other content than the oracle's; what it takes is refused only if it is doubtful."""
+    data, read, right = _FIXTURES[name]
+    assert read(data) == right(data) is not None
+    for damaged in _damaged(data):
+        found = read(damaged)
+        if found is not _REFUSED:
+            assert found == right(damaged), damaged
+        elif not name.startswith(("GZIP", "ZLIB")):
+            assert right(damaged) is _REFUSED, damaged
