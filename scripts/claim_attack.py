@@ -28,6 +28,9 @@ import nsl_tools as nsl
 Pixels = np.ndarray[Any, np.dtype[np.float32]]
 Digits = np.ndarray[Any, np.dtype[np.int64]]
 
+# Attacks of this many images at a time ran fastest: their activations fit the cache.
+ATTACKED_AT_ONCE = 100
+
 
 @dataclass(frozen=True)
 class Data:
@@ -134,8 +137,9 @@ def attacked(base: keras.Model, data: Data, attack: dict[str, Any]) -> float:
     """Return the accuracy of `base` on test images that were moved against `base` itself."""
     perturb = compiled(wrap(base, nsl.configs.AdvRegConfig()), attack)
     right = 0.0
-    for start in range(0, len(data.x_test), 500):
-        x, y = data.x_test[start : start + 500], data.y_test[start : start + 500]
+    for start in range(0, len(data.x_test), ATTACKED_AT_ONCE):
+        part = slice(start, start + ATTACKED_AT_ONCE)
+        x, y = data.x_test[part], data.y_test[part]
         moved = perturb(x, y)
         check_moved(x, moved, attack)
         right += accuracy(base, moved, y) * len(x)
@@ -211,8 +215,8 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--epsilon", type=float, default=0.2, help="radius in the infinity norm")
     add("--multiplier", type=float, default=0.2, help="FGSM training: the tutorial's")
     add("--pgd-multiplier", type=float, default=1.0)
-    add("--train-step", type=float, default=0.05)
-    add("--train-steps", type=int, default=7)
+    add("--train-step", type=float, default=0.1)
+    add("--train-steps", type=int, default=3)
     add("--attack-step", type=float, default=0.02)
     add("--attack-steps", type=int, default=40)
     add("--verbose", type=int, default=0, help="Keras's verbosity in training")
