@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,19 +91,37 @@ def close(actual: Any, expected: Any, tolerance: float = 1e-5) -> None:
     np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=1e-7)
 
 
-def linear(form: str = "sequential") -> Any:
+FORMS = ("Sequential", "single input", "list of inputs", "dictionary of inputs", "subclassed")
+
+
+def linear(form: str = "Sequential") -> Any:
     """Return a base model with the weights [4, -3]."""
+    import keras
+
+    if form == "subclassed":
+        return subclassed(dense())
+    inputs = keras.Input((2,), name="feature")
+    if form == "Sequential":
+        return keras.Sequential([inputs, dense()])
+    declared = {"list of inputs": [inputs], "dictionary of inputs": {"feature": inputs}}
+    return keras.Model(declared.get(form, inputs), dense()(inputs))
+
+
+def dense(factor: float = 1.0) -> Any:
+    """Return a layer with the weights [4, -3], times `factor`."""
     import keras
     import numpy as np
 
-    weights = keras.initializers.Constant(np.array([[4.0], [-3.0]]))
-    dense = keras.layers.Dense(1, use_bias=False, kernel_initializer=weights)
-    if form == "subclassed":
-        return subclassed(dense)
+    weights = keras.initializers.Constant(factor * np.array([[4.0], [-3.0]]))
+    return keras.layers.Dense(1, use_bias=False, kernel_initializer=weights)
+
+
+def two_outputs() -> Any:
+    """Return a base model of which the second output is twice the first."""
+    import keras
+
     inputs = keras.Input((2,), name="feature")
-    if form == "functional":
-        return keras.Model({"feature": inputs}, dense(inputs))
-    return keras.Sequential([inputs, dense])
+    return keras.Model(inputs, [dense()(inputs), dense(2.0)(inputs)])
 
 
 def subclassed(dense: Any) -> Any:
@@ -127,7 +146,7 @@ def example() -> dict[str, Any]:
     return {"feature": np.array([[2.0, 3.0]]), "label": np.array([[0.0]])}
 
 
-def adversarial(base: Any, **changes: Any) -> Any:
+def adversarial(base: Any, label_keys: Any = ("label",), **changes: Any) -> Any:
     """Return `base` under adversarial regularisation, compiled."""
     import keras
 
@@ -135,8 +154,8 @@ def adversarial(base: Any, **changes: Any) -> Any:
 
     settings = {"multiplier": MULTIPLIER, "adv_step_size": STEP, "adv_grad_norm": "infinity"}
     config = nsl.configs.make_adv_reg_config(**{**settings, **changes})
-    model = nsl.keras.AdversarialRegularization(base, config)
-    model.compile(keras.optimizers.SGD(LEARNING_RATE), loss="mse", metrics=["mae"])
+    model = nsl.keras.AdversarialRegularization(base, label_keys, adv_config=config)
+    model.compile(keras.optimizers.SGD(LEARNING_RATE), loss="mse")
     return model
 
 
@@ -148,7 +167,8 @@ def graph(base: Any) -> Any:
 
     config = nsl.configs.make_graph_reg_config(max_neighbors=2, multiplier=MULTIPLIER)
     model = nsl.keras.GraphRegularization(base, config)
-    model.compile(keras.optimizers.SGD(LEARNING_RATE), loss="mse", metrics=["mae"])
+    outputs = getattr(base, "outputs", None) or [None]
+    model.compile(keras.optimizers.SGD(LEARNING_RATE), loss=["mse"] * len(outputs))
     return model
 
 
@@ -182,6 +202,15 @@ def adversarial_step(form: str, **changes: Any) -> None:
     moved = changes.get("pgd_epsilon", STEP)
     close(base.get_weights()[0], weights_after(moved))
     close(history["scaled_adversarial_loss"], [MULTIPLIER * (1 + 7 * moved) ** 2])
+
+
+def adversarial_outputs() -> None:
+    """Check that the losses of two outputs, 1 and 4 times the same square, are added."""
+    model = adversarial(two_outputs(), label_keys=("label", "label2"))
+    data = {**example(), "label2": label()}
+    history = model.fit(data, verbose=0).history
+    close(history["scaled_adversarial_loss"], [MULTIPLIER * 5 * 1.07**2])
+    close(history["loss"], [5 + MULTIPLIER * 5 * 1.07**2])
 
 
 def adversarial_pair() -> None:
@@ -251,6 +280,14 @@ def graph_step(form: str) -> None:
     close(history["scaled_graph_loss"], [MULTIPLIER * 2 * 4])
 
 
+def graph_outputs() -> None:
+    """Check that the distances of two outputs, 1 and 4 times the same square, are added."""
+    data = {**neighbors(), **features()}
+    history = graph(two_outputs()).fit(data, [label(), label()], verbose=0).history
+    close(history["scaled_graph_loss"], [MULTIPLIER * 2 * 4 * 5])
+    close(history["loss"], [5 + MULTIPLIER * 2 * 4 * 5])
+
+
 def graph_prediction() -> None:
     """Check prediction and evaluation without neighbours."""
     model = graph(linear())
@@ -286,11 +323,10 @@ def saved(wrap: Callable[[Any], Any], data: dict[str, Any], y: Any = None) -> No
 
 
 CHECKS: dict[str, Callable[[], None]] = {
-    "adversarial: FGSM step, Sequential": lambda: adversarial_step("sequential"),
-    "adversarial: FGSM step, functional": lambda: adversarial_step("functional"),
-    "adversarial: FGSM step, subclassed": lambda: adversarial_step("subclassed"),
+    **{f"adversarial: FGSM step, {form}": partial(adversarial_step, form) for form in FORMS},
+    "adversarial: FGSM step, two outputs": adversarial_outputs,
     "adversarial: PGD step": lambda: adversarial_step(
-        "sequential", pgd_iterations=3, pgd_epsilon=0.025
+        "Sequential", pgd_iterations=3, pgd_epsilon=0.025
     ),
     "adversarial: features and labels apart": adversarial_pair,
     "adversarial: predict and evaluate": adversarial_prediction,
@@ -298,9 +334,8 @@ CHECKS: dict[str, Callable[[], None]] = {
     "adversarial: state of the model": adversarial_state,
     "adversarial: start epoch": schedule,
     "adversarial: save, load, go on": lambda: saved(adversarial, example()),
-    "graph: step, Sequential": lambda: graph_step("sequential"),
-    "graph: step, functional": lambda: graph_step("functional"),
-    "graph: step, subclassed": lambda: graph_step("subclassed"),
+    **{f"graph: step, {form}": partial(graph_step, form) for form in FORMS},
+    "graph: step, two outputs": graph_outputs,
     "graph: predict and evaluate": graph_prediction,
     "graph: save, load, go on": lambda: saved(graph, {**neighbors(), **features()}, label()),
 }

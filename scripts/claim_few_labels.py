@@ -46,6 +46,7 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 MAX_NEIGHBORS = 5
 BASE, LABELED, ALL, UNSEEN = "base", "labeled seeds", "all seeds", "all seeds, test unseen"
 EVERY_LABEL = 1.0
+MANY = 10_000
 
 
 @dataclass(frozen=True)
@@ -64,20 +65,22 @@ class Problem:
     Attributes:
         features: float32 `[n, d]`.
         labels: integers `[n]`.
-        pool: rows that may be labeled.
+        pool: rows that may be labeled where labels are few, and the seeds of the graph.
+        every: rows with a label where all have one.
         validation: rows that choose the setting.
         test: rows that the table is about.
         edges: row numbers `[m, 2]` of a given graph, undirected; none: build one.
         transductive: whether test and validation rows are seeds without label too.
         labeled: number of labels by the name of their share.
         settings: what validation chooses among, by row of the table.
-        epochs: longest training on labeled samples, and on all.
+        epochs: longest training on few samples, and on many.
         hidden: units of the network's hidden layer.
     """
 
     features: Array
     labels: Array
     pool: Array
+    every: Array
     validation: Array
     test: Array
     edges: Array | None
@@ -106,6 +109,7 @@ def cora(path: str) -> Problem:
         features,
         data["y"],
         pool,
+        pool,
         data["val"],
         data["test"],
         data["edges"],
@@ -115,7 +119,7 @@ def cora(path: str) -> Problem:
             BASE: [Setting(0.01), Setting(0.01, dropout=0.5)],
             **dict.fromkeys((LABELED, ALL, UNSEEN), graph),
         },
-        epochs=(60, 30),
+        epochs=(30, 30),
         hidden=64,
     )
 
@@ -130,12 +134,13 @@ def mnist(path: str, pool: int) -> Problem:
         images.reshape(len(images), -1).astype(np.float32) / 255,
         labels,
         np.arange(pool),
+        np.arange(50_000),
         np.arange(50_000, 60_000),
         np.arange(60_000, 70_000),
         edges=None,
         transductive=False,
         labeled={share: round(share * 50_000) for share in (0.001, 0.01, 0.1)},
-        settings={BASE: [Setting(0.001)], LABELED: slow, ALL: slow + fast},
+        settings={BASE: [Setting(0.001)], LABELED: slow, ALL: fast},
         epochs=(30, 15),
         hidden=128,
     )
@@ -199,8 +204,8 @@ def read(path: str, count: int, max_neighbors: int, *, all_seeds: bool) -> Packe
 
 def pack(problem: Problem, row: str, labeled: Array, graph: str, folder: Path) -> Packed:
     """Return what the row trains on."""
-    others = np.setdiff1d(problem.pool, labeled)
-    if problem.transductive and row != UNSEEN:
+    others = np.setdiff1d(problem.pool, labeled) if row != BASE else problem.pool[:0]
+    if problem.transductive and row in {LABELED, ALL}:
         others = np.concatenate([others, problem.validation, problem.test])
     files = (
         write(folder / "labeled.tfr", problem, labeled, label=True),
@@ -243,7 +248,7 @@ class Curve(keras.callbacks.Callback):  # type: ignore[misc,unused-ignore]
 
 
 def train(
-    problem: Problem, data: Packed, setting: Setting, seed: int, *, all_seeds: bool
+    problem: Problem, data: Packed, setting: Setting, seed: int, *, many: bool
 ) -> list[tuple[float, float]]:
     """Train a network and return its accuracy on validation and test samples by epoch."""
     keras.utils.set_random_seed(seed)
@@ -261,8 +266,8 @@ def train(
         data.x,
         data.y,
         sample_weight=data.weight,
-        batch_size=512 if all_seeds else 64,
-        epochs=problem.epochs[all_seeds],
+        batch_size=512 if many else 64,
+        epochs=problem.epochs[many],
         callbacks=[curve],
         verbose=0,
     )
@@ -286,19 +291,21 @@ class Log:
             file.write(json.dumps([*start, asdict(setting), points]) + "\n")
         self.curves[run] = np.array(points)
 
-    def chosen(self, row: str, share: float) -> tuple[Setting, int, Array] | None:
-        """Return the best setting and epochs by validation, and the test accuracy by draw."""
-        settings = {key[3] for key in self.curves if key[:2] == (row, share)}
-        found = None
-        for setting in sorted(settings, key=str):
-            curves = np.array(
-                [c for key, c in self.curves.items() if (*key[:2], key[3]) == (row, share, setting)]
-            )
-            validation = curves[:, :, 0].mean(axis=0)
-            epoch = int(validation.argmax())
-            if found is None or validation[epoch] > found[0]:
-                found = (validation[epoch], setting, epoch + 1, curves[:, epoch, 1])
-        return found and found[1:]
+    def of(self, row: str, share: float) -> dict[Setting, Array]:
+        """Return the curves of a row's settings, `[draw, epoch, (validation, test)]`."""
+        found: dict[Setting, list[Array]] = {}
+        for (its_row, its_share, _, setting), curve in self.curves.items():
+            if (its_row, its_share) == (row, share):
+                found.setdefault(setting, []).append(curve)
+        return {setting: np.array(curves) for setting, curves in found.items()}
+
+
+def chosen(curves: dict[Setting, Array]) -> tuple[Setting, int, Array]:
+    """Return setting and epoch of the best mean on validation samples, and its test accuracies."""
+    best = {setting: curve[:, :, 0].mean(axis=0) for setting, curve in curves.items()}
+    setting = max(best, key=lambda setting: best[setting].max())
+    epoch = int(best[setting].argmax())
+    return setting, epoch, curves[setting][:, epoch, 1]
 
 
 def measure(problem: Problem, draws: int, log: Log) -> None:
@@ -307,10 +314,10 @@ def measure(problem: Problem, draws: int, log: Log) -> None:
         graph = make_graph(problem, Path(folder))
         for draw in range(draws):
             order = np.random.default_rng(draw).permutation(problem.pool)
-            for share, count in {**problem.labeled, EVERY_LABEL: len(order)}.items():
-                rows = problem.settings if share != EVERY_LABEL else [BASE]
-                for row in rows:
+            for share, count in problem.labeled.items():
+                for row in problem.settings:
                     measure_row(problem, (row, share, draw), order[:count], graph, log)
+            measure_row(problem, (BASE, EVERY_LABEL, draw), problem.every, graph, log)
 
 
 def measure_row(
@@ -325,7 +332,9 @@ def measure_row(
         data = pack(problem, row, np.sort(labeled), graph, Path(folder))
     for setting in missing:
         start = time.perf_counter()
-        points = train(problem, data, setting, draw, all_seeds=row in {ALL, UNSEEN})
+        points = train(
+            problem, data, setting, draw, many=row in {ALL, UNSEEN} or len(data.y) > MANY
+        )
         log.add((*run, setting), points)
         seconds = time.perf_counter() - start
         best = max(points)
@@ -336,19 +345,19 @@ def table(problem: Problem, log: Log) -> str:
     """Return mean test accuracies and their standard deviation over draws, in Markdown."""
     lines = ["| labels | row | test accuracy | chosen on validation samples |", "|---" * 4 + "|"]
     for share, count in {**problem.labeled, EVERY_LABEL: 0}.items():
-        name = f"{count} ({share:.1%})" if count else f"all {len(problem.pool)}"
+        name = f"{count} ({share:.1%})" if count else f"all {len(problem.every)}"
         for row in problem.settings:
-            if found := log.chosen(row, share):
-                setting, epochs, test = found
-                spread = f"{test.mean():.3f} +- {test.std(ddof=1):.3f}" if len(test) > 1 else test
-                lines.append(f"| {name} | {row} | {spread} | {described(setting, epochs)} |")
+            if curves := log.of(row, share):
+                setting, epoch, test = chosen(curves)
+                spread = f"{test.mean():.3f} +- {test.std(ddof=1) if len(test) > 1 else 0:.3f}"
+                lines.append(f"| {name} | {row} | {spread} | {described(setting, epoch)} |")
     return "\n".join(lines)
 
 
-def described(setting: Setting, epochs: int) -> str:
+def described(setting: Setting, epoch: int) -> str:
     """Return what was chosen, in words."""
     graph = f"multiplier {setting.multiplier:g}, " if setting.multiplier else ""
-    return f"{graph}dropout {setting.dropout:g}, rate {setting.learning_rate:g}, {epochs} epochs"
+    return f"{graph}dropout {setting.dropout:g}, rate {setting.learning_rate:g}, {epoch + 1} epochs"
 
 
 def main() -> None:

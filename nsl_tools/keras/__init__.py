@@ -24,6 +24,12 @@ _TENSORFLOW_ONLY = ("make_dataset", "make_parse_fn")
 
 def __getattr__(name: str) -> Any:
     # `tf.data` is TensorFlow's alone; the wrappers run on other backends without it.
-    if name in _TENSORFLOW_ONLY:
+    if name not in _TENSORFLOW_ONLY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
         return getattr(importlib.import_module("nsl_tools.keras.dataset"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"nsl_tools.keras.{name}: expected TensorFlow, whose `tf.data` reads files on every "
+            f"Keras backend; found none: pip install tensorflow ({error})"
+        ) from error

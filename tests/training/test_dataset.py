@@ -1,5 +1,7 @@
 """Packed shards as datasets: shapes, padding, labels, weights, order, and what is refused."""
 
+import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import nsl_tools as nsl
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.keras import make_dataset, make_parse_fn
 
@@ -178,3 +181,23 @@ def test_a_parse_function_serves_a_pipeline_of_ones_own(tmp_path: Path) -> None:
     assert features["NL_nbr_0_x"].numpy().tolist() == [[7.0, 1.0]]
     assert features["NL_nbr_1_weight"].numpy().tolist() == [[0.0]]
     assert label.numpy().tolist() == [1]
+
+
+@pytest.mark.parametrize("name", ["make_dataset", "make_parse_fn"])
+def test_without_tensorflow_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The wrappers run on other backends without TensorFlow; reading with `tf.data` does not."""
+    monkeypatch.delitem(sys.modules, "nsl_tools.keras.dataset")
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(ImportError, match=rf"nsl_tools\.keras\.{name}: .*pip install tensorflow"):
+        getattr(nsl.keras, name)
+    monkeypatch.undo()
+    assert getattr(nsl.keras, name) is getattr(
+        importlib.import_module("nsl_tools.keras.dataset"), name
+    )
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'make_data'"):
+        nsl.keras.make_data  # noqa: B018 - looking it up is what fails

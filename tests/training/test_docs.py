@@ -56,3 +56,18 @@ def test_training_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_migration_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = run_guide("migrating.md", tmp_path, monkeypatch)
     assert list(found["results"]) == ["loss"]
+
+
+def test_every_test_in_the_behaviour_table_exists() -> None:
+    rows = (ROOT / "docs" / "behaviour.md").read_text().splitlines()
+    named = [re.findall(r"`(test_\w+)`", row) for row in rows if row.startswith("| ")]
+    sources = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    defined = set(re.findall(r"^def (test_\w+)\(", sources, re.MULTILINE))
+    found = {name for names in named for name in names}
+    assert len(found) > 50
+    assert found <= defined
+    assert all(
+        names
+        for row, names in zip(rows[rows.index("|---|---|---|") + 1 :], named[1:], strict=True)
+        if "**" not in row
+    )
