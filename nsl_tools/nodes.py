@@ -235,9 +235,10 @@ def _decode_ids(rows: npt.NDArray[np.intp], features: Bytes, name: str) -> Bytes
     """Return m ids: of one length, shape (m, length), or one by one."""
     size = features.shape[1] - _HEAD_BYTES
     # By far the commonest form: BytesList { one short value }.
-    heads = features[:, [0, _HEAD_BYTES - 1]]
-    if 0 <= size < _SHORT_ID - 2 and (heads == (example.BYTES_LIST, size)).all():
-        return features[:, _HEAD_BYTES:]
+    if 0 <= size < _SHORT_ID - 2:
+        heads = features[:, [0, _HEAD_BYTES - 1]]
+        if (heads == (example.BYTES_LIST, size)).all():
+            return features[:, _HEAD_BYTES:]
     return [
         _decode_id(row, feature.tobytes(), name)
         for row, feature in zip(rows.tolist(), features, strict=True)
