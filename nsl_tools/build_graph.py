@@ -25,6 +25,7 @@ from nsl_tools.neighbors import Edges, NearestNeighbors
 from nsl_tools.nodes import Omissions, read_ids, refuse_empty
 from nsl_tools.output import Outputs, check_outputs, is_stream, marked_if_incomplete
 from nsl_tools.progress import Progress
+from nsl_tools.recall import RecallSearch
 from nsl_tools.shards import STANDARD_STREAM, resolve_inputs, resolve_output, split_evenly
 from nsl_tools.statistics import Statistics
 from nsl_tools.streams import source
@@ -81,7 +82,7 @@ def _build(
     with Outputs() as files, threadpool_limits(1), workers(threads) as pool:
         nodes = _read(inputs, options, statistics)
         queries = _query_rows(nodes, seed_files, options, statistics)
-        edges_of = _finder(nodes, queries, options, pool)
+        edges_of = _finder(nodes, queries, options, pool, statistics)
         for shard, part in zip(outputs, split_evenly(len(queries), len(outputs)), strict=True):
             with files.open(shard) as file:
                 found = edges_of(queries[part.start : part.stop])
@@ -126,12 +127,28 @@ def _query_rows(
 
 
 def _finder(
-    nodes: Embeddings, queries: Rows, options: BuildGraphOptions, pool: Executor
+    nodes: Embeddings,
+    queries: Rows,
+    options: BuildGraphOptions,
+    pool: Executor,
+    statistics: Statistics,
 ) -> Callable[[Rows], Iterator[Edges]]:
     """Return the function from an ascending part of `queries` to the edges that leave it."""
     nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pool)
     if options.lsh_splits:
         return partial(_between, _bucketed_edges(nodes, nearest, queries, options))
+    # Seeds are few, and pairs above a threshold have no bound: exact is the fast way for both.
+    if options.recall < 1 and options.k is not None and len(queries) == len(nodes.ids):
+        rows = np.flatnonzero(nodes.norms)
+        partitions = nearest.partitions(rows, options.random_seed)
+        search = RecallSearch(nearest, partitions, rows, options.recall, options.random_seed)
+        recall = search.run()
+        if recall is not None:
+            statistics.measures["recall"] = recall.measured
+            statistics.measures["with 99 % confidence at least"] = recall.surely
+            return search.edges
+    if options.recall < 1:
+        statistics.measures["recall"] = 1.0
     return partial(nearest.edges, base=np.arange(len(nodes.ids)))
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.groups import kth_largest
+from nsl_tools.groups import group_maxima, kth_largest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,7 +178,7 @@ class _Sweep:
     def _raise_by_products(self, products: Floats, axis: int, own: slice) -> None:
         """Raise floors by the `best`-th largest of group maxima: at least as many reach it."""
         best = self._wanted.best or 0
-        maxima = _group_maxima(products, axis, _CROWD * best)
+        maxima = group_maxima(products, axis, _CROWD * best)
         if best <= len(maxima):
             kth = np.partition(maxima, -best, axis=0)[-best]
             self._raise_floors(own, np.arange(len(kth)), kth)
@@ -216,16 +216,3 @@ class _Sweep:
 
 def _tiles(rows: int) -> list[slice]:
     return [slice(i, min(i + TILE, rows)) for i in range(0, rows, TILE)]
-
-
-def _group_maxima(products: Floats, axis: int, groups: int) -> Floats:
-    """Return for each row along `axis` the largest of at least `groups` groups of its products.
-
-    Shape (groups, rows). Fewer if there are not as many; a remainder is left out.
-    """
-    count = products.shape[1 - axis]
-    size = max(1, count // max(1, groups))
-    parts = count // size
-    if axis:
-        return np.asarray(products[: parts * size].reshape(size, parts, -1).max(axis=0))
-    return np.asarray(products[:, : parts * size].reshape(-1, size, parts).max(axis=1).T)

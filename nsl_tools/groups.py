@@ -53,18 +53,41 @@ def kth_largest(
         values: finite, shape (n,).
         k: from 1.
     """
-    # One sort of integers: the group above, the value below, falling. The bits of
-    # floats order as integers do, once those of negative ones are turned over.
-    bits = values.view(np.uint32)
-    rising = np.where(bits >> np.uint32(31), ~bits, bits | _SIGN)
-    keys = groups.astype(np.uint64) << _HALF | (~rising).astype(np.uint64)
+    # One sort of integers: the group above, the value below, falling.
+    keys = groups.astype(np.uint64) << _HALF | (~rising_bits(values)).astype(np.uint64)
     keys.sort()
     starts = np.searchsorted(keys, np.arange(groups.max(initial=-1) + 1, dtype=np.uint64) << _HALF)
     sizes = np.diff(np.r_[starts, len(keys)])
     full = np.flatnonzero(sizes >= k)
-    rising = ~keys[starts[full] + k - 1].astype(np.uint32)
-    return full, np.where(rising & _SIGN, rising ^ _SIGN, ~rising).view(np.float32)
+    return full, unrising_bits(~keys[starts[full] + k - 1].astype(np.uint32))
 
 
 _HALF = np.uint64(32)
 _SIGN = np.uint32(0x80000000)
+
+
+def rising_bits(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
+    """Return integers that order as finite floats do, shape (n,), and are not 0."""
+    # The bits of floats order as integers do, once those of negative ones are turned over.
+    bits = values.view(np.uint32)
+    return np.where(bits >> np.uint32(31), ~bits, bits | _SIGN)
+
+
+def unrising_bits(rising: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
+    """Return the floats that `rising_bits` was given."""
+    return np.where(rising & _SIGN, rising ^ _SIGN, ~rising).view(np.float32)
+
+
+def group_maxima(
+    products: npt.NDArray[np.float32], axis: int, groups: int
+) -> npt.NDArray[np.float32]:
+    """Return for each row along `axis` the largest of at least `groups` groups of its products.
+
+    Shape (groups, rows). Fewer if there are not as many; a remainder is left out.
+    """
+    count = products.shape[1 - axis]
+    size = max(1, count // max(1, groups))
+    parts = count // size
+    if axis:
+        return np.asarray(products[: parts * size].reshape(size, parts, -1).max(axis=0))
+    return np.asarray(products[:, : parts * size].reshape(-1, size, parts).max(axis=1).T)

@@ -21,10 +21,11 @@ import numpy.typing as npt
 from nsl_tools.candidates import Rows, Wanted, all_pairs, pairs_between
 from nsl_tools.groups import blocks, rank_in_group, row_hashes
 from nsl_tools.ids import id_ranks
+from nsl_tools.partitions import Partitions
 from nsl_tools.weights import MICRO, as_written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from concurrent.futures import Executor
 
     from nsl_tools.embeddings import Embeddings
@@ -141,6 +142,14 @@ class NearestNeighbors:
         weights = self._weigh(sources, targets)
         near = weights >= self._threshold
         return self._select(sources[near], targets[near], weights[near])
+
+    def best_of_each(self, pairs: Iterable[tuple[Rows, Rows]]) -> Iterator[Edges]:
+        """Yield `best` of several lots of pairs, on all threads."""
+        return self._pool.map(lambda both: self.best(*both), pairs)
+
+    def partitions(self, rows: Rows, seed: int) -> Partitions:
+        """Return the means to approximate the k best among `rows`."""
+        return Partitions(self._unit, rows, self._k or 0, self._wanted.floor, self._pool, seed)
 
     def _weigh(self, sources: Rows, targets: Rows) -> npt.NDArray[np.float64]:
         """Return the weight of each pair, shape (m,), symmetric to the bit."""

@@ -60,6 +60,7 @@ class BuildGraphOptions(RunOptions):
         lsh_splits: random hyperplanes per round; 0 compares all pairs.
         lsh_rounds: rounds of bucketing, united.
         random_seed: seed of the hyperplanes.
+        recall: the share of the exact edges to find at least, as measured; 1 compares all pairs.
         threads: threads for products, or None for all cores.
     """
 
@@ -69,6 +70,7 @@ class BuildGraphOptions(RunOptions):
     lsh_splits: int = 0
     lsh_rounds: int = 2
     random_seed: int = 0
+    recall: float = 1.0
     threads: int | None = None
 
     def __post_init__(self) -> None:
@@ -91,6 +93,9 @@ class BuildGraphOptions(RunOptions):
         _require(
             0 <= self.random_seed < 1 << 32, "--random-seed", "0 to 4294967295", self.random_seed
         )
+        _require(0 < self.recall <= 1, "--recall", "more than 0, at most 1", self.recall)
+        exact = self.recall == 1 or not self.lsh_splits
+        _require(exact, "--recall", "1 with --lsh-splits, which has no such promise", self.recall)
         _require(self.threads is None or self.threads >= 1, "--threads", "at least 1", self.threads)
 
 

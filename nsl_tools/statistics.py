@@ -17,12 +17,14 @@ class Statistics:
     Attributes:
         max_errors: records and lines that may be skipped, in all inputs together.
         counts: what was read and written, by name.
+        measures: what was measured, by name.
         warnings: what was accepted but doubtful, by reason.
         skipped: what was wrong with each record or line that was skipped, and its reason.
     """
 
     max_errors: int = 0
     counts: Counter[str] = field(default_factory=Counter)
+    measures: dict[str, float] = field(default_factory=dict)
     warnings: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[str, DataError]] = field(default_factory=list)
 
@@ -34,8 +36,9 @@ class Statistics:
         self.warnings[f"skipped: {reason}"] += 1
 
     def summary(self) -> str:
-        """Return the counts as one line."""
-        return ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
+        """Return the counts and what was measured as one line."""
+        counts = [f"{count:,} {name}" for name, count in self.counts.items()]
+        return ", ".join(counts + [f"{name} {value:.4f}" for name, value in self.measures.items()])
 
     def report(self) -> dict[str, object]:
         """Return everything, as what JSON can hold."""
@@ -43,4 +46,9 @@ class Statistics:
             {"reason": reason, "file": err.source, "place": err.place, "error": str(err)}
             for reason, err in self.skipped
         ]
-        return {"counts": self.counts, "warnings": self.warnings, "skipped": skipped}
+        return {
+            "counts": self.counts,
+            "measures": self.measures,
+            "warnings": self.warnings,
+            "skipped": skipped,
+        }

@@ -1,0 +1,124 @@
+"""Approximate graphs: against the exact ones, whose share they promise."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import write_examples
+
+from nsl_tools import partitions, recall
+from nsl_tools.build_graph import build_graph
+from nsl_tools.errors import UsageError
+from nsl_tools.options import BuildGraphOptions
+from nsl_tools.recall import estimate
+
+Edges = dict[tuple[str, str], float]
+
+
+@pytest.fixture(scope="module")
+def embeddings(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the path of 3,000 examples in a dense cloud, with duplicates and zero vectors."""
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(3000, 8)).astype(np.float32)
+    vectors[100:160] = vectors[100]
+    vectors[[0, 7, 2999]] = 0
+    examples = [
+        {"id": [b"n%d" % i], "embedding": vector} for i, vector in enumerate(vectors.tolist())
+    ]
+    return write_examples(tmp_path_factory.mktemp("recall") / "e", examples)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small cells and samples, so that a small graph takes several rounds."""
+    monkeypatch.setattr(recall, "LEAST_ROWS", 0)
+    monkeypatch.setattr(recall, "SAMPLE", 500)
+    monkeypatch.setattr(recall, "_OVERHEAD", 0.05)
+    for name, value in {"CELL": 100, "_LARGEST": 200, "_BLOCK": 64, "_LEADERS": 20}.items():
+        monkeypatch.setattr(partitions, name, value)
+
+
+def build(path: str, graph: Path, **options: float) -> tuple[Edges, dict[str, float]]:
+    chosen = BuildGraphOptions(k=5, similarity_threshold=0.3, **options)  # type: ignore[arg-type]
+    statistics = build_graph([path], str(graph), chosen)
+    lines = [line.split("\t") for line in graph.read_text().splitlines()]
+    return {(a, b): float(weight) for a, b, weight in lines}, statistics.measures
+
+
+def reached(found: Edges, exact: Edges) -> float:
+    """Return the share of exact edges whose place is taken by an edge as heavy."""
+    least: dict[str, float] = {}
+    for (source, _), weight in exact.items():
+        least[source] = min(weight, least.get(source, 1.0))
+    return sum(weight >= least[source] for (source, _), weight in found.items()) / len(exact)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("promise", [0.7, 0.9, 0.97])
+@pytest.mark.parametrize("random_seed", [0, 1])
+def test_the_promised_recall_is_kept(
+    embeddings: str, tmp_path: Path, promise: float, random_seed: int
+) -> None:
+    """Measured on a sample, the promise holds for the whole graph, and every weight is exact."""
+    exact, _ = build(embeddings, tmp_path / "exact")
+    found, measures = build(embeddings, tmp_path / "found", recall=promise, random_seed=random_seed)
+    share = reached(found, exact)
+    assert promise <= share < 1
+    assert measures["recall"] == pytest.approx(share, abs=0.03)
+    assert promise <= measures["with 99 % confidence at least"] <= measures["recall"]
+    assert all(exact[edge] == found[edge] for edge in exact.keys() & found.keys())
+
+
+@pytest.mark.usefixtures("small")
+def test_threads_do_not_change_an_approximate_graph(embeddings: str, tmp_path: Path) -> None:
+    graphs = [tmp_path / f"g{threads}" for threads in (1, 2, 3)]
+    for threads, graph in enumerate(graphs, 1):
+        build(embeddings, graph, recall=0.8, threads=threads)
+    assert len({graph.read_bytes() for graph in graphs}) == 1
+
+
+@pytest.mark.usefixtures("small")
+def test_where_rounds_would_cost_more_the_graph_is_exact(
+    embeddings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recall, "_OVERHEAD", 50)
+    exact, _ = build(embeddings, tmp_path / "exact")
+    found, measures = build(embeddings, tmp_path / "found", recall=0.97)
+    assert found == exact
+    assert measures == {"recall": 1.0}
+
+
+def test_a_small_graph_is_exact(embeddings: str, tmp_path: Path) -> None:
+    exact, _ = build(embeddings, tmp_path / "exact")
+    found, measures = build(embeddings, tmp_path / "found", recall=0.5)
+    assert found == exact
+    assert measures == {"recall": 1.0}
+
+
+def test_the_bound_lies_below_what_was_measured() -> None:
+    """By how much follows the spread; even a sample without a miss leaves some doubt."""
+    wanted = np.full(100, 10)
+    even = estimate(np.full(100, 9), wanted, 10**9)
+    uneven = estimate(np.repeat([10, 0], [90, 10]), wanted, 10**9)
+    perfect = estimate(wanted, wanted, 10**9)
+    assert (even.measured, uneven.measured, perfect.measured) == (0.9, 0.9, 1.0)
+    assert uneven.surely < 0.85 < even.surely < 0.9
+    assert 0.95 < perfect.surely < 1.0
+
+
+def test_the_bound_holds_in_99_of_100_samples() -> None:
+    """On rows drawn from a known whole, the bound is above the truth as seldom as it says."""
+    random = np.random.default_rng(0)
+    hits = random.binomial(10, random.beta(20, 1, size=100_000))
+    truth = hits.mean() / 10
+    wanted = np.full(300, 10)
+    samples = (random.choice(hits, 300, replace=False) for _ in range(2000))
+    above = sum(estimate(sample, wanted, len(hits)).surely > truth for sample in samples)
+    assert above <= 30
+
+
+@pytest.mark.parametrize("options", [{"recall": 0.0}, {"recall": 1.1},
+                                     {"recall": 0.9, "lsh_splits": 2}])  # fmt: skip
+def test_an_impossible_promise_is_a_usage_error(options: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=r"--recall: expected .*, received"):
+        BuildGraphOptions(**options)  # type: ignore[arg-type]
