@@ -209,7 +209,7 @@ def pack(problem: Problem, row: str, labeled: Array, graph: str, folder: Path) -
         others = np.concatenate([others, problem.validation, problem.test])
     files = (
         write(folder / "labeled.tfr", problem, labeled, label=True),
-        write(folder / "unlabeled.tfr", problem, others, label=False),
+        write(folder / "unlabeled.tfr", problem, others, label=False) if len(others) else "",
     )
     merged = str(folder / "merged.tfr")
     all_seeds = row in {ALL, UNSEEN}
