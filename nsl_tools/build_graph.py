@@ -21,11 +21,14 @@ from nsl_tools.embeddings import Embeddings, read_embeddings
 from nsl_tools.errors import UsageError
 from nsl_tools.graph_writer import format_edges
 from nsl_tools.lsh import buckets
+from nsl_tools.matrix import MatrixStore
 from nsl_tools.neighbors import Edges, NearestNeighbors
 from nsl_tools.nodes import Omissions, read_ids, refuse_empty
+from nsl_tools.options import memory_of
 from nsl_tools.output import Outputs, check_outputs, is_stream, marked_if_incomplete
 from nsl_tools.progress import Progress
 from nsl_tools.recall import RecallSearch
+from nsl_tools.scratch import claim_space
 from nsl_tools.shards import STANDARD_STREAM, resolve_inputs, resolve_output, split_evenly
 from nsl_tools.statistics import Statistics
 from nsl_tools.streams import source
@@ -33,9 +36,8 @@ from nsl_tools.tfrecord import is_tfrecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from concurrent.futures import Executor
 
-    from nsl_tools.candidates import Rows
+    from nsl_tools.matrix import Rows
     from nsl_tools.options import BuildGraphOptions
     from nsl_tools.output import ByteSink
 
@@ -79,10 +81,12 @@ def _build(
     statistics = Statistics(options.max_errors)
     threads = options.threads or os.cpu_count() or 1
     # Each of the workers multiplies on a BLAS thread of its own.
-    with Outputs() as files, threadpool_limits(1), workers(threads) as pool:
-        nodes = _read(inputs, options, statistics)
+    store = MatrixStore(_budget(inputs, options, progress))
+    with store, Outputs() as files, threadpool_limits(1), workers(threads) as pool:
+        nodes = _read(inputs, options, statistics, store)
         queries = _query_rows(nodes, seed_files, options, statistics)
-        edges_of = _finder(nodes, queries, options, pool, statistics)
+        nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pool, store)
+        edges_of = _finder(nodes, nearest, queries, options, statistics)
         for shard, part in zip(outputs, split_evenly(len(queries), len(outputs)), strict=True):
             with files.open(shard) as file:
                 found = edges_of(queries[part.start : part.stop])
@@ -101,10 +105,30 @@ def _refuse_to_replace_examples(outputs: Sequence[str]) -> None:
             )
 
 
-def _read(inputs: Sequence[str], options: BuildGraphOptions, statistics: Statistics) -> Embeddings:
+def _budget(inputs: Sequence[str], options: BuildGraphOptions, progress: Progress) -> int:
+    """Return the bytes that each of the large things may take in memory.
+
+    There are four: the vectors, their unit vectors, waiting pairs, and all the rest.
+    Scratch space for what is larger is announced and checked.
+    """
+    budget = memory_of(options) // 4
+    size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
+    if size > budget:
+        claim_space(2 * size, progress)
+    return budget
+
+
+def _read(
+    inputs: Sequence[str],
+    options: BuildGraphOptions,
+    statistics: Statistics,
+    store: MatrixStore,
+) -> Embeddings:
     sources = [source(path, options.max_record_bytes) for path in inputs]
     omissions = Omissions(statistics, options.on_duplicate)
-    nodes = read_embeddings(sources, options.id_feature, options.embedding_feature, omissions)
+    nodes = read_embeddings(
+        sources, (options.id_feature, options.embedding_feature), omissions, store
+    )
     refuse_empty(nodes.ids, sources, options)
     statistics.counts["nodes"] = len(nodes.ids)
     if zeros := int((nodes.norms == 0).sum()):
@@ -128,13 +152,12 @@ def _query_rows(
 
 def _finder(
     nodes: Embeddings,
+    nearest: NearestNeighbors,
     queries: Rows,
     options: BuildGraphOptions,
-    pool: Executor,
     statistics: Statistics,
 ) -> Callable[[Rows], Iterator[Edges]]:
     """Return the function from an ascending part of `queries` to the edges that leave it."""
-    nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pool)
     if options.lsh_splits:
         return partial(_between, _bucketed_edges(nodes, nearest, queries, options))
     # Seeds are few, and pairs above a threshold have no bound: exact is the fast way for both.

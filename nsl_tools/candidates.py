@@ -17,18 +17,18 @@ import threading
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.groups import group_maxima, kth_largest
+from nsl_tools.pending import Pairs, Pending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
+    from nsl_tools.matrix import Floats, Matrix, MatrixStore, Rows
 
 TILE = 1024
 _CROWD = 4
@@ -63,75 +63,91 @@ def workers(threads: int) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-def all_pairs(unit: Floats, wanted: Wanted, pool: Executor) -> Iterator[tuple[Rows, Rows]]:
+def all_pairs(
+    unit: Matrix, wanted: Wanted, pool: Executor, store: MatrixStore
+) -> Iterator[tuple[Rows, Rows]]:
     """Yield candidates `(sources, targets)` among the rows of `unit`, shape (n, d), itself.
 
     One yield a tile of sources, in order; a row may be paired with itself.
     """
-    return _Sweep(unit, unit, wanted, pool).pairs()
+    return _Sweep(unit, unit, wanted, pool, store).pairs()
 
 
 def pairs_between(
-    queries: Floats, base: Floats, wanted: Wanted, pool: Executor
+    queries: Matrix, base: Matrix, wanted: Wanted, pool: Executor, store: MatrixStore
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield candidates `(row of queries, row of base)`, shapes (m, d) and (n, d).
 
     One yield a tile of queries, in order.
     """
-    return _Sweep(queries, base, wanted, pool).pairs()
-
-
-@dataclass
-class _Pairs:
-    """Candidates of one tile: its rows (from 0), the other rows, and similarities, shape (m,)."""
-
-    rows: npt.NDArray[np.int32]
-    others: npt.NDArray[np.int32]
-    similarities: Floats
+    return _Sweep(queries, base, wanted, pool, store).pairs()
 
 
 class _Sweep:
     """The state of one sweep: floors, and the candidates found so far for each tile of queries.
 
-    If `queries` is `base`, it is a triangle.
+    If `queries` is `base`, it is a triangle. The tiles of queries are taken by bands: one in
+    memory, where reading costs nothing, and as many as the budget holds of a scratch file,
+    so that the base is read once a band.
     """
 
-    def __init__(self, queries: Floats, base: Floats, wanted: Wanted, pool: Executor) -> None:
+    def __init__(
+        self, queries: Matrix, base: Matrix, wanted: Wanted, pool: Executor, store: MatrixStore
+    ) -> None:
         self._queries, self._base = queries, base
         self._triangle = queries is base
         self._wanted = wanted
         self._pool = pool
         self._floors = np.full(len(queries), wanted.floor, np.float32)
         self._tiles, self._base_tiles = _tiles(len(queries)), _tiles(len(base))
-        self._found: list[list[_Pairs]] = [[] for _ in self._tiles]
-        self._pending = [0] * len(self._tiles)
+        self._pending = Pending(len(self._tiles), store)
+        self._band = 1
+        if not isinstance(queries, np.ndarray):
+            self._band = max(1, store.budget // 2 // (4 * TILE * max(1, queries.shape[1])))
         self._local = threading.local()
 
     def pairs(self) -> Iterator[tuple[Rows, Rows]]:
         products = self._start(0)
-        for i, tile in enumerate(self._tiles):
-            for j, both in products:
-                for side, pairs in zip((i, j), both, strict=False):
-                    self._keep(side, pairs)
-            # The next tile is under way while the caller weighs this one's pairs.
-            products = self._start(i + 1)
-            pairs = self._prune(i)
-            self._found[i] = []
-            yield pairs.rows.astype(np.int64) + tile.start, pairs.others.astype(np.int64)
+        for first in range(0, len(self._tiles), self._band):
+            for sides in products:
+                for tile, pairs in sides:
+                    self._keep(tile, pairs)
+            # The next band is under way while the caller weighs this one's pairs.
+            products = self._start(first + self._band)
+            for i in range(first, min(first + self._band, len(self._tiles))):
+                pairs = self._pruned(i, self._pending.take(i))
+                yield (
+                    pairs.rows.astype(np.int64) + self._tiles[i].start,
+                    pairs.others.astype(np.int64),
+                )
 
-    def _start(self, i: int) -> Iterator[tuple[int, list[_Pairs]]]:
-        """Start multiplying tile `i` of the queries with each tile of the base that is due."""
-        if i == len(self._tiles):
+    def _start(self, first: int) -> Iterator[list[tuple[int, Pairs]]]:
+        """Start multiplying a band with each tile of the base that is due."""
+        band = range(first, min(first + self._band, len(self._tiles)))
+        if not band:
             return iter(())
-        due = range(i if self._triangle else 0, len(self._base_tiles))
-        return zip(due, self._pool.map(partial(self._multiply, i), due), strict=True)
+        rows = slice(self._tiles[band[0]].start, self._tiles[band[-1]].stop)
+        due = range(first if self._triangle else 0, len(self._base_tiles))
+        return self._pool.map(partial(self._multiply_band, band, self._queries[rows]), due)
 
-    def _multiply(self, i: int, j: int) -> list[_Pairs]:
+    def _multiply_band(self, band: range, queries: Floats, j: int) -> list[tuple[int, Pairs]]:
+        """Multiply a band with tile `j`; return candidates by tile."""
+        base = self._base[self._base_tiles[j]]
+        start = self._tiles[band[0]].start
+        found: list[tuple[int, Pairs]] = []
+        for i in band:
+            if not self._triangle or i <= j:
+                tile = self._tiles[i]
+                left = queries[tile.start - start : tile.stop - start]
+                found += zip((i, j), self._multiply(i, j, left, base), strict=False)
+        return found
+
+    def _multiply(self, i: int, j: int, queries: Floats, base: Floats) -> list[Pairs]:
         """Multiply two tiles; return the candidates of `i`, in a triangle of `j` too."""
         left, right = self._tiles[i], self._base_tiles[j]
         both = self._triangle and i != j
-        products, mask = self._buffers(left.stop - left.start, right.stop - right.start)
-        np.matmul(self._queries[left], self._base[right].T, out=products)
+        products, mask = self._buffers(len(queries), len(base))
+        np.matmul(queries, base.T, out=products)
         lowest = self._floors[left].min()
         if both:
             lowest = min(lowest, self._floors[right].min())
@@ -156,7 +172,7 @@ class _Sweep:
         axis: int,
         own: slice,
         other: slice,
-    ) -> _Pairs:
+    ) -> Pairs:
         """Return the products that reach the floors of the rows along `axis`.
 
         `loose` are the places of those that reach the lowest floor of all: the answer is
@@ -173,7 +189,7 @@ class _Sweep:
         similarities = products.ravel()[loose]
         kept = similarities >= floors[places[axis]]
         rows, others = (place[kept].astype(np.int32) for place in (places[axis], places[1 - axis]))
-        return _Pairs(rows, others + np.int32(other.start), similarities[kept])
+        return Pairs(rows, others + np.int32(other.start), similarities[kept])
 
     def _raise_by_products(self, products: Floats, axis: int, own: slice) -> None:
         """Raise floors by the `best`-th largest of group maxima: at least as many reach it."""
@@ -191,27 +207,21 @@ class _Sweep:
         floors = self._floors[tile]
         floors[rows] = np.maximum(floors[rows], kth - np.float32(self._wanted.slack))
 
-    def _keep(self, i: int, pairs: _Pairs) -> None:
-        self._found[i].append(pairs)
-        self._pending[i] += len(pairs.rows)
+    def _keep(self, i: int, pairs: Pairs) -> None:
+        self._pending.add(i, pairs)
         tile = self._tiles[i]
-        if self._crowded(self._pending[i], tile.stop - tile.start):
-            self._prune(i)
+        if self._crowded(self._pending.held(i), tile.stop - tile.start):
+            self._pending.add(i, self._pruned(i, self._pending.take_held(i)))
 
-    def _prune(self, i: int) -> _Pairs:
-        """Join what was found for tile `i`, raise its floors by it, drop what is below them."""
-        rows, others, similarities = (
-            np.concatenate([getattr(pairs, name) for pairs in self._found[i]])
-            for name in ("rows", "others", "similarities")
-        )
-        kept: Any = slice(None)
-        if self._wanted.best is not None:
-            floors = self._floors[self._tiles[i]]
-            self._raise_floors(self._tiles[i], *kth_largest(rows, similarities, self._wanted.best))
-            kept = similarities >= floors[rows]
-        pruned = _Pairs(rows[kept], others[kept], similarities[kept])
-        self._found[i], self._pending[i] = [pruned], len(pruned.rows)
-        return pruned
+    def _pruned(self, i: int, pairs: Pairs) -> Pairs:
+        """Raise the floors of tile `i` by its pairs, and drop what is below them."""
+        if self._wanted.best is None:
+            return pairs
+        floors = self._floors[self._tiles[i]]
+        kth = kth_largest(pairs.rows, pairs.similarities, self._wanted.best)
+        self._raise_floors(self._tiles[i], *kth)
+        kept = pairs.similarities >= floors[pairs.rows]
+        return Pairs(pairs.rows[kept], pairs.others[kept], pairs.similarities[kept])
 
 
 def _tiles(rows: int) -> list[slice]:

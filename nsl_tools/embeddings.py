@@ -1,4 +1,4 @@
-"""Embeddings in memory: ids, vectors and their norms, read from examples."""
+"""Embeddings: ids, vectors and their norms, read from examples."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from nsl_tools import example
 from nsl_tools.groups import blocks
 from nsl_tools.layout import ExampleError
+from nsl_tools.matrix import select
 from nsl_tools.nodes import (
     ExampleBatch,
     Omissions,
@@ -25,6 +26,7 @@ from nsl_tools.nodes import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nsl_tools.matrix import Matrix, MatrixStore
     from nsl_tools.streams import Source
 
 
@@ -39,7 +41,7 @@ class Embeddings:
     """
 
     ids: pa.Array
-    vectors: npt.NDArray[np.float32]
+    vectors: Matrix
     norms: npt.NDArray[np.float64]
 
     def unit(self, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.float64]:
@@ -47,43 +49,53 @@ class Embeddings:
         norms = self.norms[rows, np.newaxis]
         return np.asarray(self.vectors[rows] / np.where(norms > 0, norms, 1.0))
 
-    def rounded_unit(self) -> npt.NDArray[np.float32]:
+    def rounded_unit(self, store: MatrixStore) -> Matrix:
         """Return all of `unit`, shape (n, d), rounded to float32."""
-        rounded = np.empty_like(self.vectors)
-        for block in blocks(len(rounded)):
-            rounded[block] = self.unit(block)
-        return rounded
+        writer = store.writer()
+        for block in blocks(len(self.norms)):
+            writer.append(self.unit(block).astype(np.float32))
+        return writer.finish()
 
 
 def read_embeddings(
-    sources: Sequence[Source], id_feature: str, embedding_feature: str, omissions: Omissions
+    sources: Sequence[Source],
+    features: tuple[str, str],
+    omissions: Omissions,
+    store: MatrixStore,
 ) -> Embeddings:
     """Read the id and the embedding of every example, in file order.
+
+    Args:
+        sources: the files.
+        features: names of the features that hold the id and the embedding.
+        omissions: what may be left out.
+        store: keeps the vectors.
 
     Raises:
         DataError: an example has no usable id or embedding, its dimension
             differs from the first one's, or an id occurs twice.
     """
     ids: list[pa.Array] = []
-    blocks: list[npt.NDArray[np.float32]] = []
+    norms: list[npt.NDArray[np.float64]] = []
+    writer = store.writer()
     places = Places()
 
     def decode(batch: ExampleBatch) -> tuple[pa.Array, npt.NDArray[np.float32]]:
-        dimension = blocks[0].shape[1] if blocks else None
-        found = ids_of(batch, id_feature)
+        found = ids_of(batch, features[0])
         with because("embedding not usable"):
-            return found, _vectors_of(batch, embedding_feature, dimension)
+            return found, _vectors_of(batch, features[1], writer.shape[1] or None)
 
     for batch, (found, vectors) in read_decoded(sources, omissions, decode):
         ids.append(found)
-        blocks.append(vectors)
+        norms.append(_norms(vectors))
+        writer.append(vectors)
         places.add(batch.records)
     all_ids = pa.concat_arrays([pa.array([], pa.binary()), *ids])
-    vectors = np.concatenate(blocks) if blocks else np.empty((0, 0), np.float32)
+    nodes = Embeddings(all_ids, writer.finish(), np.concatenate([np.empty(0), *norms]))
     kept = unrepeated(all_ids, omissions, places)
-    if not isinstance(kept, slice):
-        all_ids, vectors = all_ids.take(pa.array(kept)), vectors[kept]
-    return Embeddings(all_ids, vectors, _norms(vectors))
+    if isinstance(kept, slice):
+        return nodes
+    return Embeddings(all_ids.take(pa.array(kept)), select(nodes.vectors, kept), nodes.norms[kept])
 
 
 def _vectors_of(batch: ExampleBatch, name: str, dimension: int | None) -> npt.NDArray[np.float32]:

@@ -20,20 +20,6 @@ def blocks(rows: int) -> Iterator[slice]:
         yield slice(start, min(start + _BLOCK, rows))
 
 
-def row_hashes(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.uint64]:
-    """Return a number for each row of `matrix`, shape (n, d), the same for rows of equal bytes.
-
-    Rows that differ have the same number with a probability of 2^-63, if they are not made to.
-    """
-    random = np.random.default_rng(0)
-    factors = random.integers(0, 1 << 63, matrix.shape[1], np.uint64) << np.uint64(1) | np.uint64(1)
-    hashes = np.empty(len(matrix), np.uint64)
-    for block in blocks(len(matrix)):
-        bits = matrix[block].view(np.uint32).astype(np.uint64)
-        hashes[block] = np.einsum("ij,j->i", bits, factors)
-    return hashes
-
-
 def rank_in_group(groups: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     """Return for each element of sorted `groups`, shape (n,), its place from 0 in its group."""
     if not len(groups):

@@ -16,8 +16,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nsl_tools.candidates import Rows
     from nsl_tools.embeddings import Embeddings
+    from nsl_tools.matrix import Rows
 
 _BLOCK = 4096
 

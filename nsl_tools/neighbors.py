@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.candidates import Rows, Wanted, all_pairs, pairs_between
-from nsl_tools.groups import blocks, rank_in_group, row_hashes
+from nsl_tools.candidates import Wanted, all_pairs, pairs_between
+from nsl_tools.groups import blocks, rank_in_group
 from nsl_tools.ids import id_ranks
+from nsl_tools.matrix import Rows, row_hashes, select
 from nsl_tools.partitions import Partitions
 from nsl_tools.weights import MICRO, as_written
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from nsl_tools.embeddings import Embeddings
+    from nsl_tools.matrix import Matrix, MatrixStore
 
 _PAIR_FLOATS = 1 << 18  # two such blocks in float64 stay in the processor's cache
 
@@ -53,16 +55,23 @@ class NearestNeighbors:
         k: neighbours per node at most, or None for all above the threshold.
         threshold: smallest weight of an edge.
         pool: of the threads for products.
+        store: keeps what may not fit the memory.
     """
 
     def __init__(
-        self, embeddings: Embeddings, k: int | None, threshold: float, pool: Executor
+        self,
+        embeddings: Embeddings,
+        k: int | None,
+        threshold: float,
+        pool: Executor,
+        store: MatrixStore,
     ) -> None:
         self._embeddings = embeddings
         self._k = k
         self._threshold = threshold
         self._pool = pool
-        self._unit = embeddings.rounded_unit()
+        self._store = store
+        self._unit = embeddings.rounded_unit(store)
         # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, and both were rounded themselves.
         margin = (embeddings.vectors.shape[1] + 8) * 2.0**-24
         # One place more than k, since a row is its own best match.
@@ -88,7 +97,7 @@ class NearestNeighbors:
         surplus = self._surplus_duplicates(rows)
         rest, base = rows[surplus], rows[~surplus]
         done = 0
-        for i, j in all_pairs(self._unit_rows(base), self._wanted, self._pool):
+        for i, j in all_pairs(self._unit_rows(base), self._wanted, self._pool, self._store):
             sources, targets = [base[i]], [base[j]]
             # A row meets itself, so the largest source is the end of the tile.
             due = int(np.searchsorted(rest, sources[0].max()))
@@ -129,11 +138,11 @@ class NearestNeighbors:
     def _between(self, queries: Rows, base: Rows) -> Iterator[tuple[Rows, Rows]]:
         if len(queries):
             units = self._unit_rows(queries), self._unit_rows(base)
-            for sources, targets in pairs_between(*units, self._wanted, self._pool):
+            for sources, targets in pairs_between(*units, self._wanted, self._pool, self._store):
                 yield queries[sources], base[targets]
 
-    def _unit_rows(self, rows: Rows) -> npt.NDArray[np.float32]:
-        return self._unit if len(rows) == len(self._unit) else self._unit[rows]
+    def _unit_rows(self, rows: Rows) -> Matrix:
+        return self._unit if len(rows) == len(self._unit) else select(self._unit, rows)
 
     def best(self, sources: Rows, targets: Rows) -> Edges:
         """Weigh distinct pairs, in any order, and keep the best of each source."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Executor
 
-    from nsl_tools.candidates import Floats, Rows
+    from nsl_tools.matrix import Floats, Matrix, Rows
 
 CELL = 2048
 _LARGEST = 2 * CELL
@@ -53,7 +53,7 @@ class Partitions:
     """
 
     def __init__(
-        self, unit: Floats, rows: Rows, best: int, floor: float, pool: Executor, seed: int
+        self, unit: Matrix, rows: Rows, best: int, floor: float, pool: Executor, seed: int
     ) -> None:
         self._unit = unit
         self._rows = rows

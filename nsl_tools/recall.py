@@ -22,7 +22,7 @@ from nsl_tools.weights import as_written
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nsl_tools.candidates import Rows
+    from nsl_tools.matrix import Rows
     from nsl_tools.neighbors import Edges, NearestNeighbors
     from nsl_tools.partitions import Partitions
 

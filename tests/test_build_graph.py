@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support import write_examples
 
+from nsl_tools import build_graph as building
 from nsl_tools import candidates
 from nsl_tools.build_graph import build_graph
 from nsl_tools.errors import DataError, UsageError
@@ -92,18 +93,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     k=st.sampled_from([1, 2, 5, 100, None]),
     threshold=st.sampled_from([-1.0, -0.001, 0.3, 0.8, 0.97]),
     block=st.sampled_from([1, 7, 1024]),
+    budget=st.sampled_from([0, 1 << 20]),
     data=st.data(),
 )
 def test_a_graph_is_what_brute_force_finds(
-    folder: Path, graph: Nodes, k: int | None, threshold: float, block: int, data: st.DataObject
+    folder: Path,
+    graph: Nodes,
+    k: int | None,
+    threshold: float,
+    block: int,
+    budget: int,
+    data: st.DataObject,
 ) -> None:
-    """Ties, duplicates, zero vectors, n of 0 and 1, k beyond n, seeds, blocks of any size."""
+    """Ties, duplicates, zero vectors, n of 0 and 1, k beyond n, seeds, blocks of any size.
+
+    With a budget of 0 everything goes by way of scratch files.
+    """
     ids = [node for node, _ in graph]
     seeds = data.draw(st.none() | st.lists(st.sampled_from([*ids, "?"]), unique=True))
     expected = oracle(graph, k, threshold, None if seeds is None else set(seeds))
     options = BuildGraphOptions(k=k, similarity_threshold=threshold, allow_empty=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidates, "TILE", block)
+        patch.setattr(building, "_budget", lambda *_: budget)
         found = build(folder, graph, options, seeds)
     assert without_signed_zeros(found) == without_signed_zeros(expected)
 
@@ -119,12 +131,14 @@ def clustered(n: int, d: int, seed: int = 0) -> Nodes:
 
 
 @pytest.mark.parametrize("k", [3, 10, None])
-@pytest.mark.parametrize("tile", [50, 1024])
+@pytest.mark.parametrize("tile", [7, 50, 1024])
+@pytest.mark.parametrize("budget", [0, 20_000, 1 << 30])
 def test_a_larger_graph_is_what_brute_force_finds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, k: int | None, tile: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, k: int | None, tile: int, budget: int
 ) -> None:
     """Floors rise while candidates pass, with many duplicates among them: nothing is lost."""
     monkeypatch.setattr(candidates, "TILE", tile)
+    monkeypatch.setattr(building, "_budget", lambda *_: budget)
     graph = clustered(600, 24)
     vectors = np.array([v for _, v in graph], np.float64)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -177,11 +191,18 @@ def bucket_oracle(graph: Nodes, splits: int, rounds: int, seed: int) -> set[tupl
 
 
 @pytest.mark.parametrize(("splits", "rounds", "seed"), [(1, 1, 0), (3, 2, 7), (5, 4, 1)])
-@pytest.mark.parametrize("k", [2, None])
+@pytest.mark.parametrize(("k", "budget"), [(2, 0), (2, 1 << 30), (None, 0)])
 def test_bucketing_keeps_the_edges_within_a_bucket(
-    tmp_path: Path, splits: int, rounds: int, seed: int, k: int | None
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    splits: int,
+    rounds: int,
+    seed: int,
+    k: int | None,
+    budget: int,
 ) -> None:
     """LSH compares the pairs that share a bucket in any round, and no others."""
+    monkeypatch.setattr(building, "_budget", lambda *_: budget)
     graph = clustered(80, 6)
     pairs = bucket_oracle(graph, splits, rounds, seed)
     everything = build(tmp_path, graph, BuildGraphOptions(k=None, similarity_threshold=0.2))

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.groups import blocks, kth_largest, rank_in_group, row_hashes
+from nsl_tools.groups import blocks, kth_largest, rank_in_group
 
 GROUPS = st.lists(st.integers(0, 5), max_size=40)
 
@@ -33,13 +33,6 @@ def test_kth_largest_is_what_sorting_each_group_gives(
     values = np.array([value for _, value in pairs], np.float32)
     found_groups, found = kth_largest(groups, values, k)
     assert dict(zip(found_groups.tolist(), found.tolist(), strict=True)) == expected
-
-
-@given(st.lists(st.lists(st.integers(0, 1), min_size=3, max_size=3), min_size=1, max_size=300))
-def test_equal_rows_and_no_others_share_a_number(rows: list[list[int]]) -> None:
-    hashes = row_hashes(np.array(rows, np.float32)).tolist()
-    assert len(set(hashes)) == len(set(map(tuple, rows)))
-    assert len(set(zip(hashes, map(tuple, rows), strict=True))) == len(set(hashes))
 
 
 @given(st.integers(0, 1000))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support import write_examples
 
+from nsl_tools import build_graph as building
 from nsl_tools import partitions, recall
 from nsl_tools.build_graph import build_graph
 from nsl_tools.errors import UsageError
@@ -75,6 +76,16 @@ def test_threads_do_not_change_an_approximate_graph(embeddings: str, tmp_path: P
     for threads, graph in enumerate(graphs, 1):
         build(embeddings, graph, recall=0.8, threads=threads)
     assert len({graph.read_bytes() for graph in graphs}) == 1
+
+
+@pytest.mark.usefixtures("small")
+def test_scratch_files_do_not_change_an_approximate_graph(
+    embeddings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(embeddings, tmp_path / "held", recall=0.8)
+    monkeypatch.setattr(building, "_budget", lambda *_: 0)
+    build(embeddings, tmp_path / "scratch", recall=0.8)
+    assert (tmp_path / "held").read_bytes() == (tmp_path / "scratch").read_bytes()
 
 
 @pytest.mark.usefixtures("small")

@@ -1,0 +1,169 @@
+"""Matrices of float32 rows that may be larger than the memory: in memory, or in a scratch file.
+
+All are read alike: `matrix[rows]` returns an array, for a slice or for row
+numbers in any order. A scratch file is read into buffers, not mapped, since mapped
+pages count as memory of the process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.groups import blocks
+from nsl_tools.scratch import ScratchFile
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+class ScratchMatrix:
+    """A matrix of shape (n, d) in a scratch file, row after row."""
+
+    def __init__(self, file: ScratchFile, shape: tuple[int, int]) -> None:
+        self._file = file
+        self.shape = shape
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | Rows) -> Floats:
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(len(self))
+            return self._read([(start, max(start, stop))])
+        distinct, places = np.unique(rows, return_inverse=True)
+        borders = np.flatnonzero(np.diff(distinct) > 1) + 1
+        runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(distinct, borders) if len(run)]
+        return self._read(runs)[places]
+
+    def _read(self, runs: list[tuple[int, int]]) -> Floats:
+        """Return the rows of several runs from start to stop, end to end."""
+        width = self.shape[1]
+        found = np.empty((sum(stop - start for start, stop in runs), width), np.float32)
+        done = 0
+        for start, stop in runs:
+            if start < stop and width:
+                part = found[done : done + stop - start]
+                self._file.read_into(part.data, 4 * width * start)
+            done += stop - start
+        return found
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Some rows of a scratch matrix, as a matrix."""
+
+    matrix: ScratchMatrix
+    rows: Rows
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape (n, d)."""
+        return len(self.rows), self.matrix.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice | Rows) -> Floats:
+        return self.matrix[self.rows[rows]]
+
+
+Matrix: TypeAlias = Floats | ScratchMatrix | Selected
+
+
+def select(matrix: Matrix, rows: Rows) -> Matrix:
+    """Return some rows of a matrix as a matrix, in memory if the whole is."""
+    if isinstance(matrix, Selected):
+        return Selected(matrix.matrix, matrix.rows[rows])
+    return Selected(matrix, rows) if isinstance(matrix, ScratchMatrix) else matrix[rows]
+
+
+def row_hashes(matrix: Matrix) -> npt.NDArray[np.uint64]:
+    """Return a number for each row of `matrix`, shape (n, d), the same for rows of equal bytes.
+
+    Rows that differ have the same number with a probability of 2^-63, if they are not made to.
+    """
+    random = np.random.default_rng(0)
+    factors = random.integers(0, 1 << 63, matrix.shape[1], np.uint64) << np.uint64(1) | np.uint64(1)
+    hashes = np.empty(len(matrix), np.uint64)
+    for block in blocks(len(matrix)):
+        bits = matrix[block].view(np.uint32).astype(np.uint64)
+        hashes[block] = np.einsum("ij,j->i", bits, factors)
+    return hashes
+
+
+class MatrixStore:
+    """Keeps matrices, each in memory as long as it takes no more than `budget` bytes.
+
+    A context manager: it ends the life of its scratch files.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self._files: list[ScratchFile] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for file in self._files:
+            file.__exit__(kind, error, trace)
+
+    def writer(self) -> MatrixWriter:
+        """Return the means to write one matrix, row by row."""
+        return MatrixWriter(self)
+
+    def file(self) -> ScratchFile:
+        """Return a new scratch file."""
+        self._files.append(ScratchFile())
+        return self._files[-1]
+
+
+class MatrixWriter:
+    """Collects blocks of rows to a matrix; see `MatrixStore`."""
+
+    def __init__(self, store: MatrixStore) -> None:
+        self._store = store
+        self._blocks: list[Floats] = []
+        self._file: ScratchFile | None = None
+        self._bytes = 0
+        self._shape = (0, 0)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape so far; (0, 0) before the first block."""
+        return self._shape
+
+    def append(self, block: Floats) -> None:
+        """Add rows, shape (m, d)."""
+        self._shape = (self._shape[0] + len(block), block.shape[1])
+        if not block.size:
+            return
+        self._bytes += block.nbytes
+        self._blocks.append(block)
+        if self._bytes > self._store.budget:
+            self._file = self._file or self._store.file()
+            for waiting in self._blocks:
+                self._file.write(np.ascontiguousarray(waiting).data)
+            self._blocks.clear()
+
+    def finish(self) -> Matrix:
+        """Return the matrix."""
+        if self._file is not None:
+            return ScratchMatrix(self._file, self._shape)
+        if not self._blocks:
+            return np.empty(self._shape, np.float32)
+        return np.concatenate(self._blocks)
