@@ -129,7 +129,7 @@ def _read(
     nodes = read_embeddings(
         sources, (options.id_feature, options.embedding_feature), omissions, store
     )
-    refuse_empty(nodes.ids, sources, options)
+    refuse_empty(len(nodes.ids), sources, options)
     statistics.counts["nodes"] = len(nodes.ids)
     if zeros := int((nodes.norms == 0).sum()):
         statistics.warnings["zero vectors, which have no direction and so no edges"] = zeros
@@ -144,7 +144,7 @@ def _query_rows(
         return np.arange(len(nodes.ids))
     sources = [source(path, options.max_record_bytes) for path in seed_files]
     seeds = read_ids(sources, options.id_feature, Omissions(statistics, options.on_duplicate))
-    refuse_empty(seeds, sources, options)
+    refuse_empty(len(seeds), sources, options)
     if unknown := len(seeds) - pc.sum(pc.is_in(seeds, value_set=nodes.ids), min_count=0).as_py():
         statistics.warnings["seeds without an embedding"] = unknown
     return np.flatnonzero(pc.is_in(nodes.ids, value_set=seeds).to_numpy(zero_copy_only=False))

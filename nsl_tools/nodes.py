@@ -315,9 +315,9 @@ def _decode_id(index: int, feature: bytes, name: str) -> bytes:
     return values[0]
 
 
-def refuse_empty(ids: pa.Array, sources: Sequence[Source], options: RunOptions) -> None:
+def refuse_empty(count: int, sources: Sequence[Source], options: RunOptions) -> None:
     """Raise DataError if an input that is given has no example, unless that is allowed."""
-    if sources and not len(ids) and not options.allow_empty:
+    if sources and not count and not options.allow_empty:
         raise DataError(sources[0].name, "", "no record: give --allow-empty if that is right")
 
 
@@ -328,6 +328,9 @@ class Places:
         self._starts: list[int] = []
         self._origins: list[tuple[str, Sequence[int]]] = []
         self._rows = 0
+
+    def __len__(self) -> int:
+        return self._rows
 
     def add(self, records: RecordBatch) -> None:
         """Add the next rows."""
@@ -358,13 +361,24 @@ def unrepeated(
     else:
         kept = np.sort(np.unique(codes, return_index=True)[1])
     dropped = np.setdiff1d(np.arange(len(codes)), kept, assume_unique=True)
+    leave_out(dropped, ids[int(dropped[0])].as_py(), omissions, places)
+    return kept
+
+
+def leave_out(
+    dropped: npt.NDArray[np.int64], node: bytes, omissions: Omissions, places: Places
+) -> None:
+    """Leave out the rows whose id is repeated; `node` is the id of the first of them.
+
+    Raises:
+        DataError: neither the first nor the last record of an id is asked for.
+    """
     if omissions.on_duplicate == "error":
-        raise _repeated_id(ids[int(dropped[0])].as_py(), len(dropped), *places.of(int(dropped[0])))
+        raise _repeated_id(node, len(dropped), *places.of(int(dropped[0])))
     for row in dropped.tolist():
         omissions.add(*places.of(row))
     reason = f"examples dropped: their id is repeated, the {omissions.on_duplicate} one is taken"
     omissions.statistics.warnings[reason] += len(dropped)
-    return kept
 
 
 def _repeated_id(node: bytes, count: int, source: str, number: int) -> DataError:

@@ -43,7 +43,7 @@ class OutputError(NslToolsError):
 class ByteSink(Protocol):
     """Something to write bytes to."""
 
-    def write(self, data: bytes, /) -> object:
+    def write(self, data: bytes | memoryview, /) -> object:
         """Append `data`."""
 
 
@@ -113,10 +113,10 @@ class _File:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | memoryview] = []
         self._size = 0
 
-    def write(self, data: bytes, /) -> None:
+    def write(self, data: bytes | memoryview, /) -> None:
         self._parts.append(data)
         self._size += len(data)
         if self._size >= _BUFFER:
@@ -256,7 +256,7 @@ class _Deflater:
         self._file = file
         self._deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, wbits)
 
-    def write(self, data: bytes, /) -> None:
+    def write(self, data: bytes | memoryview, /) -> None:
         self._file.write(self._deflate.compress(data))
 
     def finish(self) -> None:

@@ -1,10 +1,8 @@
 """Packed examples by splicing encoded bytes; nothing is decoded.
 
-The features of a neighbour are encoded once, with a gap wherever its rank goes:
-`prefix.join(chunks)`, with the prefix `NL_nbr_3`, is the encoded block of map
-entries for rank 3. This works because all ranks of as many digits give names,
-and so entries, of equal length. A packed example is then the seed's own
-entries, `NL_num_nbrs`, and one such block and a weight for each neighbour.
+A packed example is the seed's own map entries, `NL_num_nbrs`, and one block for
+each neighbour, in which the rank and the weight are filled in. Many records are
+made at once, framed, in one array.
 """
 
 from __future__ import annotations
@@ -12,152 +10,155 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nsl_tools import example
-from nsl_tools.feature_names import (
-    LABEL_WEIGHT,
-    NEIGHBOR_PREFIX,
-    NUM_NEIGHBORS,
-    WEIGHT_NAME,
-    neighbor_weight,
-)
+from nsl_tools.blocks import FLOAT_BYTES
+from nsl_tools.feature_names import LABEL_WEIGHT, NEIGHBOR_PREFIX, NUM_NEIGHBORS
 from nsl_tools.layout import ExampleError
+from nsl_tools.spans import Bytes, Places, by_length, copy_spans, offsets_of, windows
+from nsl_tools.tfrecord import FOOTER_BYTES, HEADER_BYTES, Framed, frame_header, masked_crcs
 from nsl_tools.wire import write_varint
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
-Chunks = tuple[bytes, ...]
-"""One neighbour's encoded features, to be joined by `NL_nbr_<rank>`.
+    from nsl_tools.block_store import Pool
+    from nsl_tools.blocks import Shape
 
-A tuple, since the garbage collector need not visit tuples of bytes again and again.
-"""
-
-_REMEMBERED = 10_000
-_WEIGHT_BYTES = 4
 _ADDED = (NUM_NEIGHBORS.encode(), LABEL_WEIGHT.encode())
 
 
 @dataclass(frozen=True)
-class _Template:
-    """What stands around the values of features of given names and lengths.
+class Seeds:
+    """The n seeds to make records of.
 
-    The chunks are `first`, then `before + value + after` for each feature.
+    Attributes:
+        data: bytes that hold their encoded feature maps.
+        starts: where each map starts, shape (n,).
+        lengths: its bytes.
+        labeled: whether each is marked as labeled, shape (n,), or None for no mark.
     """
 
-    first: bytes
-    around: list[tuple[bytes, bytes]]
+    data: Bytes
+    starts: Places
+    lengths: Places
+    labeled: npt.NDArray[np.bool_] | None
 
-    def fill(self, features: example.Features) -> Chunks:
-        return (
-            self.first,
-            *[
-                before + feature + after
-                for (before, after), feature in zip(self.around, features.values(), strict=True)
-            ],
-        )
+    def __getitem__(self, part: slice) -> Seeds:
+        labeled = None if self.labeled is None else self.labeled[part]
+        return Seeds(self.data, self.starts[part], self.lengths[part], labeled)
 
 
-def _template(names: list[bytes], features: example.Features, digits: int) -> _Template:
-    """Lay out the map entries of a neighbour for ranks of `digits` decimal digits.
+@dataclass(frozen=True)
+class Neighbors:
+    """The m neighbours of n seeds, by seed and rank.
 
-    `names` are those to pack the features by.
+    Attributes:
+        bounds: seed `i` has those from `bounds[i]` to `bounds[i + 1]`, shape (n + 1,).
+        blocks: places in the pool, shape (m,).
+        weights: as packed, float32.
     """
-    prefix_length = len(NEIGHBOR_PREFIX) + digits
-    heads, befores = [], []
-    for name, feature in zip(names, features.values(), strict=True):
-        rest = b"_%b" % name
-        before = b"%b%c%b" % (rest, example.VALUE, write_varint(len(feature)))
-        named = b"%c%b" % (example.ITEM, write_varint(prefix_length + len(rest)))
-        length = len(named) + prefix_length + len(before) + len(feature)
-        heads.append(b"%c%b%b" % (example.ITEM, write_varint(length), named))
-        befores.append(before)
-    first, *afters = [*heads, b""]
-    return _Template(first, list(zip(befores, afters, strict=True)))
+
+    bounds: Places
+    blocks: Places
+    weights: npt.NDArray[np.float32]
 
 
-class Splicer:
-    """Makes packed examples from seeds and the chunks of their neighbours."""
-
-    def __init__(self, max_degree: int, rename_weight: str | None = None) -> None:
-        """Prepare for seeds with up to `max_degree` neighbours.
-
-        A feature of a neighbour called `weight` is packed as `rename_weight`.
-        """
-        self._rename_weight = rename_weight
-        self._digits = range(1, len(str(max(0, max_degree - 1))) + 1)
-        self._counts = [_count_entry(count) for count in range(max_degree + 1)]
-        self._prefixes = [f"{NEIGHBOR_PREFIX}{rank}".encode() for rank in range(max_degree)]
-        self._weights = [_weight_entry_without_value(rank) for rank in range(max_degree)]
-        self._checked_seeds: set[tuple[bytes, ...]] = set()
-        self._templates: dict[tuple[object, ...], list[_Template]] = {}
-
-    def cut(self, index: int, features: example.Features) -> tuple[Chunks, ...]:
-        """Encode neighbour `index` of a batch for every number of digits that a rank can have.
-
-        Raises:
-            ExampleError: the neighbour has a feature called `weight`, and that has no
-                new name or one that another feature has.
-        """
-        key = (*features, *map(len, features.values()))
-        templates = self._templates.get(key)
-        if templates is None:
-            names = _neighbor_names(index, features, self._rename_weight)
-            templates = [_template(names, features, digits) for digits in self._digits]
-            if len(self._templates) == _REMEMBERED:
-                self._templates.clear()
-            self._templates[key] = templates
-        return tuple([template.fill(features) for template in templates])
-
-    def check_seed(self, index: int, features: example.Features) -> None:
-        """Raise ExampleError if seed `index` of a batch has features that packing would add."""
-        names = tuple(features)
-        if names not in self._checked_seeds:
-            _check_seed(index, names)
-            if len(self._checked_seeds) == _REMEMBERED:
-                self._checked_seeds.clear()
-            self._checked_seeds.add(names)
-
-    def pack(
-        self, entries: bytes, neighbors: list[tuple[Chunks, ...]], weights: npt.NDArray[np.float32]
-    ) -> bytes:
-        """Return the packed example.
-
-        Args:
-            entries: the seed's encoded feature map.
-            neighbors: what `cut` returned for each neighbour, by rank.
-            weights: edge weights by rank, shape (number of neighbours,).
-        """
-        values = weights.astype("<f4").tobytes()
-        parts = [b"", entries, self._counts[len(neighbors)]]
-        for rank, chunks in enumerate(neighbors):
-            prefix = self._prefixes[rank]
-            parts.append(self._weights[rank])
-            parts.append(values[_WEIGHT_BYTES * rank : _WEIGHT_BYTES * (rank + 1)])
-            parts.append(prefix.join(chunks[len(prefix) - _SHORTEST_PREFIX]))
-        # The head goes in last: joining once spares a copy of the whole record.
-        parts[0] = b"%c%b" % (example.ITEM, write_varint(sum(map(len, parts))))
-        return b"".join(parts)
+def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool, shapes: Sequence[Shape]) -> Framed:
+    """Return the packed examples as records, end to end."""
+    degrees = np.diff(neighbors.bounds)
+    counts = _Table([_count_entry(degree) for degree in range(int(degrees.max(initial=0)) + 1)])
+    marks = _Table([b""] if seeds.labeled is None else [_mark(False), _mark(True)])
+    mark = np.zeros(len(degrees), np.int64) if seeds.labeled is None else seeds.labeled.astype(int)
+    lengths = pool.lengths[neighbors.blocks]
+    places = offsets_of(lengths)
+    blocks = np.diff(places[neighbors.bounds])
+    parts = [seeds.lengths, marks.lengths[mark], counts.lengths[degrees], blocks]
+    sizes, which = np.unique(sum(parts), return_inverse=True)
+    heads = _Table([_head(size) for size in sizes.tolist()])
+    ends = offsets_of(heads.lengths[which] + sizes[which] + FOOTER_BYTES)
+    out = np.empty(ends[-1], np.uint8)
+    place = ends[:-1].copy()
+    heads.write(which, out, place)
+    place += heads.lengths[which]
+    copy_spans(seeds.data, seeds.starts, seeds.lengths, out, place)
+    place += seeds.lengths
+    marks.write(mark, out, place)
+    place += parts[1]
+    counts.write(degrees, out, place)
+    place += parts[2]
+    places = places[:-1] + np.repeat(place - places[neighbors.bounds[:-1]], degrees)
+    copy_spans(pool.data, pool.starts[neighbors.blocks], lengths, out, places)
+    _fill_gaps(neighbors, degrees, pool.shapes[neighbors.blocks], shapes, out, places)
+    _write_footers(out, ends)
+    return Framed(out, ends)
 
 
-_SHORTEST_PREFIX = len(NEIGHBOR_PREFIX) + 1
+class _Table:
+    """A few texts, to be copied to many places."""
+
+    def __init__(self, texts: list[bytes]) -> None:
+        self.lengths = np.array([len(text) for text in texts], np.int64)
+        self._starts = offsets_of(self.lengths)[:-1]
+        self._data = np.frombuffer(b"".join(texts), np.uint8)
+
+    def write(self, which: Places, out: Bytes, places: Places) -> None:
+        """Copy the text with each number to its place."""
+        copy_spans(self._data, self._starts[which], self.lengths[which], out, places)
 
 
-def label_weight_entry(labeled: bool) -> bytes:
-    """Return the map entry that marks a seed as labeled or not."""
-    return example.encode_entry(LABEL_WEIGHT.encode(), example.encode_floats([float(labeled)]))
+def _head(size: int) -> bytes:
+    """Return all that comes before the feature map of `size` bytes in a record."""
+    head = b"%c%b" % (example.ITEM, write_varint(size))
+    return frame_header(len(head) + size) + head
 
 
 def _count_entry(count: int) -> bytes:
     return example.encode_entry(NUM_NEIGHBORS.encode(), example.encode_int64([count]))
 
 
-def _weight_entry_without_value(rank: int) -> bytes:
-    name = neighbor_weight(rank).encode()
-    return example.encode_entry(name, example.encode_floats([0.0]))[:-_WEIGHT_BYTES]
+def _mark(labeled: bool) -> bytes:
+    return example.encode_entry(LABEL_WEIGHT.encode(), example.encode_floats([float(labeled)]))
 
 
-def _check_seed(index: int, names: tuple[bytes, ...]) -> None:
+def _fill_gaps(
+    neighbors: Neighbors,
+    degrees: Places,
+    shape_of: Places,
+    shapes: Sequence[Shape],
+    out: Bytes,
+    places: Places,
+) -> None:
+    """Put the weight and the digits of the rank into each block."""
+    weight_at = np.array([shape.weight for shape in shapes], np.int64)
+    values = neighbors.weights.astype("<f4").view(np.uint8).reshape(-1, FLOAT_BYTES)
+    windows(out, FLOAT_BYTES)[places + weight_at[shape_of]] = values
+    ranks = np.arange(len(places)) - np.repeat(neighbors.bounds[:-1], degrees)
+    for number, rows in by_length(shape_of):
+        gaps = places[rows, np.newaxis] + shapes[number].digits
+        digits = rank_digits(ranks[rows])
+        for i in range(digits.shape[1]):
+            out[gaps + i] = digits[:, i, np.newaxis]
+
+
+def rank_digits(ranks: Places) -> Bytes:
+    """Return the decimal digits of ranks of as many digits, shape (m, digits)."""
+    digits = len(str(int(ranks[0])))
+    powers = 10 ** np.arange(digits - 1, -1, -1)
+    return (ranks[:, np.newaxis] // powers % 10 + ord("0")).astype(np.uint8)
+
+
+def _write_footers(out: Bytes, ends: Places) -> None:
+    starts, after = ends[:-1] + HEADER_BYTES, ends[1:] - FOOTER_BYTES
+    crcs = masked_crcs(out.tobytes(), starts, after)
+    windows(out, FOOTER_BYTES)[after] = crcs.astype("<u4").view(np.uint8).reshape(-1, FOOTER_BYTES)
+
+
+def check_seed(index: int, names: Sequence[bytes]) -> None:
+    """Raise ExampleError if seed `index` of a batch has features that packing would add."""
     for name in names:
         if name in _ADDED or name.startswith(NEIGHBOR_PREFIX.encode()):
             raise ExampleError(
@@ -165,22 +166,3 @@ def _check_seed(index: int, names: tuple[bytes, ...]) -> None:
                 f"a seed already has feature {name.decode()!r}: is this a packed file? "
                 "expected examples without neighbours",
             )
-
-
-def _neighbor_names(index: int, features: example.Features, new_name: str | None) -> list[bytes]:
-    """Return the names by which the features of a neighbour are packed."""
-    weight = WEIGHT_NAME.encode()
-    if weight not in features:
-        return list(features)
-    if new_name is None:
-        raise ExampleError(
-            index,
-            f"a neighbour has a feature {WEIGHT_NAME!r}, which the edge weight "
-            f"{neighbor_weight(0)!r} would overwrite: rename it, or give --rename-weight",
-        )
-    if new_name.encode() in features:
-        raise ExampleError(
-            index,
-            f"a neighbour has a feature {new_name!r} already: give another --rename-weight",
-        )
-    return [new_name.encode() if name == weight else name for name in features]

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.errors import DataError
-from nsl_tools.spans import gather
+from nsl_tools.spans import Bytes, Places, gather
 from nsl_tools.streams import (
     CHUNK,
     ByteStream,
@@ -74,6 +74,22 @@ def frame_header(length: int) -> bytes:
     """Return the 12 bytes that come before a payload of `length` bytes."""
     prefix = length.to_bytes(8, "little")
     return prefix + masked_crc(prefix).to_bytes(4, "little")
+
+
+@dataclass(frozen=True)
+class Framed:
+    """Records as they stand in a file, n of them end to end.
+
+    Attributes:
+        data: their bytes, uint8.
+        ends: where each starts, and where the last ends, shape (n + 1,), int64.
+    """
+
+    data: Bytes = field(repr=False)
+    ends: Places = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,15 @@ single file.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from nsl_tools.output import Outputs
 from nsl_tools.shards import resolve_output, split_evenly
-from nsl_tools.tfrecord import frame
+from nsl_tools.spans import offsets_of
+from nsl_tools.tfrecord import FOOTER_BYTES, HEADER_BYTES, Framed, frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,17 +31,38 @@ def write_records(
     Raises:
         OutputError: an output cannot be written.
     """
-    remaining = iter(payloads)
+    write_framed(path, map(_framed, _batches(iter(payloads))), total, compression)
+
+
+def write_framed(
+    path: str, batches: Iterable[Framed], total: int, compression: str = "auto"
+) -> None:
+    """Write batches of records, exactly `total` of them, to output `path`.
+
+    Raises:
+        OutputError: an output cannot be written.
+    """
+    remaining = iter(batches)
+    left = Framed(np.empty(0, np.uint8), np.zeros(1, np.int64))
     shards = resolve_output(path)
     with Outputs(compression) as outputs:
         for shard, rows in zip(shards, split_evenly(total, len(shards)), strict=True):
             with outputs.open(shard) as file:
-                for batch in _batches(remaining, len(rows)):
-                    file.write(frame(*batch))
+                missing = len(rows)
+                while missing:
+                    left = left if len(left) else next(remaining)
+                    count = min(missing, len(left))
+                    file.write(left.data[left.ends[0] : left.ends[count]].data)
+                    left = Framed(left.data, left.ends[count:])
+                    missing -= count
 
 
-def _batches(payloads: Iterator[bytes], count: int) -> Iterator[list[bytes]]:
-    while count:
-        batch = [next(payloads) for _ in range(min(count, _RECORDS_PER_WRITE))]
-        count -= len(batch)
+def _framed(payloads: list[bytes]) -> Framed:
+    data = np.frombuffer(frame(*payloads), np.uint8)
+    sizes = np.fromiter(map(len, payloads), np.int64, len(payloads))
+    return Framed(data, offsets_of(sizes + HEADER_BYTES + FOOTER_BYTES))
+
+
+def _batches(payloads: Iterator[bytes]) -> Iterator[list[bytes]]:
+    while batch := list(islice(payloads, _RECORDS_PER_WRITE)):
         yield batch

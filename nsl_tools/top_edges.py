@@ -2,94 +2,152 @@
 
 Largest weight first, ties to the larger id (compared as bytes, which is the
 order of its code points); an edge given several times keeps its largest weight.
+
+Edges are collected up to an allowance of memory, then cut to the best of each
+seed; what is still too much is put aside as a run, sorted by seed. At the end
+the runs are merged, some seeds at a time.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.groups import rank_in_group
+from nsl_tools.runs import Records, Runs, group_slots
 
-_PENDING = 1 << 22
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Callable, Iterator
 
+    Rows = npt.NDArray[np.int64]
 
-@dataclass(frozen=True)
-class Neighborhoods:
-    """The neighbours of each of s seeds, in CSR form, by rank.
+EDGE = np.dtype([("weight", "<f8"), ("source", "<u4"), ("target", "<u4")])
 
-    Attributes:
-        bounds: shape (s + 1,), int64: seed `i` has edges `bounds[i]` to `bounds[i + 1]`.
-        targets: node rows, shape (edges,), int64.
-        weights: shape (edges,), float32, as packed.
-    """
-
-    bounds: npt.NDArray[np.int64]
-    targets: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float32]
-
-    def max_degree(self) -> int:
-        """Return the largest number of neighbours of any seed."""
-        return int(np.diff(self.bounds).max(initial=0))
+_BYTES_PER_EDGE = 100
+"""What cutting to the best needs for each edge while it runs."""
+_MOST_SLOTS = 1024
+_LEAST_PENDING = 1 << 16
+_MOST_PENDING = 1 << 22
+_WORD = 64
+_HALF = np.uint64(32)
+_SIGN = np.uint64(1 << 63)
 
 
 class TopEdges:
-    """Collects edges and keeps the best, in memory proportional to what is kept."""
+    """Collects edges and keeps the best."""
 
-    def __init__(self, seeds: int, id_ranks: npt.NDArray[np.int64], limit: int | None) -> None:
-        """Keep `limit` edges (None: all) of each of `seeds` seeds.
-
-        `id_ranks`, shape (nodes,), is the place of each node's id in sorted order.
-        """
-        self._seeds = seeds
-        self._id_ranks = id_ranks
-        self._limit = limit
-        self._sources = [np.empty(0, np.int64)]
-        self._targets = [np.empty(0, np.int64)]
-        self._weights = [np.empty(0, np.float64)]
-        self._pending = 0
-
-    def add(
+    def __init__(
         self,
-        sources: npt.NDArray[np.int64],
-        targets: npt.NDArray[np.int64],
-        weights: npt.NDArray[np.float64],
+        nodes: int,
+        limit: int | None,
+        order: Callable[[Rows], Rows],
+        allowance: float,
+        stack: contextlib.ExitStack,
     ) -> None:
+        """Keep `limit` edges (None: all) of each seed.
+
+        Args:
+            nodes: rows there are.
+            limit: edges to keep of each seed, None for all.
+            order: tells for rows, shape (m,), numbers that order their ids.
+            allowance: bytes of memory to use.
+            stack: closes the scratch file.
+        """
+        self._limit = limit
+        self._order = order
+        slots = max(1, min(_MOST_SLOTS, nodes))
+        self._width = -(-nodes // slots) or 1
+        self._runs = Runs(EDGE, slots, allowance / 4, stack)
+        self._most = int(np.clip(allowance / _BYTES_PER_EDGE, _LEAST_PENDING, _MOST_PENDING))
+        self._pending = [np.empty(0, EDGE)]
+        self._count = 0
+
+    def add(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> None:
         """Add m edges, from seed rows to node rows."""
-        self._sources.append(sources)
-        self._targets.append(targets)
-        self._weights.append(weights)
-        self._pending += len(sources)
-        if self._pending > max(_PENDING, len(self._sources[0])):
+        edges = np.empty(len(sources), EDGE)
+        edges["source"], edges["target"], edges["weight"] = sources, targets, weights
+        self._pending.append(edges)
+        self._count += len(edges)
+        if self._count > self._most:
             self._compact()
+            if self._count > self._most // 2:
+                self._put_aside()
 
     def _compact(self) -> None:
-        sources = np.concatenate(self._sources)
-        targets = np.concatenate(self._targets)
-        weights = np.concatenate(self._weights)
-        order = np.lexsort((-self._id_ranks[targets], -weights, sources))
-        order = order[_first_of_each(sources[order], targets[order])]
-        if self._limit is not None:
-            order = order[rank_in_group(sources[order]) < self._limit]
-        self._sources, self._targets = [sources[order]], [targets[order]]
-        self._weights = [weights[order]]
-        self._pending = 0
+        self._pending = [self._best(np.concatenate(self._pending))]
+        self._count = len(self._pending[0])
 
-    def neighborhoods(self) -> Neighborhoods:
-        """Return what was kept."""
+    def _put_aside(self) -> None:
+        (edges,) = self._pending
+        self._runs.add(edges, edges["source"] // self._width)
+        self._pending, self._count = [np.empty(0, EDGE)], 0
+
+    def best(self) -> Iterator[Records]:
+        """Yield the edges kept, by seed and rank, some whole seeds at a time."""
         self._compact()
-        bounds = np.searchsorted(self._sources[0], np.arange(self._seeds + 1))
-        return Neighborhoods(bounds, self._targets[0], self._weights[0].astype(np.float32))
+        if not self._runs.sizes().any():
+            yield from self._pending
+            return
+        self._put_aside()
+        for slots in group_slots(self._runs.sizes(), self._most):
+            edges = self._runs.read(slots.start, slots.stop)
+            yield self._best(edges)
+
+    def _best(self, edges: Records) -> Records:
+        edges = _without_repeats(edges)
+        edges = edges[_by_rank(edges, self._order)]
+        if self._limit is None:
+            return edges
+        return edges[rank_in_group(edges["source"]) < self._limit]
 
 
-def _first_of_each(
-    sources: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
-    """Tell for each of m pairs whether no equal pair comes before it."""
-    order = np.lexsort((targets, sources))
-    repeated = (np.diff(sources[order]) == 0) & (np.diff(targets[order]) == 0)
-    first = np.ones(len(sources), np.bool_)
-    first[order[1:][repeated]] = False
-    return first
+def _without_repeats(edges: Records) -> Records:
+    """Keep the largest weight of each pair of source and target."""
+    pairs = edges["source"].astype(np.uint64) << _HALF | edges["target"]
+    ordered = np.sort(pairs)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(repeated):
+        return edges
+    places = np.minimum(np.searchsorted(repeated, pairs), len(repeated) - 1)
+    members = np.flatnonzero(repeated[places] == pairs)
+    order = members[np.lexsort((-edges["weight"][members], pairs[members]))]
+    again = order[1:][pairs[order[1:]] == pairs[order[:-1]]]
+    return np.delete(edges, again)
+
+
+def _by_rank(edges: Records, order: Callable[[Rows], Rows]) -> Rows:
+    """Return the order of edges by source, falling weight, falling id of the target."""
+    sources = edges["source"]
+    bits = int(sources.max(initial=0)).bit_length()
+    # One number for both: the source above, as much of the falling weight as fits below.
+    keys = _falling(edges["weight"]) >> np.uint64(bits)
+    if bits:
+        keys |= sources.astype(np.uint64) << np.uint64(_WORD - bits)
+    found = np.argsort(keys)
+    keys = keys[found]
+    same = keys[1:] == keys[:-1]
+    if same.any():
+        tied = np.flatnonzero(np.r_[same, False] | np.r_[False, same])
+        found[tied] = _untied(edges, keys[tied], found[tied], order)
+    return found
+
+
+def _untied(
+    edges: Records,
+    keys: npt.NDArray[np.uint64],
+    rows: Rows,
+    order: Callable[[Rows], Rows],
+) -> Rows:
+    """Order those whose keys are equal: by the whole weight, then the id."""
+    weights = edges["weight"][rows]
+    ids = order(edges["target"][rows].astype(np.int64))
+    return rows[np.lexsort((-ids, -weights, keys))]
+
+
+def _falling(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
+    """Return numbers that order as falling weights do; the order of 0.0 and -0.0 is open."""
+    bits = (weights + 0.0).view(np.uint64)  # -0.0 becomes 0.0
+    return np.where(bits & _SIGN, bits, ~bits & ~_SIGN)

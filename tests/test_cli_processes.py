@@ -182,7 +182,7 @@ _signals = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, sig
     ("module", "patched", "args"),
     [
         ("nsl_tools.build_graph", "format_edges", [*_BUILD, "out"]),
-        ("nsl_tools.pack_nbrs", "Splicer.pack", _PACK),
+        ("nsl_tools.joining", "splice", _PACK),
     ],
     ids=["build-graph", "pack-nbrs"],
 )

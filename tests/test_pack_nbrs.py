@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import Value, read_payloads, write_examples
 
-from nsl_tools import top_edges
+from nsl_tools import node_table, tfrecord, top_edges
+from nsl_tools import pack_nbrs as packing
 from nsl_tools.build_graph import build_graph
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.options import BuildGraphOptions, PackOptions
@@ -117,6 +118,15 @@ def write_graph(path: Path, edges: list[Edge]) -> str:
     return str(path)
 
 
+def spill_everywhere(patch: pytest.MonkeyPatch, pending: int) -> None:
+    """Leave one byte of memory, and hold no more than `pending` edges and records a batch."""
+    patch.setattr(packing, "memory_of", lambda _: 1)
+    patch.setattr(node_table, "_BYTES_PER_NODE", 0)
+    patch.setattr(node_table, "_ENTRIES_PER_RUN", pending)
+    patch.setattr(top_edges, "_LEAST_PENDING", pending)
+    patch.setattr(tfrecord, "CHUNK", 40 * pending)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("joins")
@@ -130,7 +140,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     max_neighbors=st.sampled_from([None, 0, 1, 2, 5, 1000]),
     undirected=st.booleans(),
     seed_unlabeled=st.booleans(),
-    pending=st.sampled_from([0, 7, 1 << 20]),
+    spilled=st.booleans(),
+    pending=st.sampled_from([1, 7]),
 )
 def test_packing_is_the_join_of_the_contract(
     folder: Path,
@@ -140,6 +151,7 @@ def test_packing_is_the_join_of_the_contract(
     max_neighbors: int | None,
     undirected: bool,
     seed_unlabeled: bool,
+    spilled: bool,
     pending: int,
 ) -> None:
     """Ties, duplicates, unknown ids, self-loops, repeated edges, ids in both files."""
@@ -152,7 +164,8 @@ def test_packing_is_the_join_of_the_contract(
         write_graph(folder / "g", edges),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(top_edges, "_PENDING", pending)
+        if spilled:
+            spill_everywhere(patch, pending)
         pack_nbrs(*inputs, str(folder / "m"), options)
     found = [tf.train.Example.FromString(payload) for payload in read_payloads(folder / "m")]
     expected = oracle(

@@ -1,0 +1,130 @@
+"""The blocks of all neighbours, handed out for some seeds at a time.
+
+Seeds are cut into consecutive ranges whose blocks fit the memory. While they
+are few enough, all blocks are held once and serve every range; else each range
+gets copies of what it needs, in runs on scratch (a Grace join).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.runs import Records, Runs
+from nsl_tools.spans import Bytes, Places, copy_spans, offsets_of
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Iterator
+
+META = np.dtype([("key", "<u8"), ("length", "<u4"), ("shape", "<u4")])
+NEED = np.dtype("<u8")
+DIGITS_BITS = 4
+_PIECE = 1 << 22
+
+
+def need_keys(rows: npt.NDArray[np.integer], digits: npt.NDArray[np.integer]) -> Records:
+    """Return one number for each row and number of digits of a rank, ordered by row."""
+    keys: Records = rows.astype(np.uint64) << np.uint64(DIGITS_BITS)
+    return keys | digits.astype(np.uint64)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The blocks that some range needs.
+
+    Attributes:
+        keys: `need_keys` of each block, ascending, shape (n,).
+        starts: where it starts in `data`.
+        lengths: its bytes.
+        shapes: number of its shape.
+        data: the blocks.
+    """
+
+    keys: Records
+    starts: Places
+    lengths: Places
+    shapes: Places
+    data: Bytes
+
+
+class BlockStore:
+    """Collects blocks, in the order of rows."""
+
+    def __init__(self, ranges: int, allowance: float, stack: contextlib.ExitStack) -> None:
+        """Hold `allowance` bytes; hand out blocks for each of `ranges`."""
+        self._ranges = ranges
+        self._allowance = allowance
+        self._meta = Runs(META, ranges, 0, stack)
+        self._bytes = Runs(np.uint8, ranges, 0, stack)
+        self._start()
+
+    def _start(self) -> None:
+        self._data = bytearray()
+        self._blocks = [np.empty(0, META)]
+        self._needs: list[tuple[Places, Places]] = []
+        self._count = self._copied = 0
+
+    def add(self, meta: Records, data: Bytes, blocks: Places, ranges: Places) -> None:
+        """Add m blocks, end to end in `data`.
+
+        Args:
+            meta: about each block, dtype `META`, shape (m,).
+            data: their bytes.
+            blocks: places in `meta` of what a range needs, shape (needs,).
+            ranges: the range that needs each.
+        """
+        self._needs.append((blocks + self._count, ranges))
+        self._blocks.append(meta)
+        self._data += data.data
+        self._count += len(meta)
+        if self._ranges > 1 and len(self._data) > self._allowance / 2:
+            self._put_aside()
+
+    def _put_aside(self) -> None:
+        meta = np.concatenate(self._blocks)
+        starts = offsets_of(meta["length"])[:-1]
+        blocks, ranges = (np.concatenate(parts) for parts in zip(*self._needs, strict=True))
+        order = np.argsort(ranges, kind="stable")
+        blocks, bounds = blocks[order], np.searchsorted(ranges[order], np.arange(self._ranges + 1))
+        meta, starts = meta[blocks], starts[blocks]
+        self._meta.write([meta], bounds)
+        offsets = offsets_of(meta["length"])
+        self._bytes.write(_copies(self._data, starts, offsets), offsets[bounds])
+        self._start()
+
+    def pools(self) -> Iterator[Pool]:
+        """Yield what each range needs, in order; one pool is to be used at a time."""
+        if not self._meta.spilled:
+            data = np.frombuffer(self._data, np.uint8)
+            pool = _pool(np.concatenate(self._blocks), data)
+            for _ in range(self._ranges):
+                yield pool
+            return
+        if self._count:
+            self._put_aside()
+        for i in range(self._ranges):
+            yield _pool(self._meta.read(i, i + 1), self._bytes.read(i, i + 1))
+
+
+def _copies(data: bytearray, starts: Places, offsets: Places) -> Iterator[Bytes]:
+    """Yield the spans of `data` at `starts` end to end, some MiB at a time."""
+    source = np.frombuffer(data, np.uint8)
+    cuts = np.searchsorted(offsets, np.arange(0, int(offsets[-1]), _PIECE))
+    for first, last in pairwise(np.unique(np.append(cuts, len(starts))).tolist()):
+        places = offsets[first : last + 1] - offsets[first]
+        out = np.empty(places[-1], np.uint8)
+        copy_spans(source, starts[first:last], np.diff(places), out, places[:-1])
+        yield out
+
+
+def _pool(meta: Records, data: Bytes) -> Pool:
+    starts = offsets_of(meta["length"])[:-1]
+    order = np.argsort(meta["key"], kind="stable")
+    meta, starts = meta[order], starts[order]
+    lengths, shapes = (meta[name].astype(np.int64) for name in ("length", "shape"))
+    return Pool(meta["key"].copy(), starts, lengths, shapes, data)

@@ -1,0 +1,121 @@
+"""Encoded neighbours: one block of bytes each, with gaps for rank and weight.
+
+A block holds the map entries that a neighbour adds to a packed example: its
+edge's weight, then its features. Names hold the rank: all ranks of as many
+digits give names, and so entries and blocks, of equal length, so that one block
+serves them all once the digits are put into their places.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nsl_tools import example
+from nsl_tools.feature_names import NEIGHBOR_PREFIX, WEIGHT_NAME, neighbor_weight
+from nsl_tools.layout import ExampleError
+from nsl_tools.wire import write_varint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nsl_tools.layout import Group
+    from nsl_tools.spans import Bytes, Places
+
+_PREFIX = NEIGHBOR_PREFIX.encode()
+FLOAT_BYTES = 4
+
+
+class Shape:
+    """The blocks of neighbours whose features have the same names and lengths.
+
+    Attributes:
+        length: bytes of a block.
+        weight: where the four bytes of the edge's weight are.
+        digits: where the digits of the rank start, once for each name, shape (m,).
+    """
+
+    def __init__(self, names: Sequence[bytes], lengths: Sequence[int], digits: int) -> None:
+        """Lay out features of `names` and `lengths` for ranks of `digits` digits."""
+        prefix = _PREFIX + b"0" * digits + b"_"
+        weight = example.encode_entry(prefix + WEIGHT_NAME.encode(), example.encode_floats([0.0]))
+        self.weight = len(weight) - FLOAT_BYTES
+        self._before = [
+            _before_value(prefix + name, length)
+            for name, length in zip(names, lengths, strict=True)
+        ]
+        self._weight_entry = weight
+        sizes = zip(map(len, self._before), lengths, strict=True)
+        ends = np.cumsum([len(weight), *chain.from_iterable(sizes)])
+        self._values = list(zip(ends[1:-1:2].tolist(), ends[2::2].tolist(), strict=True))
+        self.length = int(ends[-1])
+        entries = zip([0, *ends[:-1:2].tolist()], [weight, *self._before], strict=True)
+        self.digits = np.array([start + e.index(prefix) + len(_PREFIX) for start, e in entries])
+
+    def fill(self, features: Sequence[bytes]) -> bytes:
+        """Return the block of one neighbour with these features."""
+        pairs = zip(self._before, features, strict=True)
+        return b"".join([self._weight_entry, *chain.from_iterable(pairs)])
+
+    def fill_all(self, group: Group, rows: Places) -> Bytes:
+        """Return the blocks of some records of a group, shape (m, length)."""
+        empty = self.fill([bytes(end - start) for start, end in self._values])
+        blocks = np.tile(np.frombuffer(empty, np.uint8), (len(rows), 1))
+        spans = group.layout.spans.values()
+        for (start, end), (a, b) in zip(self._values, spans, strict=True):
+            blocks[:, start:end] = group.records[rows, a:b]
+        return blocks
+
+
+def _before_value(name: bytes, length: int) -> bytes:
+    """Return what comes before the value in a map entry."""
+    inner = b"%c%b%b" % (example.ITEM, write_varint(len(name)), name)
+    inner += b"%c%b" % (example.VALUE, write_varint(length))
+    return b"%c%b%b" % (example.ITEM, write_varint(len(inner) + length), inner)
+
+
+class Shapes:
+    """All shapes of a run, numbered as they come."""
+
+    def __init__(self, rename_weight: str | None) -> None:
+        """Pack a neighbour's own feature `weight` by the name `rename_weight`, or refuse it."""
+        self._rename_weight = rename_weight
+        self._numbers: dict[tuple[object, ...], int] = {}
+        self.all: list[Shape] = []
+
+    def number_of(
+        self, index: int, names: Sequence[bytes], lengths: Sequence[int], digits: int
+    ) -> int:
+        """Return the number of the shape for record `index` of a batch.
+
+        Raises:
+            ExampleError: the neighbour has a feature called `weight`.
+        """
+        key = (digits, *names, *lengths)
+        number = self._numbers.get(key)
+        if number is None:
+            packed_names = _neighbor_names(index, names, self._rename_weight)
+            number = self._numbers[key] = len(self.all)
+            self.all.append(Shape(packed_names, lengths, digits))
+        return number
+
+
+def _neighbor_names(index: int, names: Sequence[bytes], new_name: str | None) -> list[bytes]:
+    """Return the names by which the features of a neighbour are packed."""
+    weight = WEIGHT_NAME.encode()
+    if weight not in names:
+        return list(names)
+    if new_name is None:
+        raise ExampleError(
+            index,
+            f"a neighbour has a feature {WEIGHT_NAME!r}, which the edge weight "
+            f"{neighbor_weight(0)!r} would overwrite: rename it, or give --rename-weight",
+        )
+    if new_name.encode() in names:
+        raise ExampleError(
+            index,
+            f"a neighbour has a feature {new_name!r} already: give another --rename-weight",
+        )
+    return [new_name.encode() if name == weight else name for name in names]

@@ -1,0 +1,73 @@
+"""Ids as 128-bit fingerprints, so that tables of them are plain arrays of numbers.
+
+Ids of up to 16 bytes have different fingerprints: they are two words, and the
+mixing can be undone. Of n longer ids, two share one with a chance of about
+n * n / 2^129; for a thousand million of them, that is 1e-21.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.spans import Bytes, Places, windows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Words = npt.NDArray[np.uint64]
+
+_BLOCK = 16
+# For each number of bytes from 0 to 16, the bits of both words that are the id's own.
+_MASKS = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
+_LOW_MASKS, _HIGH_MASKS = _MASKS[np.r_[0:9, [8] * 8]], _MASKS[np.r_[[0] * 8, 0:9]]
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+
+def fingerprints(ids: pa.Array) -> tuple[Words, Words]:
+    """Return the upper and the lower half of each id's fingerprint, shapes (n,).
+
+    Args:
+        ids: binary array without null and without NUL in a value.
+    """
+    offsets, data = texts_of(ids)
+    lengths = np.diff(offsets)
+    high, low = np.zeros(len(ids), np.uint64), np.zeros(len(ids), np.uint64)
+    padded = np.concatenate([data, np.zeros(_BLOCK, np.uint8)])
+    _absorb(high, low, padded, offsets[:-1], np.minimum(lengths, _BLOCK))
+    for start in range(_BLOCK, int(lengths.max(initial=0)), _BLOCK):
+        rows = np.flatnonzero(lengths > start)
+        rest = np.minimum(lengths[rows] - start, _BLOCK)
+        upper, lower = high[rows], low[rows]
+        _absorb(upper, lower, padded, offsets[rows] + start, rest)
+        high[rows], low[rows] = upper, lower
+    return high, low
+
+
+def texts_of(ids: pa.Array) -> tuple[Places, Bytes]:
+    """Return the offsets of a binary array, shape (n + 1,), and the data they point into."""
+    _, offsets, data = ids.buffers()
+    found = np.frombuffer(offsets, np.int32)[ids.offset : ids.offset + len(ids) + 1]
+    return found.astype(np.int64), np.frombuffer(data or b"", np.uint8)
+
+
+def _absorb(high: Words, low: Words, padded: Bytes, starts: Places, lengths: Places) -> None:
+    """Mix the next `lengths` bytes, up to 16, into the words."""
+    words = windows(padded, _BLOCK)[starts].view(np.uint64)
+    low ^= words[:, 0] & _LOW_MASKS[lengths]
+    high ^= words[:, 1] & _HIGH_MASKS[lengths]
+    # Each step can be undone, given the other word.
+    high += _mixed(low)
+    low += _mixed(high)
+    high += _mixed(low)
+
+
+def _mixed(words: Words) -> Words:
+    mixed: Words = words ^ (words >> np.uint64(32))
+    mixed *= _ODD
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= _ODD
+    mixed ^= mixed >> np.uint64(32)
+    return mixed

@@ -1,0 +1,133 @@
+"""Which neighbours each seed gets, and which seeds are packed together.
+
+Seeds are cut into consecutive ranges, such that the blocks of the neighbours of
+one range fit the memory. Each range needs some rows, each for ranks of some
+number of digits; needs are sorted by row, the order in which records are read.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.block_store import need_keys
+from nsl_tools.groups import rank_in_group
+from nsl_tools.runs import Records, Runs
+from nsl_tools.top_edges import EDGE
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Callable, Iterable
+
+    from nsl_tools.spans import Places
+
+NEED = np.dtype([("key", "<u8"), ("range", "<u4")])
+_ROW_SHIFT = np.uint64(4)
+_SLOTS = 256
+_MARGIN = 1.25
+_NAMES_BYTES = 128
+"""A guess of what names, weight and headers add to a neighbour's record."""
+
+
+class JoinPlan:
+    """The edges to pack, by ranges of seeds, and what they need.
+
+    Attributes:
+        ends: of each range, the row after its last one; the last is the number of rows.
+        edges: how many there are.
+    """
+
+    def __init__(
+        self,
+        best: Iterable[Records],
+        rows: int,
+        sizes: Callable[[npt.NDArray[np.integer]], npt.NDArray[np.float64]],
+        allowance: float,
+        stack: contextlib.ExitStack,
+    ) -> None:
+        """Cut seeds into ranges.
+
+        Args:
+            best: edges by seed and rank, some whole seeds at a time.
+            rows: how many nodes there are.
+            sizes: tells about how long the records of rows are.
+            allowance: bytes of memory for the blocks of one range.
+            stack: closes scratch files.
+        """
+        self.ends: list[int] = []
+        self.edges = 0
+        self.bytes = 0.0
+        self._width = -(-rows // _SLOTS) or 1
+        self._sizes = sizes
+        self._allowance = allowance
+        self._edges = Runs(EDGE, 1, allowance / 4, stack)
+        self._needs = Runs(NEED, _SLOTS, allowance / 4, stack)
+        self._slot, self._loaded = 0, np.empty(0, NEED)
+        for edges in best:
+            self._cut(edges)
+        if self.ends:
+            self.ends[-1] = rows
+
+    def _cut(self, edges: Records) -> None:
+        """Add ranges for these edges."""
+        sources = edges["source"]
+        sizes = self._sizes(edges["target"]) * _MARGIN + _NAMES_BYTES
+        before = np.cumsum(sizes) - sizes
+        firsts = np.flatnonzero(np.r_[True, sources[1:] != sources[:-1]][: len(sources)])
+        steps = np.diff(before[firsts] // self._allowance) > 0
+        bounds = [0, *firsts[1:][steps].tolist(), len(edges)]
+        self.bytes += float(sizes.sum())
+        self.edges += len(edges)
+        for start, end in pairwise(bounds):
+            self._add_range(edges[start:end])
+
+    def _add_range(self, edges: Records) -> None:
+        keys = distinct(edge_keys(edges))
+        needs = np.empty(len(keys), NEED)
+        needs["key"], needs["range"] = keys, len(self.ends)
+        self._needs.add(needs, (keys >> _ROW_SHIFT).astype(np.int64) // self._width)
+        self._edges.add_slots(edges, np.array([0, len(edges)]))
+        self.ends.append(int(edges["source"][-1]) + 1 if len(edges) else 0)
+
+    def edges_of(self, index: int) -> Records:
+        """Return the edges of a range, by seed and rank."""
+        return self._edges.run(index)
+
+    def needs_before(self, row: int) -> tuple[Records, Places, Places]:
+        """Return what is needed of the rows before `row` that were not asked for yet.
+
+        Returns:
+            The keys, ascending; the place of the key, and the range, of each need.
+        """
+        parts = [self._loaded]
+        while self._slot < _SLOTS and self._slot * self._width < row:
+            parts.append(self._needs.read(self._slot, self._slot + 1))
+            self._slot += 1
+        if len(parts) > 1:
+            self._loaded = np.concatenate(parts)
+            self._loaded = self._loaded[np.argsort(self._loaded["key"], kind="stable")]
+        end = np.searchsorted(self._loaded["key"], np.uint64(row) << _ROW_SHIFT)
+        found, self._loaded = self._loaded[:end], self._loaded[end:]
+        keys, places = np.unique(found["key"], return_inverse=True)
+        return keys, places, found["range"].astype(np.int64)
+
+
+def distinct(keys: Records) -> Records:
+    """Return each of `keys` once, ascending; faster than by a table of hashes."""
+    ordered = np.sort(keys)
+    fresh = np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)]
+    return np.asarray(ordered[fresh])
+
+
+def edge_keys(edges: Records) -> Records:
+    """Return the key of the block that each edge needs; edges of a seed are together, by rank."""
+    ranks = rank_in_group(edges["source"])
+    digits = np.ones(len(edges), np.uint64)
+    power = 10
+    while (more := ranks >= power).any():
+        digits += more
+        power *= 10
+    return need_keys(edges["target"], digits)

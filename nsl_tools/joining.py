@@ -1,0 +1,171 @@
+"""The two readings of records that make the join: neighbours to blocks, seeds to packed records."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nsl_tools import example
+from nsl_tools.block_store import DIGITS_BITS, META, BlockStore, Pool
+from nsl_tools.join_plan import edge_keys
+from nsl_tools.spans import Bytes, Places, offsets_of
+from nsl_tools.splice import Neighbors, Seeds, check_seed, splice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from nsl_tools.blocks import Shape, Shapes
+    from nsl_tools.join_plan import JoinPlan
+    from nsl_tools.node_rows import Input, NodeRows
+    from nsl_tools.nodes import ExampleBatch
+    from nsl_tools.runs import Records
+    from nsl_tools.tfrecord import Framed
+
+_MOST_BYTES = 1 << 23
+"""Packed records to make at once, unless one is longer."""
+
+
+def add_blocks(
+    store: BlockStore, batch: ExampleBatch, first: int, plan: JoinPlan, shapes: Shapes
+) -> None:
+    """Add the blocks that are needed of a batch, whose first record is row `first`.
+
+    Raises:
+        DataError: a neighbour has a feature called `weight`.
+    """
+    keys, places, ranges = plan.needs_before(first + len(batch))
+    if not len(keys):
+        return
+    rows = (keys >> np.uint64(DIGITS_BITS)).astype(np.int64) - first
+    digits = (keys & np.uint64((1 << DIGITS_BITS) - 1)).astype(np.int64)
+    meta = np.empty(len(keys), META)
+    meta["key"] = keys
+    order, parts = [], []
+    with batch.errors():
+        for found, shape, data in _blocks(batch, rows, digits, shapes):
+            meta["shape"][found], meta["length"][found] = shape, shapes.all[shape].length
+            order.append(found)
+            parts.append(data)
+    added = np.concatenate(order)
+    place_of = np.empty(len(keys), np.int64)
+    place_of[added] = np.arange(len(added))
+    store.add(meta[added], np.concatenate(parts), place_of[places], ranges)
+
+
+def _blocks(
+    batch: ExampleBatch, rows: Places, digits: Places, shapes: Shapes
+) -> Iterator[tuple[Places, int, Bytes]]:
+    """Yield which of `rows` a part of the blocks is for, their shape, and their bytes."""
+    for group in batch.parsed.groups:
+        place = np.searchsorted(group.rows, rows)
+        place[place == len(group.rows)] = 0
+        members = group.rows[place] == rows
+        lengths = [end - start for start, end in group.layout.spans.values()]
+        for count in np.unique(digits[members]).tolist():
+            found = np.flatnonzero(members & (digits == count))
+            index = int(rows[found[0]])
+            shape = shapes.number_of(index, list(group.layout.spans), lengths, count)
+            yield found, shape, shapes.all[shape].fill_all(group, place[found]).ravel()
+    for i, row in enumerate(rows.tolist()):
+        if (features := batch.parsed.walked.get(row)) is not None:
+            lengths = list(map(len, features.values()))
+            shape = shapes.number_of(row, list(features), lengths, int(digits[i]))
+            block = shapes.all[shape].fill(list(features.values()))
+            yield np.array([i]), shape, np.frombuffer(block, np.uint8)
+
+
+def packed_batches(
+    inputs: Sequence[Input],
+    nodes: NodeRows,
+    plan: JoinPlan,
+    pools: Iterable[Pool],
+    shapes: Sequence[Shape],
+) -> Iterator[Framed]:
+    """Yield the packed examples, in the order of the seeds.
+
+    Raises:
+        DataError: a seed has features that packing would add.
+    """
+    seeds = _SeedReader(inputs, nodes)
+    for index, (end, pool) in enumerate(zip(plan.ends, pools, strict=True)):
+        edges = plan.edges_of(index)
+        for rows, batch in seeds.before(end):
+            yield from _spliced(rows, batch, edges, pool, shapes)
+
+
+class _SeedReader:
+    """Reads the seeds in order, up to any row."""
+
+    def __init__(self, inputs: Sequence[Input], nodes: NodeRows) -> None:
+        self._nodes = nodes
+        self._checked: set[tuple[bytes, ...]] = set()
+        self._batches = self._read(inputs)
+        self._next: tuple[Places, Seeds] | None = None
+
+    def _read(self, inputs: Sequence[Input]) -> Iterator[tuple[Places, Seeds]]:
+        first = 0
+        for batch in (batch for part in inputs for batch in part.examples()):
+            rows = np.arange(first, first + len(batch))
+            seeds = np.flatnonzero(self._nodes.is_seed[rows])
+            with batch.errors():
+                yield rows[seeds], self._seeds(batch, rows[seeds], seeds)
+            first += len(batch)
+
+    def _seeds(self, batch: ExampleBatch, rows: Places, seeds: Places) -> Seeds:
+        starts, ends = batch.records.starts.copy(), batch.records.ends.copy()
+        is_seed = np.zeros(len(batch), np.bool_)
+        is_seed[seeds] = True
+        for group in batch.parsed.groups:
+            starts[group.rows] += group.layout.head
+            if is_seed[group.rows].any():
+                first = int(group.rows[is_seed[group.rows]][0])
+                self._check(first, tuple(group.layout.spans))
+        aside = []
+        end = len(batch.records.data)
+        for row, features in batch.parsed.walked.items():
+            if is_seed[row]:
+                self._check(row, tuple(features))
+                aside.append(example.encode_entries(features))
+                starts[row], end = end, end + len(aside[-1])
+                ends[row] = end
+        data = np.frombuffer(b"".join([batch.records.data, *aside]), np.uint8)
+        labeled = rows < self._nodes.labeled if self._nodes.seed_unlabeled else None
+        return Seeds(data, starts[seeds], (ends - starts)[seeds], labeled)
+
+    def _check(self, index: int, names: tuple[bytes, ...]) -> None:
+        if names not in self._checked:
+            check_seed(index, names)
+            self._checked.add(names)
+
+    def before(self, end: int) -> Iterator[tuple[Places, Seeds]]:
+        """Yield the seeds before row `end` that were not asked for yet, and their rows."""
+        while (batch := self._next or next(self._batches, None)) is not None:
+            rows, seeds = batch
+            count = int(np.searchsorted(rows, end))
+            self._next = (rows[count:], seeds[count:]) if count < len(rows) else None
+            yield rows[:count], seeds[:count]
+            if self._next is not None:
+                return
+
+
+def _spliced(
+    rows: Places, seeds: Seeds, edges: Records, pool: Pool, shapes: Sequence[Shape]
+) -> Iterator[Framed]:
+    """Yield packed records of the seeds at `rows`, some MiB at a time."""
+    bounds = np.searchsorted(edges["source"], rows)
+    end = int(np.searchsorted(edges["source"], rows[-1], side="right")) if len(rows) else 0
+    bounds = np.append(bounds, end)
+    own = edges[bounds[0] : end]
+    blocks = np.searchsorted(pool.keys, edge_keys(own))
+    bounds -= bounds[0]
+    sizes = seeds.lengths + np.diff(offsets_of(pool.lengths[blocks])[bounds])
+    part = (np.cumsum(sizes) - sizes) // _MOST_BYTES
+    cuts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(rows)]
+    for a, b in pairwise(cuts):
+        start, end = int(bounds[a]), int(bounds[b])
+        weights = own["weight"][start:end].astype(np.float32)
+        neighbors = Neighbors(bounds[a : b + 1] - start, blocks[start:end], weights)
+        if a < b:
+            yield splice(seeds[a:b], neighbors, pool, shapes)
