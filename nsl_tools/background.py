@@ -11,13 +11,14 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
 T = TypeVar("T")
 
 _NAME = "nsl-tools background"
 _AHEAD = 2
 _SECONDS_BETWEEN_LOOKS = 0.1
+_SECONDS_TO_END = 0.5
 
 
 class _End:
@@ -27,7 +28,7 @@ class _End:
         self.failure = failure
 
 
-def in_background(items: Iterable[T]) -> Iterator[T]:
+def in_background(items: Iterable[T]) -> Generator[T, None, None]:
     """Yield `items`, which a background thread makes, at most a few ahead.
 
     Its exceptions are raised here.
@@ -43,6 +44,8 @@ def in_background(items: Iterable[T]) -> Iterator[T]:
             raise item.failure
     finally:
         stopped.set()
+        # Not for ever: it may wait for its input.
+        thread.join(_SECONDS_TO_END)
 
 
 def is_waiting() -> bool:

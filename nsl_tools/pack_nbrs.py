@@ -101,6 +101,7 @@ def pack_nbrs(
         total = int(nodes.is_seed.sum())
         files = [seeds, others] if options.seed_unlabeled else [seeds]
         packed = in_background(packed_batches(files, nodes, plan, blocks.pools(), shapes.all))
+        stack.enter_context(contextlib.closing(packed))
         tracked = progress.track(packed, "examples", len, total)
         write_framed(output, tracked, total, options.compression)
     statistics.counts["examples packed"] = total
