@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nsl_tools.matrix import Matrix, MatrixStore
+    from nsl_tools.spans import Bytes
     from nsl_tools.streams import Source
 
 
@@ -100,19 +101,23 @@ def read_embeddings(
 
 def _vectors_of(batch: ExampleBatch, name: str, dimension: int | None) -> npt.NDArray[np.float32]:
     """Return the embeddings of a batch, shape (m, d)."""
-    features = batch.features_named(name)
-    width = len(features[0])
-    first = _decode(0, features[0], name)
-    if dimension is None:
-        dimension = len(first)
-    same_head = features[0][: width - 4 * len(first)]
-    if all(len(f) == width and f.startswith(same_head) for f in features):
-        rows = np.frombuffer(b"".join(features), np.uint8).reshape(len(features), width)
-        vectors = rows[:, len(same_head) :].copy().view("<f4")
-    else:
+    columns = batch.column(name)
+    vectors = _decode_at_once(columns[0][1], name) if len(columns) == 1 else None
+    if vectors is None:
+        features = batch.features_named(name)
+        dimension = dimension or len(_decode(0, features[0], name))
         vectors = np.stack(list(_decode_all(features, name, dimension)))
+    dimension = dimension or vectors.shape[1]
     _check_vectors(vectors, name, dimension)
     return np.asarray(vectors, np.float32)
+
+
+def _decode_at_once(features: Bytes, name: str) -> npt.NDArray[np.float32] | None:
+    """Return the floats in encoded features, shape (m, length), if all have one form."""
+    head = features.shape[1] - 4 * len(_decode(0, features[0].tobytes(), name))
+    if (features[:, :head] != features[0, :head]).any():
+        return None
+    return np.asarray(features[:, head:].copy().view("<f4"))
 
 
 def _decode_all(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.matrix import Floats, Matrix, Rows
 
-CELL = 2048
+CELL = 1024
 _LARGEST = 2 * CELL
 _BLOCK = 1024
 _SPARE = 2

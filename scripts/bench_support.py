@@ -45,16 +45,26 @@ def time_call(call: Callable[[], object], runs: int) -> Timing:
     return Timing(seconds)
 
 
+# A process begins with its parent's peak memory on its account: the parent must be small.
+_MEASURE = """
+import os, subprocess, sys, time
+start = time.perf_counter()
+null = subprocess.DEVNULL
+process = subprocess.Popen(sys.argv[1:], stdout=null, stderr=null)
+_, status, usage = os.wait4(process.pid, 0)
+print(time.perf_counter() - start, usage.ru_maxrss / 1024, status)
+"""
+
+
 def time_command(command: list[str], runs: int) -> Timing:
     """Time a whole command, from start to exit, with the peak memory of its process."""
     seconds, peaks = [], []
     for _ in range(runs):
-        start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds.append(time.perf_counter() - start)
-        peaks.append(usage.ru_maxrss / 1024)
-        if status:
+        measure = [sys.executable, "-S", "-c", _MEASURE, *command]
+        found = subprocess.run(measure, check=True, capture_output=True, text=True).stdout.split()
+        seconds.append(float(found[0]))
+        peaks.append(float(found[1]))
+        if found[2] != "0":
             sys.exit(f"failed: {' '.join(command)}")
     return Timing(seconds, max(peaks))
 
