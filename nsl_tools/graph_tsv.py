@@ -41,7 +41,7 @@ EDGE_SCHEMA = pa.schema(
     [("source", pa.binary()), ("target", pa.binary()), ("weight", pa.float64())]
 )
 
-_BLOCK = 8 * CHUNK
+_BLOCK = 2 * CHUNK
 _LONGEST_LINE = 64 * CHUNK
 _TOO_LARGE = 2.0**128 - 2.0**103  # the smallest number that float32 rounds to infinity
 _NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.int64]
 
-_TEXT_SHARE = 8
+_TEXT_SHARE = 16
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Entries:
     def __init__(self, limit: int, stack: contextlib.ExitStack) -> None:
         """Use `limit` bytes of memory at most, for the table too."""
         self._limit = limit
-        self._runs = Runs(_ENTRY, _SLOTS, limit / 4, stack)
+        self._runs = Runs(_ENTRY, _SLOTS, limit / 8, stack)
         self._pending: list[Records] = []
         self._pending_size = 0
         self.count = 0

@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.int64]
 
-_EDGES_SHARE = 0.3
-_BLOCKS_SHARE = 0.4
+_EDGES_SHARE = 0.2
+_BLOCKS_SHARE = 0.3
 
 
 def pack_nbrs(

@@ -1,0 +1,45 @@
+"""Fingerprints: equal for equal ids, different for different ones, and looked up by table."""
+
+import contextlib
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsl_tools.fingerprints import fingerprints
+from nsl_tools.node_table import Entries
+
+_ids = st.lists(
+    st.binary(min_size=1, max_size=70).map(lambda node: node.replace(b"\0", b"x")), unique=True
+)
+
+
+@given(_ids, st.integers(0, 3))
+def test_ids_have_their_own_fingerprints(ids: list[bytes], cut: int) -> None:
+    """Whatever array they are in, and wherever."""
+    high, low = fingerprints(pa.array(ids, pa.binary()))
+    assert len(set(zip(high.tolist(), low.tolist(), strict=True))) == len(ids)
+    upper, lower = fingerprints(pa.array([b"other", *ids], pa.binary())[1 + cut :])
+    assert upper.tolist() == high[cut:].tolist()
+    assert lower.tolist() == low[cut:].tolist()
+
+
+@given(_ids, _ids, st.lists(st.integers(0, 10**6), max_size=5))
+def test_the_table_finds_the_first_row_of_an_id(
+    ids: list[bytes], others: list[bytes], again: list[int]
+) -> None:
+    """Repeated ids are told, with the row that the table has; unknown ones are -1."""
+    nodes = [*ids, *[ids[i % len(ids)] for i in again if ids]]
+    with contextlib.ExitStack() as stack:
+        entries = Entries(10**9, stack)
+        for start in range(0, len(nodes), 3):
+            entries.add(*fingerprints(pa.array(nodes[start : start + 3], pa.binary())))
+        table, shared, firsts = entries.table()
+    found = table.rows(*fingerprints(pa.array([*nodes, *others], pa.binary())))
+    expected = [ids.index(n) if n in ids else -1 for n in [*nodes, *others]]
+    assert found.tolist() == expected
+    repeated = [row for row, node in enumerate(nodes) if nodes.count(node) > 1]
+    assert shared.tolist() == repeated
+    assert firsts.tolist() == [nodes.index(nodes[row]) for row in repeated]
+    assert found.dtype == np.int64

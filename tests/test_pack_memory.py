@@ -1,0 +1,124 @@
+"""pack-nbrs within a limit: memory measured by the operating system, the same bytes, no rest."""
+
+import contextlib
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import Value, write_examples
+
+from nsl_tools import pack_nbrs as packing
+from nsl_tools.errors import UsageError
+from nsl_tools.id_texts import IdTexts
+from nsl_tools.memory import LEAST_LIMIT
+from nsl_tools.options import PackOptions
+from nsl_tools.pack_nbrs import pack_nbrs
+from nsl_tools.runs import Runs, group_slots
+
+LIBRARIES = 200_000_000
+LABELED, UNLABELED, VALUES = 15_000, 25_000, 1500
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """240 MB of examples, the unlabeled ones in three shards, and a compressed graph."""
+    folder = tmp_path_factory.mktemp("big")
+    random = np.random.default_rng(0)
+
+    def examples(first: int, count: int) -> Any:
+        for i in range(first, first + count):
+            yield {"id": [b"node%d" % i], "x": random.random(VALUES, np.float32).tolist()}
+
+    write_examples(folder / "l", examples(0, LABELED))
+    write_examples(f"{folder}/u@3", examples(LABELED, UNLABELED))
+    targets = random.integers(0, LABELED + UNLABELED, (LABELED, 4)).tolist()
+    lines = [f"node{s}\tnode{t}\t0.{t}\n" for s, row in enumerate(targets) for t in row]
+    (folder / "g").write_bytes(gzip.compress("".join(lines).encode(), 1))
+    return folder
+
+
+# A small process of its own: a child's peak begins with the memory of whoever forks it.
+_MEASURE = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:])
+_, status, usage = os.wait4(process.pid, 0)
+print(usage.ru_maxrss * 1024)
+sys.exit(status != 0)
+"""
+
+
+def _peak(folder: Path, output: str, *options: str) -> tuple[float, str]:
+    """Pack in a child process; return its peak resident bytes and what it said."""
+    command = [sys.executable, "-m", "nsl_tools", "pack-nbrs", "--max-nbrs=3", *options]
+    measured = [sys.executable, "-c", _MEASURE, *command, "l", "u@3", "g", output]
+    done = subprocess.run(measured, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout), done.stderr
+
+
+def test_the_limit_is_kept_and_the_bytes_are_the_same(big: Path) -> None:
+    """Within the limit and what Python and the libraries take, of sharded and compressed input."""
+    free, said = _peak(big, "free", "--memory-limit=4GB")
+    assert "scratch" not in said
+    limited, said = _peak(big, "limited", "--memory-limit=32MB")
+    assert "pack-nbrs: scratch files of up to " in said
+    assert limited < LEAST_LIMIT + LIBRARIES < free
+    assert (big / "limited").read_bytes() == (big / "free").read_bytes()
+
+
+def test_too_many_nodes_for_the_limit_are_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "memory_of", lambda _: 100)
+    examples: list[dict[str, Value]] = [{"id": [b"%d" % i]} for i in range(10)]
+    write_examples(tmp_path / "l", examples)
+    (tmp_path / "g").write_text("1\t2\n")
+    paths = (f"{tmp_path}/l", "", f"{tmp_path}/g", f"{tmp_path}/m")
+    with pytest.raises(UsageError, match=r"--memory-limit: expected at least 369 B for 10"):
+        pack_nbrs(*paths, PackOptions())
+
+
+def test_runs_give_back_what_each_slot_has() -> None:
+    """Whether they are in memory, in the scratch file, or both."""
+    random = np.random.default_rng(0)
+    parts = [np.sort(random.integers(0, 5, n)) for n in (0, 7, 1, 20)]
+    for allowance in (0, 100, 10_000):
+        with contextlib.ExitStack() as stack:
+            runs = Runs(np.int64, 5, allowance, stack)
+            for part in parts:
+                runs.add(part, part)
+            assert runs.spilled == (allowance < 200)
+            everything = np.concatenate(parts)
+            for first, last in ((0, 5), (1, 3), (2, 2), (4, 5)):
+                expected = everything[(everything >= first) & (everything < last)]
+                assert runs.read(first, last).tolist() == expected.tolist()
+            assert runs.sizes().tolist() == np.bincount(everything, minlength=5).tolist()
+            assert [runs.run(i).tolist() for i in range(4)] == [p.tolist() for p in parts]
+
+
+def test_slots_are_grouped_up_to_a_size() -> None:
+    assert group_slots(np.array([1, 2, 9, 1, 1, 1]), 3) == [
+        range(2), range(2, 3), range(3, 6),
+    ]  # fmt: skip
+    assert group_slots(np.array([0]), 3) == [range(1)]
+
+
+@pytest.mark.parametrize("allowance", [0, 1000, 10**9])
+def test_ids_come_back_and_are_ranked(allowance: int) -> None:
+    """In memory, in a scratch file, and where the file ends."""
+    import pyarrow as pa
+
+    ids = [b"%d" % (i * 7919 % 1000) for i in range(300)]
+    with contextlib.ExitStack() as stack:
+        texts = IdTexts(allowance, stack)
+        for start in range(0, 300, 17):
+            texts.add(pa.array(ids[start : start + 17], pa.binary()))
+        rows = np.array([0, 3, 4, 16, 17, 120, 299])
+        assert texts.fetch(rows).to_pylist() == [ids[row] for row in rows.tolist()]
+        shuffled = np.random.default_rng(0).permutation(300)
+        ordered = shuffled[np.argsort(texts.ranks(shuffled))]
+        assert [ids[row] for row in ordered.tolist()] == sorted(ids)
