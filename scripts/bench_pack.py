@@ -1,66 +1,176 @@
-"""Time pack-nbrs, the whole command, against NSL 1.4 in one run.
+"""Time pack-nbrs, the whole command, against NSL 1.4 in one run, and as inputs grow.
 
     pip install -e '.[bench]'
-    python scripts/bench_pack.py              # --runs 5
+    python scripts/bench_pack.py                       # NSL 1.4, --runs 5
+    python scripts/bench_pack.py --scale 10000 1000000 # time and memory as inputs grow
+    python scripts/bench_pack.py --limit 12000000      # the same join in memory and within limits
 
-100,000 labeled examples of about 600 bytes, as many unlabeled ones, 8 edges a
-node, 5 neighbours packed.
+NSL 1.4: 100,000 labeled examples of about 600 bytes, as many unlabeled ones, 8
+edges a node, 5 neighbours packed. The other tables: a sixth of the examples is
+labeled. Beside each stands the time to copy as many bytes as go in and out.
 """
 
 import argparse
+import filecmp
+import os
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 from bench_support import (
+    Timing,
     nsl_original,
     nsl_tools,
     print_machine,
     print_row,
     time_command,
-    write_vectors,
 )
 
-LABELED = UNLABELED = 100_000
+from nsl_tools import example
+from nsl_tools.tfrecord import FOOTER_BYTES, HEADER_BYTES, frame, masked_crcs
+
 EDGES_PER_NODE, MAX_NBRS, DIMENSIONS = 8, 5, 128
+LIMITS = ("12GB", "2GB", "512MB", "256MB")
+AT_ONCE = 20_000
 
 
-def write_inputs(folder: Path) -> list[str]:
-    """Write labeled and unlabeled examples and a random graph; return their paths."""
+def write_inputs(folder: Path, labeled: int, unlabeled: int) -> list[str]:
+    """Write labeled and unlabeled examples and a random graph; return their paths.
+
+    Another process does, since a command's peak memory begins with that of its parent.
+    """
+    paths = [str(folder / name) for name in ("l.tfr", "u.tfr", "g.tsv")]
+    sizes = map(str, (labeled, unlabeled))
+    subprocess.run([sys.executable, __file__, "--write", *paths, *sizes], check=True)
+    return paths
+
+
+def write_all(labeled_path: str, unlabeled_path: str, graph: str, sizes: list[int]) -> None:
+    """Write the three inputs."""
+    labeled, unlabeled = sizes
     random = np.random.default_rng(0)
-    total = LABELED + UNLABELED
-    vectors = random.random((total, DIMENSIONS), np.float32)
-    sources = np.repeat(np.arange(total), EDGES_PER_NODE)
-    edges = zip(
-        sources.tolist(),
-        random.integers(0, total, len(sources)).tolist(),
-        random.random(len(sources)).tolist(),
-        strict=True,
-    )
-    graph = folder / "g.tsv"
-    graph.write_text("".join(f"n{s:07}\tn{t:07}\t{w:.6f}\n" for s, t, w in edges))
-    return [
-        write_vectors(folder / "l.tfr", "x", vectors[:LABELED]),
-        write_vectors(folder / "u.tfr", "x", vectors[LABELED:], LABELED),
-        str(graph),
-    ]
+    write_examples(labeled_path, range(labeled), random)
+    write_examples(unlabeled_path, range(labeled, labeled + unlabeled), random)
+    write_graph(graph, labeled + unlabeled, random)
+
+
+def write_examples(path: str, rows: range, random: np.random.Generator) -> None:
+    """Write one example a row: an id, a vector, a label."""
+    features = {
+        b"id": example.encode_bytes([b"n00000000"]),
+        b"x": example.encode_floats(np.zeros(DIMENSIONS)),
+        b"label": example.encode_int64([5]),
+    }
+    record = frame(example.encode(features))
+    node, vector = record.index(b"00000000"), record.index(bytes(4 * DIMENSIONS))
+    with open(path, "wb") as file:
+        for first in range(rows.start, rows.stop, AT_ONCE):
+            numbers = np.arange(first, min(first + AT_ONCE, rows.stop))
+            records = np.tile(np.frombuffer(record, np.uint8), (len(numbers), 1))
+            records[:, node : node + 8] = digits(numbers, 8)
+            values = random.random((len(numbers), DIMENSIONS), np.float32)
+            records[:, vector : vector + 4 * DIMENSIONS] = values.view(np.uint8)
+            starts = np.arange(len(numbers)) * len(record) + HEADER_BYTES
+            ends = starts + len(record) - HEADER_BYTES - FOOTER_BYTES
+            crcs = masked_crcs(records.tobytes(), starts, ends).astype("<u4")
+            records[:, -FOOTER_BYTES:] = crcs.view(np.uint8).reshape(-1, FOOTER_BYTES)
+            file.write(records.tobytes())
+
+
+def write_graph(path: str, nodes: int, random: np.random.Generator) -> None:
+    """Write random edges."""
+    line = np.frombuffer(b"n00000000\tn00000000\t0.000000\n", np.uint8)
+    with open(path, "wb") as file:
+        for first in range(0, nodes, AT_ONCE):
+            sources = np.arange(first, min(first + AT_ONCE, nodes)).repeat(EDGES_PER_NODE)
+            lines = np.tile(line, (len(sources), 1))
+            lines[:, 1:9] = digits(sources, 8)
+            lines[:, 11:19] = digits(random.integers(0, nodes, len(sources)), 8)
+            lines[:, 22:28] = digits(random.integers(0, 10**6, len(sources)), 6)
+            file.write(lines.tobytes())
+
+
+def digits(numbers: np.ndarray, count: int) -> np.ndarray:
+    """Return decimal digits, shape (n, count)."""
+    return (numbers[:, np.newaxis] // 10 ** np.arange(count - 1, -1, -1) % 10 + 48).astype(np.uint8)
+
+
+def copy_seconds(paths: list[str], folder: Path) -> float:
+    """Return how long it takes to read `paths`, and to write the last and sync it."""
+    start = time.perf_counter()
+    for path in paths[:-1]:
+        subprocess.run(["cp", path, "/dev/null"], check=True)
+    copy = folder / "copy"
+    subprocess.run(["dd", f"if={paths[-1]}", f"of={copy}", "bs=1M", "conv=fsync", "status=none"],
+                   check=True)  # fmt: skip
+    seconds = time.perf_counter() - start
+    copy.unlink()
+    return seconds
+
+
+def pack(inputs: list[str], output: str, *options: str) -> list[str]:
+    """Return the command line."""
+    return nsl_tools("pack-nbrs", "-q", f"--max_nbrs={MAX_NBRS}", *options, *inputs, output)
+
+
+def compare_nsl(folder: Path, runs: int) -> None:
+    """Print us against NSL 1.4."""
+    inputs = write_inputs(folder, 100_000, 100_000)
+    output = str(folder / "m.tfr")
+    ours = time_command(pack(inputs, output), runs)
+    command = nsl_original("pack.pack_nbrs", *inputs, f"{folder}/n.tfr", False, MAX_NBRS)
+    theirs = time_command(command, 1)
+    print_row("pack-nbrs 100,000 labeled", ours, "NSL 1.4", theirs)
+    print(f"memory ratio {ours.megabytes / theirs.megabytes:.2f}; "
+          f"copy of the same bytes {copy_seconds([*inputs, output], folder):.2f} s")  # fmt: skip
+
+
+def print_line(nodes: int, limit: str, timing: Timing, size: int, copied: float) -> None:
+    """Print a line of a table."""
+    rate = size / timing.median / 1e6
+    print(f"| {nodes:,} | {limit} | {timing.median:.2f} s | {timing.megabytes:,.0f} MB "
+          f"| {rate:,.0f} MB/s | {copied:.2f} s |", flush=True)  # fmt: skip
+
+
+def compare_limits(folder: Path, nodes: int, limits: tuple[str, ...], runs: int) -> None:
+    """Print the same join within each limit; the outputs must be the same."""
+    inputs = write_inputs(folder, nodes // 6, nodes - nodes // 6)
+    first = str(folder / "m.tfr")
+    for limit in limits:
+        output = first if limit == limits[0] else str(folder / "again.tfr")
+        timing = time_command(pack(inputs, output, f"--memory-limit={limit}"), runs)
+        if not filecmp.cmp(first, output, shallow=False):
+            sys.exit(f"another output within {limit}")
+        copied = copy_seconds([*inputs, output], folder)
+        print_line(nodes, limit, timing, os.path.getsize(output), copied)
 
 
 def main() -> None:
-    """Print the comparison."""
+    """Print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3)
-    runs = parser.parse_args().runs
+    parser.add_argument("--scale", type=int, nargs="+", metavar="EXAMPLES")
+    parser.add_argument("--limit", type=int, metavar="EXAMPLES")
+    parser.add_argument("--write", nargs=5, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.write:
+        write_all(*given.write[:3], list(map(int, given.write[3:])))
+        return
     print_machine("numpy", "pyarrow", "google-crc32c")
-    with tempfile.TemporaryDirectory() as name:
-        inputs = write_inputs(Path(name))
-        command = nsl_tools("pack-nbrs", "-q", f"--max_nbrs={MAX_NBRS}", *inputs, f"{name}/m.tfr")
-        ours = time_command(command, runs)
-        theirs = time_command(
-            nsl_original("pack.pack_nbrs", *inputs, f"{name}/n.tfr", False, MAX_NBRS),
-            1,
-        )
-        print_row(f"pack-nbrs {LABELED:,} labeled", ours, "NSL 1.4", theirs)
+    jobs = [(nodes, LIMITS[:1]) for nodes in given.scale or []]
+    jobs += [(given.limit, LIMITS)] if given.limit else []
+    if jobs:
+        print("| examples | limit | time | memory | output | copy of the same bytes |")
+        print("|---|---|---|---|---|---|")
+    for nodes, limits in jobs:
+        with tempfile.TemporaryDirectory() as name:
+            compare_limits(Path(name), nodes, limits, given.runs)
+    if not jobs:
+        with tempfile.TemporaryDirectory() as name:
+            compare_nsl(Path(name), given.runs)
 
 
 if __name__ == "__main__":
