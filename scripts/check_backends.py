@@ -288,6 +288,31 @@ def graph_outputs() -> None:
     close(history["loss"], [5 + MULTIPLIER * 2 * 4 * 5])
 
 
+def graph_distances() -> None:
+    """Check every distance between two distributions against its formula, in NumPy."""
+    import numpy as np
+
+    import nsl_tools as nsl
+
+    p, q = np.array([[0.2, 0.8], [0.5, 0.5]]), np.array([[0.6, 0.4], [0.9, 0.1]])
+    mean, norms = (p + q) / 2, np.linalg.norm(p, axis=1) * np.linalg.norm(q, axis=1)
+
+    def kl(a: Any, b: Any) -> Any:
+        return np.sum(a * np.log(a / b), axis=1)
+
+    expected = {
+        "l1": np.abs(p - q).sum(axis=1),
+        "l2": ((p - q) ** 2).sum(axis=1),
+        "cosine": 1 - np.sum(p * q, axis=1) / norms,
+        "kl_divergence": kl(p, q),
+        "jensen_shannon_divergence": (kl(p, mean) + kl(q, mean)) / 2,
+    }
+    for name, each in expected.items():
+        config = nsl.configs.DistanceConfig(name, sum_over_axis=-1)
+        found = nsl.lib.pairwise_distance_wrapper(p, q, [[2.0], [0.0]], config)
+        close(float(found), 2 * each[0])
+
+
 def graph_prediction() -> None:
     """Check prediction and evaluation without neighbours."""
     model = graph(linear())
@@ -336,6 +361,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "adversarial: save, load, go on": lambda: saved(adversarial, example()),
     **{f"graph: step, {form}": partial(graph_step, form) for form in FORMS},
     "graph: step, two outputs": graph_outputs,
+    "graph: every distance": graph_distances,
     "graph: predict and evaluate": graph_prediction,
     "graph: save, load, go on": lambda: saved(graph, {**neighbors(), **features()}, label()),
 }

@@ -129,7 +129,8 @@ def mnist(path: str, pool: int) -> Problem:
     with np.load(path) as arrays:
         images = np.concatenate([arrays["x_train"], arrays["x_test"]])
         labels = np.concatenate([arrays["y_train"], arrays["y_test"]])
-    slow, fast = ([Setting(rate, m) for m in (1.0, 10.0)] for rate in (0.001, 0.003))
+    labeled = [Setting(0.001, multiplier) for multiplier in (1.0, 10.0)]
+    every = [Setting(0.01, multiplier) for multiplier in (1.0, 3.0)]
     return Problem(
         images.reshape(len(images), -1).astype(np.float32) / 255,
         labels,
@@ -140,7 +141,7 @@ def mnist(path: str, pool: int) -> Problem:
         edges=None,
         transductive=False,
         labeled={share: round(share * 50_000) for share in (0.001, 0.01, 0.1)},
-        settings={BASE: [Setting(0.001)], LABELED: slow, ALL: fast},
+        settings={BASE: [Setting(0.001), Setting(0.01)], LABELED: labeled, ALL: every},
         epochs=(30, 15),
         hidden=128,
     )
