@@ -32,6 +32,7 @@ from nsl_tools.scratch import claim_space
 from nsl_tools.shards import STANDARD_STREAM, resolve_inputs, resolve_output, split_evenly
 from nsl_tools.statistics import Statistics
 from nsl_tools.streams import source
+from nsl_tools.tables import is_table, read_tables
 from nsl_tools.tfrecord import is_tfrecord
 
 if TYPE_CHECKING:
@@ -125,10 +126,12 @@ def _read(
     store: MatrixStore,
 ) -> Embeddings:
     sources = [source(path, options.max_record_bytes) for path in inputs]
-    omissions = Omissions(statistics, options.on_duplicate)
-    nodes = read_embeddings(
-        sources, (options.id_feature, options.embedding_feature), omissions, store
-    )
+    features = options.id_feature, options.embedding_feature
+    if is_table(inputs):
+        nodes = read_tables(inputs, options.ids, features, store)
+    else:
+        omissions = Omissions(statistics, options.on_duplicate)
+        nodes = read_embeddings(sources, features, omissions, store)
     refuse_empty(len(nodes.ids), sources, options)
     statistics.counts["nodes"] = len(nodes.ids)
     if zeros := int((nodes.norms == 0).sum()):

@@ -205,6 +205,11 @@ Examples:
     help="Seed of the hyperplanes, and of the partitions and the sample for --recall.",
 )
 @click.option(
+    "--ids",
+    metavar="FILE",
+    help="The ids of EMBEDDINGS that are .npy files: a text file, one id a line, in order.",
+)
+@click.option(
     "--recall",
     type=float,
     default=1.0,
@@ -220,8 +225,9 @@ def build_graph(
     """Build the cosine nearest-neighbour graph of EMBEDDINGS and write it to GRAPH.
 
     EMBEDDINGS are TFRecord files of tf.train.Example with an id and an
-    embedding. GRAPH is TSV, one edge a line: source, target, similarity; sorted
-    by source (input order), then similarity and target id descending.
+    embedding, or .npy files (with --ids), or .parquet files. GRAPH is TSV, one
+    edge a line: source, target, similarity; sorted by source (input order), then
+    similarity and target id descending.
     """
     options = BuildGraphOptions(
         k=given["neighbors"],
@@ -230,6 +236,7 @@ def build_graph(
         lsh_splits=given["lsh_splits"],
         lsh_rounds=given["lsh_rounds"],
         random_seed=given["random_seed"],
+        ids=given["ids"],
         recall=given["recall"],
         threads=given["threads"],
         **_run_options(given),

@@ -88,7 +88,7 @@ def read_embeddings(
 
     for batch, (found, vectors) in read_decoded(sources, omissions, decode):
         ids.append(found)
-        norms.append(_norms(vectors))
+        norms.append(norms_of(vectors))
         writer.append(vectors)
         places.add(batch.records)
     all_ids = pa.concat_arrays([pa.array([], pa.binary()), *ids])
@@ -157,7 +157,7 @@ def _check_dimension(index: int, name: str, found: int, expected: int) -> None:
         )
 
 
-def _norms(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def norms_of(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Return the norms in float64: float32 squares overflow at 2e19 and vanish at 1e-23."""
     norms = np.empty(len(vectors), np.float64)
     for block in blocks(len(vectors)):

@@ -60,6 +60,7 @@ class BuildGraphOptions(RunOptions):
         lsh_splits: random hyperplanes per round; 0 compares all pairs.
         lsh_rounds: rounds of bucketing, united.
         random_seed: seed of the hyperplanes.
+        ids: text file of the ids of `.npy` embeddings, one a line.
         recall: the share of the exact edges to find at least, as measured; 1 compares all pairs.
         threads: threads for products, or None for all cores.
     """
@@ -70,6 +71,7 @@ class BuildGraphOptions(RunOptions):
     lsh_splits: int = 0
     lsh_rounds: int = 2
     random_seed: int = 0
+    ids: str | None = None
     recall: float = 1.0
     threads: int | None = None
 

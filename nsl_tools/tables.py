@@ -1,0 +1,162 @@
+"""Embeddings from `.npy` and Parquet files, where most embeddings live.
+
+A `.npy` file holds a matrix of floats, one row a node; the ids are the lines of a
+text file of their own. A Parquet file holds an id column and a column of lists of
+floats. Both are read by blocks, never whole.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nsl_tools.embeddings import Embeddings, norms_of
+from nsl_tools.errors import DataError, UsageError
+from nsl_tools.ids import first_bad_id, id_problem, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nsl_tools.matrix import Floats, MatrixStore
+
+    Blocks = Iterator[tuple[str, int, list[bytes], Floats]]
+
+_ROWS = 4096
+_NPY, _PARQUET = ".npy", ".parquet"
+_FLOATS = ("f2", "f4", "f8")
+
+
+def is_table(paths: Sequence[str]) -> bool:
+    """Tell whether all files are `.npy` or all are `.parquet`, by name.
+
+    Raises:
+        UsageError: only some are.
+    """
+    kinds = {os.path.splitext(path)[1] for path in paths}
+    if not kinds & {_NPY, _PARQUET}:
+        return False
+    if len(kinds) > 1:
+        listed = ", ".join(sorted(kind or "no suffix" for kind in kinds))
+        raise UsageError(f"EMBEDDINGS: expected files of one kind, received {listed}")
+    return True
+
+
+def read_tables(
+    paths: Sequence[str], ids: str | None, columns: tuple[str, str], store: MatrixStore
+) -> Embeddings:
+    """Read all rows, in order.
+
+    Args:
+        paths: `.npy` files or `.parquet` files.
+        ids: text file of the ids of `.npy` files, one a line.
+        columns: names of the Parquet columns that hold the id and the embedding.
+        store: keeps the vectors.
+
+    Raises:
+        DataError: a file or a row is not what it should be.
+        UsageError: `.npy` files without ids.
+    """
+    blocks = _npy_blocks(paths, ids) if paths[0].endswith(_NPY) else _parquet_blocks(paths, columns)
+    writer, nodes, norms = store.writer(), [], []
+    for path, first, names, vectors in blocks:
+        _check(path, first, names, vectors, writer.shape[1])
+        nodes += names
+        norms.append(norms_of(vectors))
+        writer.append(vectors)
+    array = pa.array(nodes, pa.binary())
+    if pc.count_distinct(array).as_py() < len(array):
+        counts = pc.value_counts(array)
+        node = counts.filter(pc.greater(counts.field("counts"), 1))[0].as_py()["values"]
+        raise DataError(ids or paths[0], "", f"id {shown(node)} is repeated, expected each once")
+    return Embeddings(array, writer.finish(), np.concatenate([np.empty(0), *norms]))
+
+
+def _check(path: str, first: int, names: list[bytes], vectors: Floats, width: int) -> None:
+    bad = first_bad_id(names)
+    if bad is not None:
+        raise DataError(path, f"row {first + bad}", str(id_problem(names[bad])))
+    if not vectors.shape[1] or (width and vectors.shape[1] != width):
+        expected = width or "at least 1"
+        found = vectors.shape[1]
+        raise DataError(path, f"row {first}", f"dimension {found}, expected {expected}")
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise DataError(path, f"row {first + row}", "a value is not finite, expected numbers")
+
+
+def _npy_blocks(paths: Sequence[str], ids: str | None) -> Blocks:
+    if ids is None:
+        raise UsageError(f"--ids: expected the file of the ids of {paths[0]}, received none")
+    try:
+        with open(ids, "rb") as file:
+            names = file.read().splitlines()
+    except OSError as err:
+        raise DataError(ids, "", f"cannot be read: {err.strerror or err}") from err
+    done = 0
+    for path in paths:
+        for first, vectors in _npy_rows(path):
+            yield path, first, names[done : done + len(vectors)], vectors
+            done += len(vectors)
+            if done > len(names):
+                raise DataError(ids, "", f"{len(names)} ids, expected one for each row of {path}")
+    if done < len(names):
+        raise DataError(ids, "", f"{len(names)} ids, expected {done}, one for each row")
+
+
+def _npy_rows(path: str) -> Iterator[tuple[int, Floats]]:
+    try:
+        # The map only tells where the numbers are: mapped pages would count as memory.
+        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+        shape, kind, order, offset = matrix.shape, matrix.dtype, matrix.flags, matrix.offset
+    except (OSError, ValueError) as err:
+        raise DataError(path, "", f"not a .npy file: {err}") from err
+    if len(shape) != 2 or kind.str[1:] not in _FLOATS or not order.c_contiguous:  # noqa: PLR2004 - rows and columns
+        problem = f"shape {shape} of {kind}, expected a matrix of floats in C order"
+        raise DataError(path, "", problem)
+    for first in range(0, shape[0], _ROWS):
+        rows = min(_ROWS, shape[0] - first)
+        start = offset + first * shape[1] * kind.itemsize
+        block = np.fromfile(path, kind, rows * shape[1], offset=start)
+        with np.errstate(over="ignore"):  # what overflows is reported as not finite
+            yield first, block.reshape(rows, shape[1]).astype(np.float32)
+
+
+def _parquet_blocks(paths: Sequence[str], columns: tuple[str, str]) -> Blocks:
+    import pyarrow.parquet as pq  # here, since it is slow to import and seldom needed
+
+    for path in paths:
+        first = 0
+        try:
+            file = pq.ParquetFile(path)
+            _require_columns(path, file.schema_arrow.names, columns)
+            for batch in file.iter_batches(_ROWS, columns=list(columns)):
+                yield path, first, *_parquet_rows(path, first, batch, columns)
+                first += len(batch)
+        except (OSError, pa.ArrowException) as err:
+            raise DataError(path, "", f"cannot be read as Parquet: {err}") from err
+
+
+def _require_columns(path: str, known: list[str], columns: tuple[str, str]) -> None:
+    for name in columns:
+        if name not in known:
+            found = ", ".join(known)
+            raise DataError(path, "", f"no column {name!r}, expected one; it has {found}")
+
+
+def _parquet_rows(
+    path: str, first: int, batch: pa.RecordBatch, columns: tuple[str, str]
+) -> tuple[list[bytes], Floats]:
+    ids, lists = (batch.column(name) for name in columns)
+    lengths = pc.list_value_length(lists)
+    if ids.null_count or lengths.null_count or pc.list_flatten(lists).null_count:
+        raise DataError(path, f"rows from {first}", "a value is missing, expected none to be")
+    widths = pc.unique(lengths).to_pylist()
+    if len(widths) > 1:
+        raise DataError(path, f"rows from {first}", f"dimensions {widths}, expected one")
+    values = pc.list_flatten(lists).cast(pa.float32()).to_numpy()
+    return ids.cast(pa.binary()).to_pylist(), values.reshape(len(batch), -1)

@@ -1,0 +1,121 @@
+"""Embeddings in .npy and Parquet files: the same graph as from TFRecords."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from support import write_examples
+
+from nsl_tools import tables
+from nsl_tools.build_graph import build_graph
+from nsl_tools.errors import DataError, UsageError
+from nsl_tools.options import BuildGraphOptions
+
+VECTORS = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+IDS = [f"n{row}" for row in range(len(VECTORS))]
+
+
+def graph(folder: Path, *paths: str, ids: str | None = None) -> bytes:
+    build_graph(paths, str(folder / "g"), BuildGraphOptions(similarity_threshold=0.0, ids=ids))
+    return (folder / "g").read_bytes()
+
+
+@pytest.fixture
+def expected(tmp_path: Path) -> bytes:
+    rows = zip(IDS, VECTORS.tolist(), strict=True)
+    examples = [{"id": [node.encode()], "embedding": vector} for node, vector in rows]
+    return graph(tmp_path, write_examples(tmp_path / "e", examples))
+
+
+def write_npy(folder: Path, vectors: np.ndarray, ids: list[str]) -> tuple[str, str]:
+    np.save(folder / "v.npy", vectors)
+    (folder / "ids").write_text("".join(f"{node}\n" for node in ids))
+    return str(folder / "v.npy"), str(folder / "ids")
+
+
+def write_parquet(path: Path, vectors: pa.Array, ids: list[str]) -> str:
+    pq.write_table(pa.table({"id": ids, "embedding": vectors}), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("rows", [7, 4096])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_npy_files_give_the_same_graph(
+    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, rows: int, kind: type
+) -> None:
+    """In one file or several, whose rows the ids name in order."""
+    monkeypatch.setattr(tables, "_ROWS", rows)
+    path, ids = write_npy(tmp_path, VECTORS.astype(kind), IDS)
+    assert graph(tmp_path, path, ids=ids) == expected
+    for name, part in (("a.npy", VECTORS[:20]), ("b.npy", VECTORS[20:])):
+        np.save(tmp_path / name, part)
+    assert graph(tmp_path, f"{tmp_path}/a.npy", f"{tmp_path}/b.npy", ids=ids) == expected
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float32(), 4),
+                                  pa.large_list(pa.float64())])  # fmt: skip
+def test_parquet_files_give_the_same_graph(
+    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, kind: pa.DataType
+) -> None:
+    monkeypatch.setattr(tables, "_ROWS", 7)
+    vectors = pa.array(VECTORS.tolist(), kind)
+    assert graph(tmp_path, write_parquet(tmp_path / "e.parquet", vectors, IDS)) == expected
+
+
+@pytest.mark.parametrize(
+    ("vectors", "ids", "problem"),
+    [
+        (VECTORS, IDS[:-1], "49 ids, expected one for each row"),
+        (VECTORS, [*IDS, "more"], "51 ids, expected 50"),
+        (VECTORS, [*IDS[:-1], IDS[0]], "'n0' is repeated"),
+        (VECTORS, [*IDS[:-1], "a\tb"], "row 49: the id 'a.*' holds a tab"),
+        (VECTORS.astype(int), IDS, "expected a matrix of floats"),
+        (VECTORS[:, 0], IDS, "expected a matrix of floats"),
+        (np.where(np.arange(50)[:, None] == 3, np.nan, VECTORS), IDS, "row 3: a value is not finite"),  # noqa: E501 - one case a line
+    ],
+)  # fmt: skip
+def test_a_bad_npy_file_is_refused(
+    tmp_path: Path, vectors: np.ndarray, ids: list[str], problem: str
+) -> None:
+    path, names = write_npy(tmp_path, vectors, ids)
+    with pytest.raises(DataError, match=problem):
+        graph(tmp_path, path, ids=names)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "problem"),
+    [
+        ([[1.0, 2.0], [1.0]], "dimensions .2, 1., expected one"),
+        ([[1.0, 2.0], None], "a value is missing"),
+        ([[1.0, 2.0], [1.0, None]], "a value is missing"),
+        ([[1.0, 2.0], [1.0, np.inf]], "row 1: a value is not finite"),
+    ],
+)
+def test_a_bad_parquet_file_is_refused(
+    tmp_path: Path, vectors: list[list[float]], problem: str
+) -> None:
+    path = write_parquet(tmp_path / "e.parquet", pa.array(vectors), ["a", "b"])
+    with pytest.raises(DataError, match=problem):
+        graph(tmp_path, path)
+
+
+def test_a_parquet_file_without_the_column_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": ["a"], "vector": [[1.0]]}), tmp_path / "e.parquet")
+    with pytest.raises(DataError, match="no column 'embedding', expected one; it has id, vector"):
+        graph(tmp_path, f"{tmp_path}/e.parquet")
+
+
+def test_files_that_are_not_what_their_name_says_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "e.parquet").write_bytes(b"text")
+    (tmp_path / "e.npy").write_bytes(b"text")
+    (tmp_path / "ids").write_bytes(b"")
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        graph(tmp_path, f"{tmp_path}/e.parquet")
+    with pytest.raises(DataError, match=r"not a \.npy file"):
+        graph(tmp_path, f"{tmp_path}/e.npy", ids=f"{tmp_path}/ids")
+    with pytest.raises(UsageError, match="--ids: expected"):
+        graph(tmp_path, f"{tmp_path}/e.npy")
+    with pytest.raises(UsageError, match="files of one kind"):
+        graph(tmp_path, f"{tmp_path}/e.npy", f"{tmp_path}/e.parquet")
