@@ -33,6 +33,7 @@ _BLOCK = 1024
 _SPARE = 2
 _CROWD = 4
 _LEADERS = 1024
+_JUDGED = 1 << 16
 _HALF = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 
@@ -85,6 +86,25 @@ class Partitions:
         keys = self._best[rows]
         places, columns = np.nonzero(keys)
         return rows[places], (keys[places, columns] & _LOW).astype(np.int64)
+
+    def judged(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Return what FAISS finds nearest to some rows by brute force, as candidates.
+
+        A search that shares no code with the one that it judges.
+        """
+        import faiss
+
+        queries = self._unit[rows]
+        sources, targets = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for start in range(0, len(self._rows), _JUDGED):
+            base = self._rows[start : start + _JUDGED]
+            depth = min(self._depth + _SPARE, len(base))
+            _, found = faiss.knn(
+                queries, self._unit[base], depth, metric=faiss.METRIC_INNER_PRODUCT
+            )
+            sources.append(np.repeat(rows, depth))
+            targets.append(base[found.ravel()])
+        return np.concatenate(sources), np.concatenate(targets)
 
     def _split(self, rows: Rows, random: np.random.Generator) -> Iterator[Rows]:
         if len(rows) <= _LARGEST:

@@ -1,8 +1,9 @@
 """Approximate neighbours with a measured promise.
 
 Rounds of partitions are searched until the recall that is *measured* on random
-rows, against their exact neighbours, is surely high enough. Where that would
-cost more than comparing all pairs, all pairs are compared: recall is 1.
+rows, against the neighbours that FAISS finds by brute force, is surely high
+enough. Where that would cost more than comparing all pairs, all pairs are
+compared: recall is 1.
 
 A found edge counts if its weight as written reaches that of the last exact
 neighbour, so that a tie is no miss.
@@ -73,7 +74,7 @@ class RecallSearch:
     """Finds neighbours of all rows, as many as `least` promises.
 
     Args:
-        nearest: finds the exact ones.
+        nearest: weighs pairs and chooses the best.
         partitions: finds more from round to round, among the same rows.
         rows: all rows, ascending.
         least: the recall to promise.
@@ -119,14 +120,12 @@ class RecallSearch:
 
     def _exact(self) -> tuple[Counts, Counts]:
         """Return the smallest weight and the number of the exact edges of each sampled row."""
+        edges = self._nearest.best(*self._partitions.judged(self._sample))
+        places = np.searchsorted(self._sample, edges.sources)
         lowest = np.zeros(len(self._sample), np.int64)
-        wanted = np.zeros(len(self._sample), np.int64)
-        for edges in self._nearest.edges(self._sample, self._rows):
-            places = np.searchsorted(self._sample, edges.sources)
-            # Weights fall within a source: the last one written stays.
-            lowest[places] = as_written(edges.weights)
-            wanted += np.bincount(places, minlength=len(wanted))
-        return lowest, wanted
+        # Weights fall within a source: the last one written stays.
+        lowest[places] = as_written(edges.weights)
+        return lowest, np.bincount(places, minlength=len(self._sample))
 
     def _hits(self, lowest: Counts, wanted: Counts) -> Counts:
         edges = self._nearest.best(*self._partitions.pairs(self._sample))

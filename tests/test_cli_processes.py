@@ -241,7 +241,7 @@ def _dies_waiting(number: int, place: str) -> None:
     with open("fifo", "wb"):  # waits until the child has opened it
         child.send_signal(number)
         try:
-            _, said = child.communicate(timeout=5)
+            _, said = child.communicate(timeout=30)
         except subprocess.TimeoutExpired:
             child.kill()
             _, said = child.communicate()
