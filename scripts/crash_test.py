@@ -169,6 +169,9 @@ def main() -> None:
     parser.add_argument("--others", type=int, default=50, help="of each other signal, per tool")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    for number in OTHERS:
+        # What nohup or a background shell ignores, the children would ignore, too.
+        signal.signal(number, signal.default_int_handler)
     wrong = 0
     with tempfile.TemporaryDirectory() as name:
         for size in SIZES:
