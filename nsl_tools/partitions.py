@@ -33,7 +33,7 @@ _BLOCK = 1024
 _SPARE = 2
 _CROWD = 4
 _LEADERS = 1024
-_JUDGED = 1 << 16
+_JUDGED = 1 << 16  # rows of the base at a time, which may lie in a scratch file
 _HALF = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 
