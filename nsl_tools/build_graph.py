@@ -22,7 +22,7 @@ from nsl_tools.errors import UsageError
 from nsl_tools.graph_writer import format_edges
 from nsl_tools.lsh import buckets
 from nsl_tools.matrix import MatrixStore
-from nsl_tools.neighbors import Edges, NearestNeighbors
+from nsl_tools.neighbors import EdgeFlow, Edges, NearestNeighbors
 from nsl_tools.nodes import Omissions, read_ids, refuse_empty
 from nsl_tools.options import memory_of
 from nsl_tools.output import Outputs, check_outputs, is_stream, marked_if_incomplete
@@ -88,11 +88,12 @@ def _build(
         queries = _query_rows(nodes, seed_files, options, statistics)
         nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pool, store)
         edges_of = _finder(nodes, nearest, queries, options, statistics)
-        for shard, part in zip(outputs, split_evenly(len(queries), len(outputs)), strict=True):
-            with files.open(shard) as file:
-                found = edges_of(queries[part.start : part.stop])
-                tracked = progress.track(found, "edges", lambda edges: len(edges.weights))
-                _write(file, nodes, tracked, statistics)
+        parts = split_evenly(len(queries), len(outputs))
+        shards = [queries[part.start : part.stop] for part in parts]
+        flow = EdgeFlow(progress.track(edges_of(queries), "edges", len))
+        for path, edges in zip(outputs, flow.parts(shards), strict=True):
+            with files.open(path) as file:
+                _write(file, nodes, edges, statistics)
     _warn_of_gaps(statistics, options)
     return statistics
 
@@ -160,9 +161,12 @@ def _finder(
     options: BuildGraphOptions,
     statistics: Statistics,
 ) -> Callable[[Rows], Iterator[Edges]]:
-    """Return the function from an ascending part of `queries` to the edges that leave it."""
+    """Return the function from any of `queries`, ascending, to the edges that leave them.
+
+    What it finds for a row does not depend on the others that it is asked for.
+    """
     if options.lsh_splits:
-        return partial(_between, _bucketed_edges(nodes, nearest, queries, options))
+        return partial(_bucketed_edges, nodes, nearest, options)
     # Seeds are few, and pairs above a threshold have no bound: exact is the fast way for both.
     if options.recall < 1 and options.k is not None and len(queries) == len(nodes.ids):
         rows = np.flatnonzero(nodes.norms)
@@ -179,9 +183,9 @@ def _finder(
 
 
 def _bucketed_edges(
-    nodes: Embeddings, nearest: NearestNeighbors, queries: Rows, options: BuildGraphOptions
-) -> Edges:
-    """Return the best edges among the pairs that share a bucket in any round."""
+    nodes: Embeddings, nearest: NearestNeighbors, options: BuildGraphOptions, queries: Rows
+) -> Iterator[Edges]:
+    """Yield, at once, the best edges among the pairs that share a bucket in any round."""
     parts = [
         edges
         for rows in buckets(nodes, options.lsh_splits, options.lsh_rounds, options.random_seed)
@@ -191,13 +195,7 @@ def _bucketed_edges(
     sources = np.concatenate([empty, *(edges.sources for edges in parts)])
     targets = np.concatenate([empty, *(edges.targets for edges in parts)])
     pairs = np.unique(sources * len(nodes.ids) + targets)
-    return nearest.best(*np.divmod(pairs, max(1, len(nodes.ids))))
-
-
-def _between(edges: Edges, rows: Rows) -> Iterator[Edges]:
-    if len(rows):
-        part = slice(*np.searchsorted(edges.sources, [rows[0], rows[-1] + 1]))
-        yield Edges(edges.sources[part], edges.targets[part], edges.weights[part])
+    yield nearest.best(*np.divmod(pairs, max(1, len(nodes.ids))))
 
 
 def _write(
@@ -205,7 +203,7 @@ def _write(
 ) -> None:
     for edges in found:
         file.write(format_edges(nodes.ids, edges.sources, edges.targets, edges.weights))
-        statistics.counts["edges"] += len(edges.weights)
+        statistics.counts["edges"] += len(edges)
         statistics.counts["sources"] += len(np.unique(edges.sources))
 
 

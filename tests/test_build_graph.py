@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,10 @@ from nsl_tools import build_graph as building
 from nsl_tools import candidates
 from nsl_tools.build_graph import build_graph
 from nsl_tools.errors import DataError, UsageError
+from nsl_tools.matrix import Rows
+from nsl_tools.neighbors import Edges, NearestNeighbors
 from nsl_tools.options import BuildGraphOptions
+from nsl_tools.shards import split_evenly
 
 Nodes = list[tuple[str, list[float]]]
 
@@ -237,6 +241,40 @@ def test_bytes_do_not_depend_on_threads_shards_or_hash_seed(tmp_path: Path) -> N
     shards = sorted(tmp_path.glob("g-*"))
     assert outputs == {b"".join(path.read_bytes() for path in shards)}
     assert len(shards) == 7
+
+
+@pytest.mark.parametrize("shards", [1, 3, 31, 40])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"k": None, "similarity_threshold": 0.9},
+        {"similarity_threshold": -1.0},
+        {"lsh_splits": 3},
+    ],
+)
+def test_a_shard_holds_the_edges_of_its_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: int, options: dict[str, float]
+) -> None:
+    """The files change within blocks and between, some without an edge, from one search."""
+    monkeypatch.setattr(candidates, "TILE", 7)
+    graph = clustered(31, 2)
+    chosen = BuildGraphOptions(**options)  # type: ignore[arg-type]
+    lines = build(tmp_path, graph, chosen).splitlines(keepends=True)
+    searches = []
+    edges = NearestNeighbors.edges
+
+    def counted(nearest: NearestNeighbors, queries: Rows, base: Rows) -> Iterator[Edges]:
+        searches.append(base)
+        return edges(nearest, queries, base)
+
+    monkeypatch.setattr(NearestNeighbors, "edges", counted)
+    build_graph([f"{tmp_path}/e"], f"{tmp_path}/s@{shards}", chosen)
+    for shard, part in enumerate(split_evenly(len(graph), shards)):
+        own = {graph[row][0] for row in part}
+        text = (tmp_path / f"s-{shard:05d}-of-{shards:05d}").read_text()
+        assert text == "".join(line for line in lines if line.split("\t")[0] in own)
+    assert len(searches) == 1 or chosen.lsh_splits
 
 
 BAD_EXAMPLES = {
