@@ -159,11 +159,18 @@ class _Job:
         return JoinPlan(top.best(), nodes.count, nodes.mean_sizes, pool, self.stack)
 
     def _count_oddities(self, sources: Rows, targets: Rows) -> None:
-        for rows, end in ((sources, "source"), (targets, "target")):
-            if unknown := int((rows < 0).sum()):
-                self.statistics.warnings[f"edges dropped: no example for the {end}"] += unknown
-        if loops := int(((sources == targets) & (sources >= 0)).sum()):
-            self.statistics.counts["self-loops"] += loops
+        statistics = self.statistics
+        no_source, no_target = sources < 0, targets < 0
+        if unknown := int((no_source | no_target).sum()):
+            reason = "edges dropped: no example for their source or target"
+            statistics.warnings[reason] += unknown
+        for what, found in {
+            "edges of unknown sources": no_source,
+            "edges to unknown targets": no_target,
+            "self-loops": (sources == targets) & ~no_source,
+        }.items():
+            if count := int(found.sum()):
+                statistics.counts[what] += count
 
     def read_neighbors(self, inputs: Sequence[Input], plan: JoinPlan, shapes: Shapes) -> BlockStore:
         """Read the records of all neighbours that are kept."""

@@ -134,11 +134,13 @@ class Pushback:
 
 
 class Inflater:
-    """Decompresses GZIP (several members too) or ZLIB, checking that the end is there."""
+    """Decompresses GZIP (several members too) or one ZLIB stream; its end must be there."""
 
-    def __init__(self, compressed: ByteStream, name: str) -> None:
+    def __init__(self, compressed: ByteStream, name: str, *, members: bool = True) -> None:
+        """Decompress ZLIB if there are no `members`, else GZIP."""
         self._compressed = compressed
         self._name = name
+        self._members = members
         self._inflate = zlib.decompressobj(_AUTO_HEADER)
         self._pending = b""
         self._read = 0
@@ -177,12 +179,12 @@ class Inflater:
         if not self._pending:
             return False
         # `gzip` pads with zeros and so do tapes; anything else but a member is damage.
-        self._pending = self._pending.lstrip(b"\0")
+        self._pending = self._pending.lstrip(b"\0") if self._members else self._pending
         if not self._pending:
             return True
         if len(self._pending) == 1:
             self._pending += self._compressed.read(1)
-        if not self._pending.startswith(_GZIP_MAGIC):
+        if not self._members or not self._pending.startswith(_GZIP_MAGIC):
             raise self._error("bytes follow the end of the compressed data")
         self._inflate = zlib.decompressobj(_AUTO_HEADER)
         return True

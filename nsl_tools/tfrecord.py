@@ -156,7 +156,7 @@ def read_batches(source: Source) -> Iterator[RecordBatch]:
         if _is_header(head):
             size = source.size() if source.spool is None else None
         elif looks_gzipped(head) or looks_zlibbed(head):
-            stream = Inflater(stream, source.name)
+            stream = Inflater(stream, source.name, members=looks_gzipped(head))
         elif len(head) == HEADER_BYTES:
             raise _record_error(source.name, 0, 0, _not_a_header(head))
         yield from _Framer(stream, source.name, size, source.max_record_bytes).batches()

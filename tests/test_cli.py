@@ -184,7 +184,7 @@ def test_a_warning_is_one_line_even_if_quiet(job: Path, call: Call) -> None:
     """What is accepted but doubtful is said, with a count."""
     with (job / "graph").open("ab") as graph:
         graph.write(b"a\tz\t1\na\ty\t1\n")
-    said = "pack-nbrs: warning: edges dropped: no example for the target (2)\n"
+    said = "pack-nbrs: warning: edges dropped: no example for their source or target (2)\n"
     assert call(*_PACK, "--quiet") == (0, said)
 
 

@@ -290,10 +290,11 @@ def test_what_was_dropped_is_counted(small: Path) -> None:
     write_examples(small / "u", [{"id": [b"n0"]}, {"id": [b"n1"]}])
     statistics = pack_nbrs(f"{small}/l", f"{small}/u", f"{small}/g", f"{small}/m", PackOptions())
     assert statistics.warnings == {
-        "edges dropped: no example for the source": 10,
-        "edges dropped: no example for the target": 11,
+        "edges dropped: no example for their source or target": 21,
         "ids both labeled and unlabeled: the labeled example is taken": 1,
     }
+    assert statistics.counts["edges of unknown sources"] == 10
+    assert statistics.counts["edges to unknown targets"] == 11
 
 
 def test_an_unlabeled_path_may_be_empty(small: Path) -> None:

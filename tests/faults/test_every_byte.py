@@ -8,12 +8,11 @@ from __future__ import annotations
 import gzip
 import io
 import re
-import struct
 import zlib
 from typing import TYPE_CHECKING
 
-import google_crc32c
 import pytest
+from oracles import inflated, right_graph, right_records
 
 from nsl_tools.errors import DataError
 from nsl_tools.graph_tsv import read_edges
@@ -64,50 +63,6 @@ def _read_graph(data: bytes) -> Content:
     return edges
 
 
-def _right_records(data: bytes) -> Content:
-    """Return the records that the framing gives, or None where it is broken."""
-    found: list[object] = []
-    while data:
-        if len(data) < 12 or _masked(data[:8]) != data[8:12]:
-            return _REFUSED
-        end = 12 + struct.unpack("<Q", data[:8])[0]
-        if len(data) < end + 4 or _masked(data[12:end]) != data[end : end + 4]:
-            return _REFUSED
-        found.append(data[12:end])
-        data = data[end + 4 :]
-    return found
-
-
-def _masked(data: bytes) -> bytes:
-    crc = google_crc32c.value(data)
-    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-def _right_graph(data: bytes) -> Content:
-    """Return the edges that the lines give, or None if a line is none."""
-    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        return _REFUSED
-    edges: list[object] = []
-    for line in data.split(b"\n"):
-        columns = line.removesuffix(b"\r").split(b"\t")
-        if columns == [b""]:
-            continue
-        if not _is_edge(columns):
-            return _REFUSED
-        edges.append((columns[0], columns[1], float(columns[2]) if len(columns) > 2 else 1.0))
-    return edges
-
-
-def _is_edge(columns: list[bytes]) -> bool:
-    try:
-        ids = all(c.decode() and not re.search(rb"[\r\0]", c) for c in columns[:2])
-    except UnicodeDecodeError:
-        return False
-    number = rb"[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?"
-    weight = all(re.fullmatch(number, c) and abs(float(c)) < 3.4028235e38 for c in columns[2:])
-    return ids and weight and len(columns) in (2, 3)
-
-
 def _gunzipped(right: Callable[[bytes], Content]) -> Callable[[bytes], Content]:
     """Return the oracle of a GZIP file: of what Python's own reader finds in it."""
 
@@ -122,14 +77,9 @@ def _gunzipped(right: Callable[[bytes], Content]) -> Callable[[bytes], Content]:
 
 
 def _inflated(data: bytes) -> Content:
-    try:
-        inflate = zlib.decompressobj()
-        content = inflate.decompress(data)
-    except zlib.error:
-        return _right_records(data)
-    if not data:
-        return []
-    return _right_records(content) if inflate.eof and not inflate.unused_data else _REFUSED
+    content = inflated(data)
+    # Plain data, perhaps.
+    return right_records(data if content is None else content)
 
 
 def _damaged(data: bytes) -> Iterator[bytes]:
@@ -141,16 +91,16 @@ def _damaged(data: bytes) -> Iterator[bytes]:
 
 
 _FIXTURES: dict[str, tuple[bytes, Callable[[bytes], Content], Callable[[bytes], Content]]] = {
-    "records": (_RECORDS, _read_records, _right_records),
+    "records": (_RECORDS, _read_records, right_records),
     "GZIP records": (
-        gzip.compress(_RECORDS, mtime=0), _read_records, _gunzipped(_right_records),
+        gzip.compress(_RECORDS, mtime=0), _read_records, _gunzipped(right_records),
     ),
     "GZIP stored": (
-        gzip.compress(_RECORDS, 0, mtime=0), _read_records, _gunzipped(_right_records),
+        gzip.compress(_RECORDS, 0, mtime=0), _read_records, _gunzipped(right_records),
     ),
     "ZLIB records": (zlib.compress(_RECORDS), _read_records, _inflated),
-    "graph": (_GRAPH, _read_graph, _right_graph),
-    "GZIP graph": (gzip.compress(_GRAPH, mtime=0), _read_graph, _gunzipped(_right_graph)),
+    "graph": (_GRAPH, _read_graph, right_graph),
+    "GZIP graph": (gzip.compress(_GRAPH, mtime=0), _read_graph, _gunzipped(right_graph)),
 }  # fmt: skip
 
 

@@ -218,10 +218,10 @@ def _graph_cases() -> Iterator[tuple[str, Case]]:
         "no newline at the end": (GRAPH[:-1], ("graph: no newline at the end",)),
         "edges twice": (GRAPH + GRAPH, ()),
         "edges twice, once with less weight": (GRAPH + b"a\tb\t0.1\n", ()),
-        "unknown targets": (GRAPH + b"a\t?\t9\nb\t?\t9\n", ("no example for the target .2.",)),
-        "unknown sources": (GRAPH + b"?\ta\t9\n", ("no example for the source .1.",)),
+        "unknown targets": (GRAPH + b"a\t?\t9\nb\t?\t9\n", ("their source or target .2.",)),
+        "unknown sources": (GRAPH + b"?\ta\t9\n", ("their source or target .1.",)),
         "unknown ends": (
-            GRAPH + b"?\t??\t9\n", ("for the source .1.", "for the target .1."),
+            GRAPH + b"?\t??\t9\n?\ta\t1\nb\t?\t1\n", ("their source or target .3.",),
         ),
         "backwards": (b"".join(reversed(lines)), ()),
         "long numbers": (GRAPH.replace(b"0.875", b"0.875000000000000000000000000000001"), ()),

@@ -1,0 +1,87 @@
+"""A short run of the fuzz targets over their corpus; the long one is `scripts/fuzz.py`."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from example_mutations import damaged
+from support import NEEDS_PROTOBUF_7
+from targets import TARGETS
+
+from nsl_tools import example, graph_tsv, tfrecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_CORPUS = Path(__file__).parent / "corpus"
+_MUTATIONS = {"records": 10_000, "examples": 10_000, "graph": 5000}
+_MOST_BYTES = 100_000
+
+_of_each_target = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=NEEDS_PROTOBUF_7 if n == "examples" else ()) for n in TARGETS]
+)
+
+
+def _corpus(name: str) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((_CORPUS / name).iterdir())]
+
+
+def _mutations(name: str, count: int) -> Iterator[bytes]:
+    """Yield inputs of the corpus with a few bytes changed, or joined to another's end."""
+    corpus, rng = _corpus(name), random.Random(name)  # noqa: S311 - repeatable, not secret
+    for _ in range(count):
+        data = rng.choice(corpus)
+        if rng.random() < 0.2:
+            data = data[: rng.randint(0, len(data))] + rng.choice(corpus)[2:]
+        yield damaged(data, rng)
+
+
+@_of_each_target
+def test_the_corpus(name: str) -> None:
+    """Each input that once reached new code is refused, or read right."""
+    corpus = _corpus(name)
+    assert len(corpus) >= 12
+    for data in corpus:
+        TARGETS[name](data)
+
+
+def test_the_corpus_is_small() -> None:
+    assert sum(len(data) for name in TARGETS for data in _corpus(name)) < _MOST_BYTES
+
+
+@_of_each_target
+def test_mutations_of_the_corpus(name: str) -> None:
+    """A few thousand inputs near it, the same ones each time."""
+    _run(name)
+
+
+def _run(name: str) -> None:
+    for data in _mutations(name, _MUTATIONS[name]):
+        TARGETS[name](data)
+
+
+def _unchecked(*_: object) -> None:
+    pass
+
+
+_FAULTS: dict[str, tuple[str, object, str, Callable[..., object]]] = {
+    "contents are not checked": ("records", tfrecord._Framer, "_check_payloads", _unchecked),
+    "a cut is not noticed": ("records", tfrecord._Framer, "_cut", lambda _: StopIteration()),
+    "names are not checked": ("examples", example, "_checked_name", lambda name: name),
+    "runs are not checked": ("examples", example, "_check_run", _unchecked),
+    "ids are not checked": ("graph", graph_tsv, "id_problem", _unchecked),
+    "what pyarrow trims is trimmed": ("graph", graph_tsv, "_TRIMMED", ()),
+}
+
+
+@NEEDS_PROTOBUF_7
+@pytest.mark.parametrize("fault", _FAULTS)
+def test_a_faulty_reader_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The targets tell: a reader that lacks one of its checks does not get through."""
+    name, owner, attribute, faulty = _FAULTS[fault]
+    monkeypatch.setattr(owner, attribute, faulty)
+    with pytest.raises((AssertionError, RuntimeError, TypeError, ValueError)):
+        _run(name)
