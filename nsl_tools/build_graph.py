@@ -25,11 +25,13 @@ from nsl_tools.matrix import MatrixStore
 from nsl_tools.neighbors import EdgeFlow, Edges, NearestNeighbors
 from nsl_tools.nodes import Omissions, read_ids, refuse_empty
 from nsl_tools.options import memory_of
-from nsl_tools.output import Outputs, check_outputs, is_stream, marked_if_incomplete
+from nsl_tools.output import check_outputs, is_stream, marked_if_incomplete
 from nsl_tools.progress import Progress
 from nsl_tools.recall import RecallSearch
+from nsl_tools.recipe import recipe
 from nsl_tools.scratch import claim_space
-from nsl_tools.shards import STANDARD_STREAM, resolve_inputs, resolve_output, split_evenly
+from nsl_tools.shard_set import ShardSet
+from nsl_tools.shards import STANDARD_STREAM, resolve_inputs, resolve_output
 from nsl_tools.statistics import Statistics
 from nsl_tools.streams import source
 from nsl_tools.tables import is_table, read_tables
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.matrix import Rows
     from nsl_tools.options import BuildGraphOptions
-    from nsl_tools.output import ByteSink
+    from nsl_tools.shard_set import Part
 
 
 def build_graph(
@@ -64,35 +66,38 @@ def build_graph(
         DataError: an input is wrong. UsageError: the paths do not make sense.
         OutputError: the output cannot be written.
     """
-    outputs = resolve_output(output)
-    with marked_if_incomplete(outputs):
-        return _build(embeddings, outputs, options, seeds, progress)
+    with marked_if_incomplete(resolve_output(output)):
+        return _build(embeddings, output, options, seeds, progress)
 
 
 def _build(
     embeddings: Sequence[str],
-    outputs: Sequence[str],
+    output: str,
     options: BuildGraphOptions,
     seeds: Sequence[str],
     progress: Progress,
 ) -> Statistics:
     inputs, seed_files = resolve_inputs(embeddings), resolve_inputs(seeds)
-    check_outputs(outputs, inputs + seed_files)
+    ids = [options.ids] if options.ids else []
+    outputs = resolve_output(output)
+    check_outputs(outputs, inputs + seed_files + ids)
     _refuse_to_replace_examples(outputs)
+    run = recipe("build-graph", options, {"embeddings": inputs, "seeds": seed_files, "ids": ids})
     statistics = Statistics(options.max_errors)
     threads = options.threads or os.cpu_count() or 1
     # Each of the workers multiplies on a BLAS thread of its own.
     store = MatrixStore(_budget(inputs, options, progress))
-    with store, Outputs() as files, threadpool_limits(1), workers(threads) as pool:
+    with store, ShardSet(output, run=run) as shards, threadpool_limits(1), workers(threads) as pool:
         nodes = _read(inputs, options, statistics, store)
         queries = _query_rows(nodes, seed_files, options, statistics)
         nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pool, store)
         edges_of = _finder(nodes, nearest, queries, options, statistics)
-        parts = split_evenly(len(queries), len(outputs))
-        shards = [queries[part.start : part.stop] for part in parts]
+        parts = [
+            (path, queries[rows.start : rows.stop]) for path, rows in shards.parts(len(queries))
+        ]
         flow = EdgeFlow(progress.track(edges_of(queries), "edges", len))
-        for path, edges in zip(outputs, flow.parts(shards), strict=True):
-            with files.open(path) as file:
+        for (path, _), edges in zip(parts, flow.parts(rows for _, rows in parts), strict=True):
+            with shards.open_part(path) as file:
                 _write(file, nodes, edges, statistics)
     _warn_of_gaps(statistics, options)
     return statistics
@@ -198,11 +203,10 @@ def _bucketed_edges(
     yield nearest.best(*np.divmod(pairs, max(1, len(nodes.ids))))
 
 
-def _write(
-    file: ByteSink, nodes: Embeddings, found: Iterable[Edges], statistics: Statistics
-) -> None:
+def _write(file: Part, nodes: Embeddings, found: Iterable[Edges], statistics: Statistics) -> None:
     for edges in found:
         file.write(format_edges(nodes.ids, edges.sources, edges.targets, edges.weights))
+        file.records += len(edges)
         statistics.counts["edges"] += len(edges)
         statistics.counts["sources"] += len(np.unique(edges.sources))
 

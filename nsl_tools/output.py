@@ -2,7 +2,8 @@
 
 A regular file is written in a workspace in its destination's folder, flushed,
 synced and renamed, and the folder is synced; what was renamed before a failure
-is renamed back. A pipe, a device or standard output is written in place. A
+is renamed back. The files of one run appear together; a set of shards brings its
+manifest (`shard_set`). A pipe, a device or standard output is written in place. A
 symbolic link is followed.
 """
 
@@ -15,8 +16,10 @@ import select
 import stat
 import sys
 import zlib
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import google_crc32c
 
 from nsl_tools.errors import NslToolsError, UsageError, printable
 from nsl_tools.shards import STANDARD_STREAM
@@ -24,7 +27,7 @@ from nsl_tools.streams import INCOMPLETE
 from nsl_tools.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from typing_extensions import Self
 
@@ -47,6 +50,25 @@ class ByteSink(Protocol):
         """Append `data`."""
 
 
+@dataclass(frozen=True)
+class Written:
+    """A complete file that has not got its final name yet.
+
+    Attributes:
+        path: as it was asked for.
+        final: that, symbolic links followed.
+        temporary: where it is.
+        bytes: its size.
+        crc32c: of its bytes, in hexadecimal.
+    """
+
+    path: str
+    final: str
+    temporary: str
+    bytes: int = 0
+    crc32c: str = ""
+
+
 class Outputs:
     """The output files of one run: all of them appear under their final names, or none.
 
@@ -57,8 +79,8 @@ class Outputs:
     def __init__(self, compression: str = "auto") -> None:
         """Compress with `none`, `gzip`, `zlib`, or `auto`: GZIP if a name ends in `.gz`."""
         self._compression = compression
-        self._temporaries: dict[str, str] = {}
-        self._workspaces: dict[str, Workspace] = {}
+        self.written: list[Written] = []
+        self.workspaces: dict[str, Workspace] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -66,10 +88,14 @@ class Outputs:
     def __exit__(self, failure: object, *_: object) -> None:
         try:
             if failure is None:
-                publish(self._temporaries)
+                self.publish()
         finally:
-            for workspace in self._workspaces.values():
+            for workspace in self.workspaces.values():
                 workspace.remove()
+
+    def publish(self) -> None:
+        """Give all files their final names."""
+        publish(self.written)
 
     @contextlib.contextmanager
     def open(self, path: str) -> Iterator[ByteSink]:
@@ -78,7 +104,7 @@ class Outputs:
         Raises:
             OutputError: the file cannot be written.
         """
-        with _os_errors_as_output_errors(path), self._destination(path) as file:
+        with os_errors_as_output_errors(path), self._destination(path) as file:
             if (wbits := _wbits(path, self._compression)) is None:
                 yield file
             else:
@@ -87,25 +113,38 @@ class Outputs:
                 deflater.finish()
 
     def _destination(self, path: str) -> contextlib.AbstractContextManager[ByteSink]:
-        return _in_place(path) if is_stream(path) else self._temporary(os.path.realpath(path))
+        return _in_place(path) if is_stream(path) else self._temporary(path)
 
     @contextlib.contextmanager
-    def _temporary(self, final: str) -> Iterator[ByteSink]:
-        temporary = os.path.join(self._workspace(os.path.dirname(final)), _temporary_name(final))
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with _closing(descriptor):
-            _copy_mode(final, descriptor)
-            file = _File(descriptor)
+    def _temporary(self, path: str) -> Iterator[ByteSink]:
+        final = os.path.realpath(path)
+        temporary = os.path.join(self.workspace(os.path.dirname(final)), _temporary_name(final))
+        with _created(temporary, final) as file:
             yield file
-            file.flush()
-            os.fsync(descriptor)
-        self._temporaries[final] = temporary
+        self.finish(Written(path, final, temporary, file.bytes, f"{file.crc32c:08x}"))
 
-    def _workspace(self, folder: str) -> str:
-        if folder not in self._workspaces:
-            self._workspaces[folder] = Workspace(folder)
-            self._workspaces[folder].create()
-        return self._workspaces[folder].path
+    def finish(self, written: Written) -> None:
+        """Note a file that is complete."""
+        self.written.append(written)
+
+    def workspace(self, folder: str) -> str:
+        """Return the folder to write in what will be in `folder`."""
+        if folder not in self.workspaces:
+            self.workspaces[folder] = Workspace(folder)
+            self.workspaces[folder].create()
+        return self.workspaces[folder].path
+
+
+@contextlib.contextmanager
+def _created(path: str, final: str) -> Iterator[_File]:
+    """Create a file for what will be at `final`; what is written to it is durable at the end."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    with _closing(descriptor):
+        _copy_mode(final, descriptor)
+        file = _File(descriptor)
+        yield file
+        file.flush()
+        os.fsync(descriptor)
 
 
 class _File:
@@ -113,6 +152,8 @@ class _File:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self.bytes = 0
+        self.crc32c = 0
         self._parts: list[bytes | memoryview] = []
         self._size = 0
 
@@ -123,8 +164,11 @@ class _File:
             self.flush()
 
     def flush(self) -> None:
-        left = memoryview(b"".join(self._parts))
+        data = b"".join(self._parts)
         self._parts, self._size = [], 0
+        self.bytes += len(data)
+        self.crc32c = google_crc32c.extend(self.crc32c, data)
+        left = memoryview(data)
         while left:
             left = left[_write_some(self._descriptor, left) :]
 
@@ -193,21 +237,22 @@ def _mark(path: str) -> None:
             os.write(descriptor, INCOMPLETE)
 
 
-def publish(temporaries: Mapping[str, str]) -> None:
-    """Rename complete files, given by final name, to their final names: all or none.
+def publish(*stages: Sequence[Written]) -> None:
+    """Rename complete files to their final names, stage by stage, each durable: all or none.
 
     Raises:
         OutputError: a file could not be renamed, or a folder not be synced.
     """
     undo: list[Callable[[], None]] = []
     try:
-        for final, temporary in temporaries.items():
-            with _os_errors_as_output_errors(final):
-                undo.append(_restorer(final, temporary))
-                os.replace(temporary, final)
-        for final in {os.path.dirname(final): final for final in temporaries}.values():
-            with _os_errors_as_output_errors(final):
-                _sync_folder(os.path.dirname(final))
+        for stage in stages:
+            for file in stage:
+                with os_errors_as_output_errors(file.path):
+                    undo.append(_restorer(file))
+                    os.replace(file.temporary, file.final)
+            for folder, path in {os.path.dirname(file.final): file.path for file in stage}.items():
+                with os_errors_as_output_errors(path):
+                    _sync_folder(folder)
     except BaseException:
         for restore in reversed(undo):
             with contextlib.suppress(OSError):
@@ -215,21 +260,37 @@ def publish(temporaries: Mapping[str, str]) -> None:
         raise
 
 
-def _restorer(final: str, temporary: str) -> Callable[[], None]:
-    """Return what brings back the file `final` as it is now."""
-    backup = f"{temporary}.old"
+def _restorer(file: Written) -> Callable[[], None]:
+    """Return what brings back the file of this final name, and the temporary one, as they are."""
+    backup = f"{file.temporary}.old"
     try:
-        os.link(final, backup)
+        os.link(file.final, backup)
     except FileNotFoundError:
-        return partial(os.unlink, final)
+        return lambda: os.replace(file.final, file.temporary)
     except OSError:
         # A file system without hard links: what is renamed stays renamed.
         return lambda: None
-    return partial(os.replace, backup, final)
+
+    def restore() -> None:
+        with contextlib.suppress(OSError):
+            os.link(file.final, file.temporary)
+        os.replace(backup, file.final)
+
+    return restore
 
 
 def _temporary_name(final: str) -> str:
     return f"{os.path.basename(final)[:_PREFIX_LENGTH]}.{secrets.token_hex(8)}"
+
+
+def write_durably(path: str, data: bytes) -> None:
+    """Create a small file, synced.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with _created(path, path) as file:
+        file.write(data)
 
 
 def _copy_mode(path: str, descriptor: int) -> None:
@@ -294,7 +355,8 @@ def _sync_folder(folder: str) -> None:
 
 
 @contextlib.contextmanager
-def _os_errors_as_output_errors(path: str) -> Iterator[None]:
+def os_errors_as_output_errors(path: str) -> Iterator[None]:
+    """Turn an OSError, but for a broken pipe, into an OutputError that names `path`."""
     try:
         yield
     except BrokenPipeError:

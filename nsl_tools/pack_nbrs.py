@@ -35,7 +35,9 @@ from nsl_tools.nodes import Omissions, refuse_empty
 from nsl_tools.options import memory_of
 from nsl_tools.output import check_outputs, marked_if_incomplete
 from nsl_tools.progress import Progress
+from nsl_tools.recipe import recipe
 from nsl_tools.scratch import claim_space
+from nsl_tools.shard_set import ShardSet
 from nsl_tools.shards import STANDARD_STREAM, refuse_repeats, resolve_inputs, resolve_output
 from nsl_tools.statistics import Statistics
 from nsl_tools.streams import Source, rereadable, source
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.int64]
 
+_INPUTS = ("labeled", "unlabeled", "graph")
 _EDGES_SHARE = 0.2
 _BLOCKS_SHARE = 0.3
 
@@ -83,6 +86,8 @@ def pack_nbrs(
         inputs = [name for part in paths for name in part]
         refuse_repeats(name for name in inputs if name == STANDARD_STREAM)
         check_outputs(outputs, inputs)
+        run = recipe("pack-nbrs", options, dict(zip(_INPUTS, paths, strict=True)))
+        shards = stack.enter_context(ShardSet(output, options.compression, run))
         seeds, others = (
             Input(
                 [
@@ -103,7 +108,7 @@ def pack_nbrs(
         packed = in_background(packed_batches(files, nodes, plan, blocks.pools(), shapes.all))
         stack.enter_context(contextlib.closing(packed))
         tracked = progress.track(packed, "examples", len, total)
-        write_framed(output, tracked, total, options.compression)
+        write_framed(shards, tracked, total)
     statistics.counts["examples packed"] = total
     statistics.counts["neighbours packed"] = plan.edges
     return statistics

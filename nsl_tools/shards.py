@@ -14,6 +14,13 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from nsl_tools.errors import DataError, UsageError
+from nsl_tools.manifest import (
+    REMEDY,
+    Manifest,
+    check_complete,
+    manifest_path,
+    read_manifest,
+)
 
 STANDARD_STREAM = "-"
 
@@ -31,11 +38,14 @@ def resolve_inputs(paths: Iterable[str]) -> list[str]:
     """Return the files that `paths` stand for, in order.
 
     Raises:
-        DataError: a file does not exist, a glob matches nothing, a shard is missing.
+        DataError: a file does not exist, a glob matches nothing, a shard is missing
+            or is not as long as its manifest says.
         UsageError: a file, or standard input, is named twice.
     """
     files = [name for path in paths for name in _resolve_input(path)]
     refuse_repeats(files)
+    for name in files:
+        _check_size(name)
     return files
 
 
@@ -81,16 +91,58 @@ def _check_shards(path: str, names: Sequence[str]) -> None:
                 raise DataError(name, "", f"shard missing from {base}@{count}")
 
 
+def manifest_of(path: str) -> Manifest | None:
+    """Return the manifest that has the shard at `path`, if there is one.
+
+    Raises:
+        DataError: it cannot be read, or says that the set is not complete.
+    """
+    shard = _SHARD_NAME.fullmatch(path)
+    manifest = shard and read_manifest(manifest_path(shard["base"], int(shard["count"])))
+    if not manifest or not manifest.shard(path):
+        return None
+    check_complete(manifest)
+    return manifest
+
+
+def _check_size(path: str) -> None:
+    """Refuse a shard that is not as long as its manifest says: cut between records, or another."""
+    manifest = manifest_of(path)
+    shard = manifest and manifest.shard(path)
+    if not manifest or not shard:
+        return
+    try:
+        found = os.stat(path).st_size
+    except OSError as err:
+        raise DataError(path, "", f"cannot be read: {err.strerror}") from err
+    if found != shard.bytes:
+        problem = (
+            f"{found} bytes long, expected {shard.bytes} ({shard.records} records) "
+            f"as {manifest.path} says: {REMEDY}"
+        )
+        raise DataError(path, "", problem)
+
+
 def resolve_output(path: str) -> list[str]:
     """Return the files that output `path` stands for, in order.
 
     Raises:
         UsageError: the number of shards is out of range.
     """
+    shards = shard_set_of(path)
+    return [path] if shards is None else shard_names(*shards)
+
+
+def shard_set_of(path: str) -> tuple[str, int] | None:
+    """Return base and number of the shard set that output `path` stands for, if it is one.
+
+    Raises:
+        UsageError: the number of shards is out of range.
+    """
     spec = _SHARD_SPEC.fullmatch(path)
     if spec is None or os.path.lexists(path):
-        return [path]
-    return shard_names(spec["base"], _shard_count(path, spec["count"]))
+        return None
+    return spec["base"], _shard_count(path, spec["count"])
 
 
 def split_evenly(total: int, parts: int) -> list[range]:

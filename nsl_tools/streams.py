@@ -15,12 +15,17 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Protocol
 
+import google_crc32c
+
 from nsl_tools.errors import DataError
+from nsl_tools.manifest import REMEDY
 from nsl_tools.options import DEFAULT_MAX_RECORD_BYTES
-from nsl_tools.shards import STANDARD_STREAM
+from nsl_tools.shards import STANDARD_STREAM, manifest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from nsl_tools.manifest import Manifest
 
 CHUNK = 1 << 20
 # Ends a stream whose writer failed. Starts with a newline, since a line before it may be cut;
@@ -56,7 +61,7 @@ class Source:
         """Open for reading from the start.
 
         Yields:
-            The bytes of the file.
+            The bytes of the file. At the end, a shard is compared with its manifest.
 
         Raises:
             DataError: it cannot be opened or read.
@@ -70,8 +75,9 @@ class Source:
                     raise DataError(STDIN_NAME, "", "cannot be read: it is closed")
                 yield sys.stdin.buffer
             else:
+                manifest = manifest_of(self.name)
                 with open(self.name, "rb", buffering=0) as file:
-                    yield file
+                    yield Compared(file, self.name, manifest) if manifest else file
 
     def size(self) -> int | None:
         """Return the size in bytes of a regular file, else None."""
@@ -116,6 +122,39 @@ def _os_errors_as_data_errors(name: str) -> Iterator[None]:
         yield
     except OSError as err:
         raise DataError(name, "", f"cannot be read: {err.strerror or err}") from err
+
+
+class Compared:
+    """A shard that is compared, at its end, with what its manifest says."""
+
+    def __init__(self, stream: ByteStream, name: str, manifest: Manifest) -> None:
+        self._stream = stream
+        self._name = name
+        self._manifest = manifest
+        self._crc = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes.
+
+        Raises:
+            DataError: all was read, and it is not what was written.
+        """
+        data = self._stream.read(size)
+        self._crc = google_crc32c.extend(self._crc, data)
+        if size and not data:
+            self._compare()
+        return data
+
+    def _compare(self) -> None:
+        found, expected = f"{self._crc:08x}", self._manifest.shard(self._name)
+        if expected and found != expected.crc32c:
+            others = (shard.name for shard in self._manifest.shards if shard.crc32c == found)
+            whose = next((f"that of {name}" for name in others), f"of checksum {found}")
+            problem = (
+                f"the content is {whose}, expected {expected.records} records of checksum "
+                f"{expected.crc32c} as {self._manifest.path} says: {REMEDY}"
+            )
+            raise DataError(self._name, "", problem)
 
 
 class Pushback:

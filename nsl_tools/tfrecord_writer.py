@@ -1,9 +1,4 @@
-"""TFRecord output: payloads to framed records, in one file or a shard set.
-
-Shards are contiguous and even: shard `i` of `N` holds records `total * i // N`
-up to `total * (i + 1) // N`, so that the shards one after the other are the
-single file.
-"""
+"""TFRecord output: payloads to framed records, in one file or a shard set."""
 
 from __future__ import annotations
 
@@ -12,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nsl_tools.output import Outputs
-from nsl_tools.shards import resolve_output, split_evenly
+from nsl_tools.shard_set import ShardSet
 from nsl_tools.spans import offsets_of
 from nsl_tools.tfrecord import FOOTER_BYTES, HEADER_BYTES, Framed, frame
 
@@ -31,30 +25,26 @@ def write_records(
     Raises:
         OutputError: an output cannot be written.
     """
-    write_framed(path, map(_framed, _batches(iter(payloads))), total, compression)
+    with ShardSet(path, compression) as shards:
+        write_framed(shards, map(_framed, _batches(iter(payloads))), total)
 
 
-def write_framed(
-    path: str, batches: Iterable[Framed], total: int, compression: str = "auto"
-) -> None:
-    """Write batches of records, exactly `total` of them, to output `path`.
+def write_framed(shards: ShardSet, batches: Iterable[Framed], total: int) -> None:
+    """Write batches of records, exactly `total` of them, to the files of a set.
 
     Raises:
         OutputError: an output cannot be written.
     """
     remaining = iter(batches)
     left = Framed(np.empty(0, np.uint8), np.zeros(1, np.int64))
-    shards = resolve_output(path)
-    with Outputs(compression) as outputs:
-        for shard, rows in zip(shards, split_evenly(total, len(shards)), strict=True):
-            with outputs.open(shard) as file:
-                missing = len(rows)
-                while missing:
-                    left = left if len(left) else next(remaining)
-                    count = min(missing, len(left))
-                    file.write(left.data[left.ends[0] : left.ends[count]].data)
-                    left = Framed(left.data, left.ends[count:])
-                    missing -= count
+    for path, rows in shards.parts(total):
+        with shards.open_part(path) as file:
+            while (missing := len(rows) - file.records) > 0:
+                left = left if len(left) else next(remaining)
+                count = min(missing, len(left))
+                file.write(left.data[left.ends[0] : left.ends[count]].data)
+                left = Framed(left.data, left.ends[count:])
+                file.records += count
 
 
 def _framed(payloads: list[bytes]) -> Framed:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nsl_tools.output import OutputError, Outputs, marked_if_incomplete, publish
+from nsl_tools.output import OutputError, Outputs, Written, marked_if_incomplete, publish
 from nsl_tools.streams import INCOMPLETE
 from nsl_tools.workspace import Workspace
 
@@ -151,7 +151,7 @@ def test_files_that_were_renamed_before_a_failure_are_renamed_back(
     if failing == "sync":
         monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OutputError, match="b: cannot be written: Input/output error"):
-        publish(temporaries)
+        publish([Written(final, final, temporary) for final, temporary in temporaries.items()])
     for final in finals:
         assert (final.read_bytes() if final.exists() else None) == old
 
