@@ -2,7 +2,8 @@
 
 A scratch file has no name (`tempfile.TemporaryFile`: O_TMPFILE, or unlinked
 at once), so it vanishes with the process however that ends. It lies in the
-temporary folder, which `TMPDIR` names.
+temporary folder, which `TMPDIR` names; if that cannot be used, no other is taken
+in its place.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nsl_tools.errors import NslToolsError, printable
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
     from nsl_tools.progress import Progress
 
-_REMEDY = "name a folder with more space by TMPDIR, or raise --memory-limit"
+_REMEDY = "name another folder by TMPDIR, or raise --memory-limit"
+_REMEDY_FOR_STREAMS = "name another folder by TMPDIR, or give a file instead of a stream"
 
 
 class ScratchError(NslToolsError):
@@ -47,11 +50,12 @@ def claim_space(size: int, progress: Progress) -> None:
 class ScratchFile:
     """A nameless file to append to and to read at any place; a context manager.
 
-    Its methods raise ScratchError.
+    Its methods raise ScratchError, which ends in what is to be done about it.
     """
 
-    def __init__(self) -> None:
-        with _os_errors_as_scratch_errors():
+    def __init__(self, remedy: str = _REMEDY) -> None:
+        self._errors = partial(_os_errors_as_scratch_errors, remedy)
+        with self._errors():
             self._file = tempfile.TemporaryFile(buffering=0, dir=_folder())  # noqa: SIM115 - closed by `__exit__`
         self.size = 0
 
@@ -59,12 +63,14 @@ class ScratchFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        # What it held is not needed any more, so what fails now does not matter.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def write(self, data: Buffer, /) -> None:
         """Append `data`."""
         left = memoryview(data).cast("B")
-        with _os_errors_as_scratch_errors():
+        with self._errors():
             while left:
                 written = os.pwrite(self._file.fileno(), left, self.size)
                 self.size += written
@@ -73,7 +79,7 @@ class ScratchFile:
     def read_into(self, buffer: Buffer, offset: int) -> None:
         """Fill the whole of `buffer` with what was written at `offset`."""
         left = memoryview(buffer).cast("B")
-        with _os_errors_as_scratch_errors():
+        with self._errors():
             while left:
                 count = os.preadv(self._file.fileno(), [left], offset)
                 if not count:
@@ -81,19 +87,40 @@ class ScratchFile:
                 left, offset = left[count:], offset + count
 
 
+class Spool(ScratchFile):
+    """The copy of a stream: written first, then read from its start as often as needed."""
+
+    def __init__(self) -> None:
+        super().__init__(_REMEDY_FOR_STREAMS)
+        self._place = 0
+
+    def seek(self, place: int, /) -> None:
+        """Read from `place` on."""
+        self._place = place
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most `size`; none at the end."""
+        data = bytearray(min(size, self.size - self._place))
+        self.read_into(data, self._place)
+        self._place += len(data)
+        return bytes(data)
+
+
 @contextlib.contextmanager
-def _os_errors_as_scratch_errors() -> Iterator[None]:
+def _os_errors_as_scratch_errors(remedy: str = _REMEDY) -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        raise ScratchError(_message(str(err.strerror or err))) from err
+        raise ScratchError(_message(str(err.strerror or err), remedy)) from err
 
 
-def _message(problem: str) -> str:
-    return printable(f"scratch files in {_folder()}: {problem}: {_REMEDY}")
+def _message(problem: str, remedy: str = _REMEDY) -> str:
+    return printable(f"scratch files in {_folder()}: {problem}: {remedy}")
 
 
 def _folder() -> str:
+    if named := os.environ.get("TMPDIR"):
+        return named
     try:
         return tempfile.gettempdir()
     except FileNotFoundError as err:

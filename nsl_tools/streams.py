@@ -10,16 +10,16 @@ import contextlib
 import os
 import stat
 import sys
-import tempfile
 import zlib
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import google_crc32c
 
 from nsl_tools.errors import DataError
 from nsl_tools.manifest import REMEDY
 from nsl_tools.options import DEFAULT_MAX_RECORD_BYTES
+from nsl_tools.scratch import Spool
 from nsl_tools.shards import STANDARD_STREAM, manifest_of
 
 if TYPE_CHECKING:
@@ -42,6 +42,13 @@ class ByteStream(Protocol):
         """Return at most `size` bytes; empty at the end only."""
 
 
+class Rewindable(ByteStream, Protocol):
+    """Something to read bytes from more than once."""
+
+    def seek(self, place: int, /) -> object:
+        """Go on from `place`."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A file to read, as often as needed.
@@ -53,7 +60,7 @@ class Source:
     """
 
     name: str
-    spool: IO[bytes] | None = None
+    spool: Rewindable | None = None
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
 
     @contextlib.contextmanager
@@ -100,16 +107,17 @@ def source(path: str, max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES) -> Sourc
 def rereadable(once: Source) -> Iterator[Source]:
     """Make a source that can be read several times, by way of a scratch file if it must be.
 
-    Standard input and pipes can be read once only: they are copied to an
-    unlinked file in the temporary folder (`TMPDIR`), which vanishes with the
-    process however it ends.
+    Standard input and pipes can be read once only: they are copied.
+
+    Raises:
+        DataError: the source cannot be read. ScratchError: it cannot be copied.
     """
     with _os_errors_as_data_errors(once.name):
         regular = once.size() is not None or (once.name != STDIN_NAME and os.path.isdir(once.name))
     if regular:
         yield once
         return
-    with tempfile.TemporaryFile() as spool:
+    with Spool() as spool:
         with once.open() as stream:
             while data := stream.read(CHUNK):
                 spool.write(data)

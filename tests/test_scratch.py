@@ -14,7 +14,7 @@ from nsl_tools.scratch import ScratchError, ScratchFile, claim_space
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The temporary folder."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     return tmp_path
 
 
@@ -38,7 +38,7 @@ def test_a_read_past_the_end_is_an_error(folder: Path) -> None:
 def test_space_is_announced_and_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     claim_space(123_456, Progress("pack-nbrs", quiet=False))
     assert capsys.readouterr().err == f"pack-nbrs: scratch files of up to 123 kB in {folder}\n"
-    with pytest.raises(ScratchError, match=r"expected 1e\+06 TB of free space, found .*: name a"):
+    with pytest.raises(ScratchError, match=r"expected 1e\+06 TB of free space, found .*: name an"):
         claim_space(10**18, Progress())
 
 
@@ -47,7 +47,7 @@ def test_a_full_disk_is_one_clear_error(folder: Path, monkeypatch: pytest.Monkey
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(os, "pwrite", full)
-    problem = f"scratch files in {folder}: No space left on device: name a folder.*TMPDIR"
+    problem = f"scratch files in {folder}: No space left on device: name another folder by TMPDIR"
     with ScratchFile() as file, pytest.raises(ScratchError, match=problem):
         file.write(b"x")
 
@@ -70,6 +70,7 @@ def test_without_a_usable_folder_the_error_says_so(monkeypatch: pytest.MonkeyPat
     def none() -> str:
         raise FileNotFoundError(2, "No usable temporary directory found in ['/x']")
 
+    monkeypatch.delenv("TMPDIR", raising=False)
     monkeypatch.setattr(tempfile, "gettempdir", none)
     with pytest.raises(ScratchError, match="scratch files: No usable temporary directory"):
         claim_space(1, Progress())

@@ -73,7 +73,7 @@ def test_a_fifo_is_spooled(tmp_path: Path) -> None:
 
 def test_a_spool_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing can be left behind in the temporary folder, however the process ends."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(sys, "stdin", _Stdin(b"content"))
     with rereadable(source("-")) as again:
         assert _all(again) == b"content"
