@@ -6,12 +6,13 @@ inside a library.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
 
 T = TypeVar("T")
 
@@ -28,48 +29,64 @@ class _End:
         self.failure = failure
 
 
-def in_background(items: Iterable[T]) -> Generator[T, None, None]:
-    """Yield `items`, which a background thread makes, at most a few ahead.
+class Background(Generic[T]):
+    """Items that a background thread begins to make at once; to be iterated once, and closed."""
 
-    Its exceptions are raised here.
-    """
-    made: queue.Queue[T | _End] = queue.Queue(_AHEAD)
-    stopped = threading.Event()
-    thread = threading.Thread(target=_make, args=(items, made, stopped), name=_NAME, daemon=True)
-    thread.start()
-    try:
-        while not isinstance(item := made.get(), _End):
+    def __init__(self, items: Iterable[T], ahead: int = _AHEAD) -> None:
+        """Make at most `ahead` items, 2 or more, that nobody has taken yet, and one besides."""
+        self._made: queue.Queue[T | _End] = queue.Queue(ahead)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._make, args=(items,), name=_NAME, daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[T]:
+        """Yield the items; raise the exception that ended them."""
+        while not isinstance(item := self._made.get(), _End):
             yield item
         if item.failure is not None:
             raise item.failure
-    finally:
-        stopped.set()
+
+    def close(self) -> None:
+        """End the thread, and the iteration in whatever thread it is."""
+        self._stopped.set()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._made.get_nowait()
+        # The thread may hand over one more item, but not two.
+        self._made.put_nowait(_End())
         # Not for ever: it may wait for its input.
-        thread.join(_SECONDS_TO_END)
+        self._thread.join(_SECONDS_TO_END)
+
+    def _make(self, items: Iterable[T]) -> None:
+        try:
+            for item in items:
+                if not self._put(item):
+                    return
+            end = _End()
+        except BaseException as err:  # noqa: BLE001 - raised again in the other thread
+            end = _End(err)
+        self._put(end)
+
+    def _put(self, item: T | _End) -> bool:
+        """Hand over an item; False if nobody wants it any more."""
+        while not self._stopped.is_set():
+            try:
+                self._made.put(item, timeout=_SECONDS_BETWEEN_LOOKS)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+def in_background(items: Iterable[T]) -> Generator[T, None, None]:
+    """Yield `items`, which a background thread makes, at most a few ahead.
+
+    It begins when the first is asked for. Its exceptions are raised here.
+    """
+    with contextlib.closing(Background(items)) as made:
+        yield from made
 
 
 def is_waiting() -> bool:
     """Tell whether a background thread still runs: it may wait for its input for ever."""
     return any(thread.name == _NAME for thread in threading.enumerate())
-
-
-def _make(items: Iterable[T], made: queue.Queue[T | _End], stopped: threading.Event) -> None:
-    try:
-        for item in items:
-            if not _put(item, made, stopped):
-                return
-        end = _End()
-    except BaseException as err:  # noqa: BLE001 - raised again in the other thread
-        end = _End(err)
-    _put(end, made, stopped)
-
-
-def _put(item: T | _End, made: queue.Queue[T | _End], stopped: threading.Event) -> bool:
-    """Hand over an item; False if nobody wants it any more."""
-    while not stopped.is_set():
-        try:
-            made.put(item, timeout=_SECONDS_BETWEEN_LOOKS)
-        except queue.Full:
-            continue
-        return True
-    return False

@@ -7,7 +7,9 @@ gets copies of what it needs, in runs on scratch (a Grace join).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -25,11 +27,13 @@ META = np.dtype([("key", "<u8"), ("length", "<u4"), ("shape", "<u4")])
 NEED = np.dtype("<u8")
 DIGITS_BITS = 4
 _PIECE = 1 << 22
+_ROW_SHIFT = np.uint64(DIGITS_BITS)
+_SPARSE = 8
 
 
 def need_keys(rows: npt.NDArray[np.integer], digits: npt.NDArray[np.integer]) -> Records:
     """Return one number for each row and number of digits of a rank, ordered by row."""
-    keys: Records = rows.astype(np.uint64) << np.uint64(DIGITS_BITS)
+    keys: Records = rows.astype(np.uint64) << _ROW_SHIFT
     return keys | digits.astype(np.uint64)
 
 
@@ -51,23 +55,46 @@ class Pool:
     shapes: Places
     data: Bytes
 
+    def places_of(self, keys: Records) -> Places:
+        """Return the place of the block with each of `keys`, shape (m,), all of which are here."""
+        if self._index is None:
+            return np.asarray(np.searchsorted(self.keys, keys))
+        first, index = self._index
+        places: Places = index.take((keys >> _ROW_SHIFT).astype(np.int64) - first)
+        while (behind := self.keys.take(places) < keys).any():
+            places += behind
+        return places
+
+    @cached_property
+    def _index(self) -> tuple[int, Places] | None:
+        """The first row, and for it and those after it where their keys start, unless few have."""
+        rows = (self.keys >> _ROW_SHIFT).astype(np.int64)
+        if not len(rows) or (span := int(rows[-1] - rows[0]) + 1) > len(rows) * _SPARSE:
+            return None
+        starts = np.zeros(span, np.int64)
+        starts[rows[::-1] - rows[0]] = np.arange(len(rows))[::-1]
+        return int(rows[0]), starts
+
 
 class BlockStore:
     """Collects blocks, in the order of rows."""
 
-    def __init__(self, ranges: int, allowance: float, stack: contextlib.ExitStack) -> None:
-        """Hold `allowance` bytes; hand out blocks for each of `ranges`."""
+    def __init__(
+        self, ranges: int, allowance: float, expected: float, stack: contextlib.ExitStack
+    ) -> None:
+        """Hold `allowance` bytes, of about `expected`; hand out blocks for each of `ranges`."""
         self._ranges = ranges
-        self._allowance = allowance
+        self._most = allowance / 2 if ranges > 1 else math.inf
+        # Memory that is never written to is never taken.
+        self._data = np.empty(int(min(expected, self._most)), np.uint8)
         self._meta = Runs(META, ranges, 0, stack)
         self._bytes = Runs(np.uint8, ranges, 0, stack)
         self._start()
 
     def _start(self) -> None:
-        self._data = bytearray()
         self._blocks = [np.empty(0, META)]
         self._needs: list[tuple[Places, Places]] = []
-        self._count = self._copied = 0
+        self._count = self._end = 0
 
     def add(self, meta: Records, data: Bytes, blocks: Places, ranges: Places) -> None:
         """Add m blocks, end to end in `data`.
@@ -80,10 +107,19 @@ class BlockStore:
         """
         self._needs.append((blocks + self._count, ranges))
         self._blocks.append(meta)
-        self._data += data.data
+        self._append(data)
         self._count += len(meta)
-        if self._ranges > 1 and len(self._data) > self._allowance / 2:
+        if self._end > self._most:
             self._put_aside()
+
+    def _append(self, data: Bytes) -> None:
+        end = self._end + len(data)
+        if end > len(self._data):
+            larger = np.empty(2 * end, np.uint8)
+            larger[: self._end] = self._data[: self._end]
+            self._data = larger
+        self._data[self._end : end] = data
+        self._end = end
 
     def _put_aside(self) -> None:
         meta = np.concatenate(self._blocks)
@@ -100,25 +136,24 @@ class BlockStore:
     def pools(self) -> Iterator[Pool]:
         """Yield what each range needs, in order; one pool is to be used at a time."""
         if not self._meta.spilled:
-            data = np.frombuffer(self._data, np.uint8)
-            pool = _pool(np.concatenate(self._blocks), data)
+            pool = _pool(np.concatenate(self._blocks), self._data)
             for _ in range(self._ranges):
                 yield pool
             return
         if self._count:
             self._put_aside()
+        del self._data
         for i in range(self._ranges):
             yield _pool(self._meta.read(i, i + 1), self._bytes.read(i, i + 1))
 
 
-def _copies(data: bytearray, starts: Places, offsets: Places) -> Iterator[Bytes]:
+def _copies(data: Bytes, starts: Places, offsets: Places) -> Iterator[Bytes]:
     """Yield the spans of `data` at `starts` end to end, some MiB at a time."""
-    source = np.frombuffer(data, np.uint8)
     cuts = np.searchsorted(offsets, np.arange(0, int(offsets[-1]), _PIECE))
     for first, last in pairwise(np.unique(np.append(cuts, len(starts))).tolist()):
         places = offsets[first : last + 1] - offsets[first]
         out = np.empty(places[-1], np.uint8)
-        copy_spans(source, starts[first:last], np.diff(places), out, places[:-1])
+        copy_spans(data, starts[first:last], np.diff(places), out, places[:-1])
         yield out
 
 

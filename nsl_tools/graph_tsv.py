@@ -132,12 +132,17 @@ def _parse_regular(block: bytes, lines: int) -> pa.RecordBatch | None:
         )
     except pa.ArrowInvalid:
         return None
-    edges = table.cast(EDGE_SCHEMA).combine_chunks().to_batches()
-    if len(table) != lines or len(edges) != 1 or not all(map(_none_empty, edges[0].columns[:2])):
+    if len(table) != lines or len(batches := table.to_batches()) != 1:
         return None
-    weights = edges[0]["weight"].to_numpy(zero_copy_only=False)
+    sources, targets, weights = batches[0].columns
+    if not _none_empty(sources) or not _none_empty(targets):
+        return None
     # Not-a-number fails this comparison too.
-    return edges[0] if (np.abs(weights) < _TOO_LARGE).all() else None
+    if not (np.abs(weights.to_numpy(zero_copy_only=False)) < _TOO_LARGE).all():
+        return None
+    # A cast would import pyarrow.compute, which takes as long as a million edges.
+    ids = [column.view(pa.binary()) for column in (sources, targets)]
+    return pa.record_batch([*ids, weights], schema=EDGE_SCHEMA)
 
 
 def _none_empty(ids: pa.Array) -> bool:

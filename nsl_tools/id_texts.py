@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.int64]
 
+_FEW = 16
+"""For fewer than one in so many rows, not all ids are ranked."""
 _RANK_BYTES = 60
 """What ranking all ids needs for each, beside the ids themselves, while it runs."""
 
@@ -102,7 +104,9 @@ class IdTexts:
 
     def ranks(self, rows: Rows) -> Rows:
         """Return numbers that order `rows`, shape (m,), as their ids are ordered, by bytes."""
-        if self._ranks is None and self._count * _RANK_BYTES + self._size < self._allowance:
+        many = len(rows) * _FEW > self._count
+        fits = self._count * _RANK_BYTES + self._size < self._allowance
+        if self._ranks is None and many and fits:
             self._ranks = id_ranks(self.fetch(np.arange(self._count)))
         if self._ranks is not None:
             return self._ranks[rows]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 _FORBIDDEN = b"\t\r\n\0"
+_FEW = 5000  # sorted sooner than pyarrow.compute is imported
 
 
 def id_problem(node: bytes) -> str | None:
@@ -52,7 +52,12 @@ def id_ranks(ids: pa.Array) -> npt.NDArray[np.int64]:
 
     Ids compare as bytes, which for UTF-8 is the order of code points.
     """
-    order = pc.array_sort_indices(ids).to_numpy()
+    if len(ids) < _FEW:
+        order = np.array(sorted(range(len(ids)), key=ids.to_pylist().__getitem__), np.int64)
+    else:
+        import pyarrow.compute as pc
+
+        order = pc.array_sort_indices(ids).to_numpy()
     ranks = np.empty(len(order), np.int64)
     ranks[order] = np.arange(len(order))
     return ranks

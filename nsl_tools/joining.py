@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nsl_tools import example
-from nsl_tools.block_store import DIGITS_BITS, META, BlockStore, Pool
+from nsl_tools.block_store import DIGITS_BITS, META, Pool
 from nsl_tools.join_plan import edge_keys
 from nsl_tools.spans import Bytes, Places, offsets_of
 from nsl_tools.splice import Neighbors, Seeds, check_seed, splice
@@ -27,17 +27,32 @@ _MOST_BYTES = 1 << 22
 """Packed records to make at once, unless one is longer."""
 
 
-def add_blocks(
-    store: BlockStore, batch: ExampleBatch, first: int, plan: JoinPlan, shapes: Shapes
-) -> None:
-    """Add the blocks that are needed of a batch, whose first record is row `first`.
+def needed_blocks(
+    inputs: Iterable[tuple[Input, bool]], plan: JoinPlan, shapes: Shapes
+) -> Iterator[tuple[Records, Bytes, Places, Places]]:
+    """Yield the blocks that are needed of the examples, as `BlockStore.add` takes them.
+
+    Args:
+        inputs: the inputs, and whether each will be read again.
+        plan: which are needed.
+        shapes: gets the shapes of the blocks.
 
     Raises:
         DataError: a neighbour has a feature called `weight`.
     """
-    keys, places, ranges = plan.needs_before(first + len(batch))
-    if not len(keys):
-        return
+    row = 0
+    for batch in (batch for part, again in inputs for batch in part.examples(again=again)):
+        keys, places, ranges = plan.needs_before(row + len(batch))
+        if len(keys):
+            yield _blocks_of(batch, row, (keys, places, ranges), shapes)
+        row += len(batch)
+
+
+def _blocks_of(
+    batch: ExampleBatch, first: int, needs: tuple[Records, Places, Places], shapes: Shapes
+) -> tuple[Records, Bytes, Places, Places]:
+    """Return the blocks of a batch, whose first record is row `first`."""
+    keys, places, ranges = needs
     rows = (keys >> np.uint64(DIGITS_BITS)).astype(np.int64) - first
     digits = (keys & np.uint64((1 << DIGITS_BITS) - 1)).astype(np.int64)
     meta = np.empty(len(keys), META)
@@ -51,7 +66,8 @@ def add_blocks(
     added = np.concatenate(order)
     place_of = np.empty(len(keys), np.int64)
     place_of[added] = np.arange(len(added))
-    store.add(meta[added], np.concatenate(parts), place_of[places], ranges)
+    data = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return meta[added], data, place_of[places], ranges
 
 
 def _blocks(
@@ -158,7 +174,7 @@ def _spliced(
     end = int(np.searchsorted(edges["source"], rows[-1], side="right")) if len(rows) else 0
     bounds = np.append(bounds, end)
     own = edges[bounds[0] : end]
-    blocks = np.searchsorted(pool.keys, edge_keys(own))
+    blocks = pool.places_of(edge_keys(own))
     bounds -= bounds[0]
     sizes = seeds.lengths + np.diff(offsets_of(pool.lengths[blocks])[bounds])
     part = (np.cumsum(sizes) - sizes) // _MOST_BYTES

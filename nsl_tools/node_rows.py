@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from nsl_tools.nodes import read_examples as read_again
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from nsl_tools.streams import Source
 
@@ -26,16 +27,53 @@ Rows = npt.NDArray[np.int64]
 _TEXT_SHARE = 16
 
 
-@dataclass(frozen=True)
+@dataclass
+class Room:
+    """Memory for what is kept between readings.
+
+    Attributes:
+        bytes: that are left.
+    """
+
+    bytes: float
+
+
 class Input:
     """The files of one input, and which of their records are left out."""
 
-    sources: Sequence[Source]
-    omissions: Omissions
+    def __init__(self, sources: Sequence[Source], omissions: Omissions, room: Room) -> None:
+        """Take files; keep what was read of them if all of it fits the room."""
+        self.sources = sources
+        self.omissions = omissions
+        self._room = room
+        self._kept: deque[ExampleBatch] | None = deque()
 
-    def examples(self) -> Iterator[ExampleBatch]:
-        """Read the input once more."""
-        return read_again(self.sources, self.omissions)
+    def examples(self, *, again: bool = False) -> Iterable[ExampleBatch]:
+        """Yield the examples once more: those kept, or read again.
+
+        Args:
+            again: whether they will be asked for again.
+        """
+        if self._kept is None:
+            yield from read_again(self.sources, self.omissions)
+        elif again:
+            yield from self._kept
+        else:
+            while self._kept:
+                yield self._kept.popleft()
+
+    def keep(self, batch: ExampleBatch) -> None:
+        """Keep what the first reading found next, if there is room."""
+        if self._kept is not None:
+            self._kept.append(batch)
+            self._room.bytes -= batch.resident_bytes()
+            if self._room.bytes < 0:
+                self.forget()
+
+    def forget(self) -> None:
+        """Read the input again when it is needed again."""
+        self._room.bytes += sum(batch.resident_bytes() for batch in self._kept or [])
+        self._kept = None
 
 
 class NodeRows:
@@ -87,6 +125,7 @@ class NodeRows:
             records = batch.records
             self._starts.append(len(self._texts))
             self._means.append(float((records.ends - records.starts).mean()))
+            part.keep(batch)
             places.add(records)
             self._texts.add(ids)
             entries.add(*fingerprints(ids))
@@ -106,6 +145,7 @@ class NodeRows:
             if len(gone):
                 node = self._texts.fetch(gone[:1])[0].as_py()
                 leave_out(gone - first, node, part.omissions, own)
+                part.forget()
             dropped.append(gone)
         (labeled_ids, labeled_rows), (ids, rows) = kept
         lost = np.concatenate(dropped)

@@ -29,6 +29,7 @@ _ENTRIES_PER_RUN = 1 << 16
 _BYTES_PER_NODE = 24
 _MOST_NODES = 1 << 32
 _SHARE = 0.65
+_PIECE = 1 << 20
 
 
 class Entries:
@@ -75,21 +76,18 @@ class Entries:
         """
         self._check_size()
         self._flush()
-        high, low = np.empty(self.count, np.uint64), np.empty(self.count, np.uint64)
-        row = np.empty(self.count, np.uint32)
+        table = np.empty(self.count, _ENTRY)
         shared, firsts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         end = 0
         for slot in range(_SLOTS):
             entries, members, first = _sorted(self._runs.read(slot, slot + 1))
             start, end = end, end + len(entries)
-            high[start:end], low[start:end] = entries["high"], entries["low"]
-            row[start:end] = entries["row"]
+            table[start:end] = entries
             shared.append(members)
             firsts.append(first)
         members = np.concatenate(shared)
         order = np.argsort(members)
-        table = NodeTable(high[:end], low[:end], row[:end])
-        return table, members[order], np.concatenate(firsts)[order]
+        return NodeTable(table[:end]), members[order], np.concatenate(firsts)[order]
 
     def _check_size(self) -> None:
         needed = self.count * _BYTES_PER_NODE / _SHARE
@@ -121,28 +119,42 @@ def _sorted(entries: Records) -> tuple[Records, Rows, Rows]:
 class NodeTable:
     """Rows by fingerprint, for n nodes."""
 
-    def __init__(self, high: Words, low: Words, row: npt.NDArray[np.uint32]) -> None:
-        """Take fingerprints, ascending, and their rows, shapes (n,)."""
-        self._high, self._low, self._row = high, low, row
-        bits = max(len(high).bit_length() - 1, 1)
+    def __init__(self, entries: Records) -> None:
+        """Take fingerprints, ascending, and their rows, dtype `_ENTRY`, shape (n,)."""
+        self._entries = entries
+        bits = max(len(entries).bit_length() - 1, 1)
         self._shift = np.uint64(64 - bits)
-        borders = np.arange(1 << bits, dtype=np.uint64) << self._shift
-        self._starts = np.append(np.searchsorted(high, borders), len(high)).astype(np.uint32)
+        self._starts = _starts_of(entries["high"], bits)
 
     def rows(self, high: Words, low: Words) -> Rows:
         """Return the row of each of m fingerprints, -1 for an unknown one."""
         found = np.full(len(high), -1, np.int64)
         bucket = (high >> self._shift).astype(np.int64)
-        place, end = self._starts[bucket].astype(np.int64), self._starts[bucket + 1]
+        place, end = self._starts.take(bucket), self._starts.take(bucket + 1)
         left = np.flatnonzero(place < end)
-        place, end = place[left], end[left]
         while len(left):
-            hit = (self._high[place] == high[left]) & (self._low[place] == low[left])
-            found[left[hit]] = self._row[place[hit]]
-            more = ~hit & (place + 1 < end)
-            left, place, end = left[more], place[more] + 1, end[more]
+            at = place.take(left)
+            near = self._entries.take(at)  # whole entries: one access to memory for each
+            hit = (near["high"] == high.take(left)) & (near["low"] == low.take(left))
+            found[left[hit]] = near["row"][hit]
+            at += np.uint32(1)
+            place[left] = at
+            left = left[~hit & (at < end.take(left))]
         return found
 
     def renumber(self, new: Rows) -> None:
         """Replace each row `r` by `new[r]`."""
-        self._row = new[self._row].astype(np.uint32)
+        self._entries["row"] = new[self._entries["row"]]
+
+
+def _starts_of(high: Words, bits: int) -> npt.NDArray[np.uint32]:
+    """Return where words with each value of their first `bits` bits start, and the end."""
+    starts = np.full((1 << bits) + 1, len(high), np.uint32)
+    done = 0
+    for first in range(0, len(high), _PIECE):
+        buckets = high[first : first + _PIECE] >> np.uint64(64 - bits)
+        last = int(buckets[-1]) + 1
+        borders = np.arange(done, last, dtype=np.uint64)
+        starts[done:last] = first + np.searchsorted(buckets, borders)
+        done = max(done, last)
+    return starts

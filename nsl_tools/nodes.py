@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from nsl_tools import example
 from nsl_tools.errors import DataError
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SHORT_ID = 128
+_RECORD_BYTES = 24  # places of a record, and its number
+_FEATURE_BYTES = 200  # objects of a feature that was walked
 _FIRST_PLAIN = 14  # above all control marks that an id may not hold
 
 
@@ -53,6 +54,13 @@ class ExampleBatch:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def resident_bytes(self) -> int:
+        """Return about how much memory it takes."""
+        copied = [g.records.nbytes for g in self.parsed.groups if g.records.flags.owndata]
+        walked = [len(n) + len(f) for r in self.parsed.walked.values() for n, f in r.items()]
+        own = _RECORD_BYTES * len(self) + _FEATURE_BYTES * len(walked)
+        return own + len(self.records.data) + sum(copied) + sum(walked)
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
@@ -353,6 +361,8 @@ def unrepeated(
     Raises:
         DataError: an id occurs twice, and neither the first nor the last is asked for.
     """
+    import pyarrow.compute as pc
+
     if pc.count_distinct(ids).as_py() == len(ids):
         return slice(None)
     codes = pc.dictionary_encode(ids).indices.to_numpy()

@@ -20,10 +20,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import google_crc32c
+import numpy as np
 
 from nsl_tools.errors import NslToolsError, UsageError, printable
 from nsl_tools.shards import STANDARD_STREAM
 from nsl_tools.streams import INCOMPLETE
+from nsl_tools.syncing import Syncer
 from nsl_tools.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -141,19 +143,22 @@ def _created(path: str, final: str) -> Iterator[_File]:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     with _closing(descriptor):
         _copy_mode(final, descriptor)
-        file = _File(descriptor)
-        yield file
-        file.flush()
+        with Syncer(descriptor) as syncer:
+            file = _File(descriptor, syncer.note)
+            yield file
+            file.flush()
         os.fsync(descriptor)
 
 
 class _File:
     """Gathers what is written to a descriptor, and writes all of it."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, written: Callable[[int], None] = lambda _: None) -> None:
+        """Tell `written` how many bytes were."""
         self._descriptor = descriptor
         self.bytes = 0
         self.crc32c = 0
+        self._written = written
         self._parts: list[bytes | memoryview] = []
         self._size = 0
 
@@ -164,13 +169,16 @@ class _File:
             self.flush()
 
     def flush(self) -> None:
-        data = b"".join(self._parts)
-        self._parts, self._size = [], 0
+        parts, self._parts, self._size = self._parts, [], 0
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
         self.bytes += len(data)
-        self.crc32c = google_crc32c.extend(self.crc32c, data)
+        # Of what may be written to, it takes arrays only.
+        self.crc32c = google_crc32c.extend(self.crc32c, np.frombuffer(data, np.uint8))
         left = memoryview(data)
         while left:
-            left = left[_write_some(self._descriptor, left) :]
+            count = _write_some(self._descriptor, left)
+            self._written(count)
+            left = left[count:]
 
 
 def _write_some(descriptor: int, data: memoryview) -> int:

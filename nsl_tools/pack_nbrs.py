@@ -26,11 +26,10 @@ from nsl_tools.background import in_background
 from nsl_tools.block_store import BlockStore
 from nsl_tools.blocks import Shapes
 from nsl_tools.errors import DataError
-from nsl_tools.fingerprints import Words, fingerprints
-from nsl_tools.graph_tsv import read_edges
+from nsl_tools.graph_edges import GraphEdges
 from nsl_tools.join_plan import JoinPlan
-from nsl_tools.joining import add_blocks, packed_batches
-from nsl_tools.node_rows import Input, NodeRows
+from nsl_tools.joining import needed_blocks, packed_batches
+from nsl_tools.node_rows import Input, NodeRows, Room
 from nsl_tools.nodes import Omissions, refuse_empty
 from nsl_tools.options import memory_of
 from nsl_tools.output import check_outputs, marked_if_incomplete
@@ -39,13 +38,14 @@ from nsl_tools.recipe import recipe
 from nsl_tools.scratch import claim_space
 from nsl_tools.shard_set import ShardSet
 from nsl_tools.shards import STANDARD_STREAM, refuse_repeats, resolve_inputs, resolve_output
+from nsl_tools.splice import sealed
 from nsl_tools.statistics import Statistics
-from nsl_tools.streams import Source, rereadable, source
+from nsl_tools.streams import rereadable, source
 from nsl_tools.tfrecord_writer import write_framed
 from nsl_tools.top_edges import TopEdges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from nsl_tools.options import PackOptions
 
@@ -54,6 +54,7 @@ Rows = npt.NDArray[np.int64]
 _INPUTS = ("labeled", "unlabeled", "graph")
 _EDGES_SHARE = 0.2
 _BLOCKS_SHARE = 0.3
+_KEPT_SHARE = 0.1
 
 
 def pack_nbrs(
@@ -88,6 +89,8 @@ def pack_nbrs(
         check_outputs(outputs, inputs)
         run = recipe("pack-nbrs", options, dict(zip(_INPUTS, paths, strict=True)))
         shards = stack.enter_context(ShardSet(output, options.compression, run))
+        memory = memory_of(options)
+        room = Room(memory * _KEPT_SHARE)
         seeds, others = (
             Input(
                 [
@@ -95,19 +98,21 @@ def pack_nbrs(
                     for path in part
                 ],
                 Omissions(statistics, options.on_duplicate),
+                room,
             )
             for part in paths[:2]
         )
-        job = _Job(options, statistics, progress, memory_of(options), stack)
+        job = _Job(options, statistics, progress, memory, stack)
+        graph_edges = GraphEdges([source(path) for path in paths[2]], statistics, memory, stack)
         nodes = job.read_nodes(seeds, others)
-        plan = job.read_graph([source(path) for path in paths[2]], nodes)
+        plan = job.read_graph(graph_edges, nodes)
         shapes = Shapes(options.rename_weight)
         blocks = job.read_neighbors([seeds, others], plan, shapes)
         total = int(nodes.is_seed.sum())
         files = [seeds, others] if options.seed_unlabeled else [seeds]
         packed = in_background(packed_batches(files, nodes, plan, blocks.pools(), shapes.all))
         stack.enter_context(contextlib.closing(packed))
-        tracked = progress.track(packed, "examples", len, total)
+        tracked = progress.track(map(sealed, packed), "examples", len, total)
         write_framed(shards, tracked, total)
     statistics.counts["examples packed"] = total
     statistics.counts["neighbours packed"] = plan.edges
@@ -139,15 +144,15 @@ class _Job:
             self.statistics.warnings[reason] = both
         return nodes
 
-    def read_graph(self, graphs: Sequence[Source], nodes: NodeRows) -> JoinPlan:
+    def read_graph(self, edges: GraphEdges, nodes: NodeRows) -> JoinPlan:
         """Read the edges, and plan which are packed."""
         options, statistics = self.options, self.statistics
         limit, allowance = options.max_neighbors, self.memory * _EDGES_SHARE
         top = TopEdges(nodes.count, limit, nodes.order, allowance, self.stack)
         count = 0
-        edges = _read_fingerprints(graphs, statistics)
-        for source_ids, target_ids, weights in in_background(edges):
-            sources, targets = nodes.table.rows(*source_ids), nodes.table.rows(*target_ids)
+        found = ((nodes.table.rows(*s), t, weights) for s, t, weights in edges.batches())
+        for sources, target, weights in in_background(found):
+            targets = nodes.table.rows(*target)
             count += len(weights)
             self._count_oddities(sources, targets)
             known = (sources >= 0) & (targets >= 0)
@@ -155,7 +160,7 @@ class _Job:
             if options.add_undirected_edges:
                 _add(top, nodes.is_seed, known, targets, sources, weights)
         if not count and not options.allow_empty:
-            raise DataError(graphs[0].name, "", "no edge: give --allow-empty if that is right")
+            raise DataError(edges.name, "", "no edge: give --allow-empty if that is right")
         statistics.counts["edges"] = count
         if limit == 0:
             statistics.warnings["--max-nbrs 0: no edge is packed"] = count
@@ -182,25 +187,13 @@ class _Job:
         allowance = self.memory * _BLOCKS_SHARE
         if plan.bytes > allowance / 2:
             claim_space(int(plan.bytes), self.progress)
-        store = BlockStore(len(plan.ends), allowance, self.stack)
-        row = 0
-        for part in inputs:
-            if plan.edges:
-                for batch in in_background(part.examples()):
-                    add_blocks(store, batch, row, plan, shapes)
-                    row += len(batch)
+        store = BlockStore(len(plan.ends), allowance, plan.bytes, self.stack)
+        if plan.edges:
+            again = [True, self.options.seed_unlabeled]
+            found = needed_blocks(zip(inputs, again, strict=True), plan, shapes)
+            for blocks in in_background(found):
+                store.add(*blocks)
         return store
-
-
-def _read_fingerprints(graphs: Sequence[Source], statistics: Statistics) -> Iterator[_Edges]:
-    """Yield batches of edges: fingerprints of both ends, and weights."""
-    for graph in graphs:
-        for batch in read_edges(graph, statistics):
-            ends = (fingerprints(batch[name]) for name in ("source", "target"))
-            yield *ends, batch["weight"].to_numpy()
-
-
-_Edges = tuple[tuple[Words, Words], tuple[Words, Words], npt.NDArray[np.float64]]
 
 
 def _add(

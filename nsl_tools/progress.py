@@ -7,8 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from tqdm import tqdm
-
 from nsl_tools.errors import printable
 
 if TYPE_CHECKING:
@@ -50,6 +48,8 @@ class Progress:
 def _bar(
     items: Iterable[T], label: str, size: Callable[[T], int], total: int | None
 ) -> Iterator[T]:
+    from tqdm import tqdm
+
     with tqdm(total=total, desc=label, unit="", unit_scale=True, leave=False) as bar:
         for item in items:
             yield item

@@ -68,7 +68,7 @@ class Neighbors:
 
 
 def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool, shapes: Sequence[Shape]) -> Framed:
-    """Return the packed examples as records, end to end."""
+    """Return the packed examples as records, end to end, yet to be `sealed`."""
     degrees = np.diff(neighbors.bounds)
     counts = _Table([_count_entry(degree) for degree in range(int(degrees.max(initial=0)) + 1)])
     marks = _Table([b""] if seeds.labeled is None else [_mark(False), _mark(True)])
@@ -93,7 +93,6 @@ def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool, shapes: Sequence[Shap
     places = places[:-1] + np.repeat(place - places[neighbors.bounds[:-1]], degrees)
     copy_spans(pool.data, pool.starts[neighbors.blocks], lengths, out, places)
     _fill_gaps(neighbors, degrees, pool.shapes[neighbors.blocks], shapes, out, places)
-    _write_footers(out, ends)
     return Framed(out, ends)
 
 
@@ -151,10 +150,12 @@ def rank_digits(ranks: Places) -> Bytes:
     return (ranks[:, np.newaxis] // powers % 10 + ord("0")).astype(np.uint8)
 
 
-def _write_footers(out: Bytes, ends: Places) -> None:
-    starts, after = ends[:-1] + HEADER_BYTES, ends[1:] - FOOTER_BYTES
-    crcs = masked_crcs(out.tobytes(), starts, after)
-    windows(out, FOOTER_BYTES)[after] = crcs.astype("<u4").view(np.uint8).reshape(-1, FOOTER_BYTES)
+def sealed(records: Framed) -> Framed:
+    """Write the checksum behind each record, and return them."""
+    starts, after = records.ends[:-1] + HEADER_BYTES, records.ends[1:] - FOOTER_BYTES
+    crcs = masked_crcs(records.data, starts, after).astype("<u4")
+    windows(records.data, FOOTER_BYTES)[after] = crcs.view(np.uint8).reshape(-1, FOOTER_BYTES)
+    return records
 
 
 def check_seed(index: int, names: Sequence[bytes]) -> None:

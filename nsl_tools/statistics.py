@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from nsl_tools.errors import DataError
 
 
@@ -34,6 +36,14 @@ class Statistics:
             raise err
         self.skipped.append((reason, err))
         self.warnings[f"skipped: {reason}"] += 1
+
+    def __iadd__(self, other: Statistics) -> Self:
+        """Add what another part of the run counted."""
+        self.counts.update(other.counts)
+        self.measures.update(other.measures)
+        self.warnings.update(other.warnings)
+        self.skipped += other.skipped
+        return self
 
     def summary(self) -> str:
         """Return the counts and what was measured as one line."""

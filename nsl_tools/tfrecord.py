@@ -54,10 +54,11 @@ def masked_crc(data: bytes) -> int:
 
 
 def masked_crcs(
-    data: bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+    data: bytes | Bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint32]:
     """Return `masked_crc` of each span of `data`, shape (n,)."""
-    crcs = np.fromiter(map(_crc32c, _slices(data, starts, ends)), np.uint32, len(starts))
+    spans = map(data.__getitem__, _slices(starts, ends))
+    crcs = np.fromiter(map(_crc32c, spans), np.uint32, len(starts))
     return np.asarray((crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(_MASK_DELTA))
 
 
@@ -118,7 +119,7 @@ class RecordBatch:
     @cached_property
     def payloads(self) -> list[bytes]:
         """The content of each record."""
-        return list(_slices(self.data, self.starts, self.ends))
+        return list(map(self.data.__getitem__, _slices(self.starts, self.ends)))
 
     def select(self, kept: Sequence[int]) -> RecordBatch:
         """Return the records at the indices `kept`, which keep their numbers and places."""
@@ -132,10 +133,8 @@ class RecordBatch:
         return _record_error(self.source, self.numbers[index], place, problem)
 
 
-def _slices(
-    data: bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
-) -> Iterator[bytes]:
-    return map(data.__getitem__, map(slice, starts.tolist(), ends.tolist()))
+def _slices(starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> Iterator[slice]:
+    return map(slice, starts.tolist(), ends.tolist())
 
 
 def _record_error(source: str, number: int, offset: int, problem: str) -> DataError:

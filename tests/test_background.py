@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nsl_tools.background import in_background, is_waiting
+from nsl_tools.background import Background, in_background, is_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,3 +67,26 @@ def test_a_thread_that_waits_is_noticed() -> None:
     assert list(taken) == []
     while is_waiting():
         time.sleep(0.01)
+
+
+def test_making_begins_at_once_and_closing_ends_whoever_waits() -> None:
+    """Also a thread that waits for items which will not come."""
+    begun, given = threading.Event(), threading.Event()
+
+    def waiting() -> Iterator[int]:
+        begun.set()
+        given.wait(60)
+        yield 1
+
+    source = Background(waiting())
+    assert begun.wait(60)
+    second = Background(source)
+    source.close()
+    assert list(second) == []
+    given.set()
+
+
+def test_closing_leaves_nothing_made_behind() -> None:
+    source = Background(range(100))
+    source.close()
+    assert list(source) == []

@@ -15,9 +15,13 @@ from nsl_tools import pack_nbrs as packing
 from nsl_tools.errors import UsageError
 from nsl_tools.id_texts import IdTexts
 from nsl_tools.memory import LEAST_LIMIT
+from nsl_tools.node_rows import Input, Room
+from nsl_tools.nodes import Omissions, read_examples
 from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs import pack_nbrs
 from nsl_tools.runs import Runs, group_slots
+from nsl_tools.statistics import Statistics
+from nsl_tools.streams import source
 
 LIBRARIES = 200_000_000
 LABELED, UNLABELED, VALUES = 15_000, 25_000, 1500
@@ -68,6 +72,45 @@ def test_the_limit_is_kept_and_the_bytes_are_the_same(big: Path) -> None:
     assert "pack-nbrs: scratch files of up to " in said
     assert limited < LEAST_LIMIT + LIBRARIES < free
     assert (big / "limited").read_bytes() == (big / "free").read_bytes()
+
+
+def _examples(count: int) -> list[dict[str, Value]]:
+    return [{"id": [b"%d" % i], "x": [float(i)]} for i in range(count)]
+
+
+@pytest.mark.parametrize("on_duplicate", ["first", "last"])
+def test_records_kept_between_readings_and_read_again_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_duplicate: str
+) -> None:
+    """Also where some are left out, which is known only after the first reading."""
+    write_examples(tmp_path / "l", _examples(40))
+    write_examples(tmp_path / "u", _examples(90)[40:] + _examples(60)[30:])
+    (tmp_path / "g").write_text("".join(f"{i}\t{i * 7 % 90}\n" for i in range(90)))
+    paths = (f"{tmp_path}/l", f"{tmp_path}/u", f"{tmp_path}/g", f"{tmp_path}/m")
+    outputs = set()
+    for share in (0, 1):
+        monkeypatch.setattr(packing, "_KEPT_SHARE", share)
+        pack_nbrs(*paths, PackOptions(on_duplicate=on_duplicate, seed_unlabeled=True))
+        outputs.add((tmp_path / "m").read_bytes())
+    assert len(outputs) == 1
+
+
+def test_an_input_is_kept_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    """The room is given back; the last reading empties what was kept."""
+    sources = [source(write_examples(tmp_path / "l", _examples(40)))]
+    batches = list(read_examples(sources))
+    size = sum(batch.resident_bytes() for batch in batches)
+    for most, fits in ((size, True), (size - 1, False)):
+        room = Room(most)
+        kept = Input(sources, Omissions(Statistics()), room)
+        for batch in batches:
+            kept.keep(batch)
+        assert room.bytes == (0 if fits else most)
+        for again in (True, False):
+            found = list(kept.examples(again=again))
+            assert [id(b) for b in found] == [id(b) for b in batches] or not fits
+            assert sum(map(len, found)) == 40
+        assert not fits or not list(kept.examples())
 
 
 def test_too_many_nodes_for_the_limit_are_a_usage_error(
