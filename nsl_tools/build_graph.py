@@ -27,7 +27,7 @@ from nsl_tools.nodes import Omissions, read_ids, refuse_empty
 from nsl_tools.options import memory_of
 from nsl_tools.output import check_outputs, is_stream, marked_if_incomplete
 from nsl_tools.progress import Progress
-from nsl_tools.recall import RecallSearch
+from nsl_tools.recall import promised
 from nsl_tools.recipe import recipe
 from nsl_tools.scratch import claim_space
 from nsl_tools.shard_set import ShardSet
@@ -175,13 +175,12 @@ def _finder(
     # Seeds are few, and pairs above a threshold have no bound: exact is the fast way for both.
     if options.recall < 1 and options.k is not None and len(queries) == len(nodes.ids):
         rows = np.flatnonzero(nodes.norms)
-        partitions = nearest.partitions(rows, options.random_seed)
-        search = RecallSearch(nearest, partitions, rows, options.recall, options.random_seed)
-        recall = search.run()
-        if recall is not None:
+        found = promised(nearest, rows, options.recall, options.random_seed)
+        if found is not None:
+            recall, search = found
             statistics.measures["recall"] = recall.measured
             statistics.measures["with 99 % confidence at least"] = recall.surely
-            return search.edges
+            return search
     if options.recall < 1:
         statistics.measures["recall"] = 1.0
     return partial(nearest.edges, base=np.arange(len(nodes.ids)))

@@ -202,7 +202,7 @@ Examples:
     type=int,
     default=0,
     show_default=True,
-    help="Seed of the hyperplanes, and of the partitions and the sample for --recall.",
+    help="Seed of the hyperplanes, and of the cells and the sample for --recall.",
 )
 @click.option(
     "--ids",

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.candidates import Wanted, all_pairs, pairs_between
+from nsl_tools.cells import Cells
 from nsl_tools.groups import blocks, rank_in_group
 from nsl_tools.ids import id_ranks
 from nsl_tools.matrix import Rows, row_hashes, select
-from nsl_tools.partitions import Partitions
 from nsl_tools.weights import MICRO, as_written
 
 if TYPE_CHECKING:
@@ -196,9 +196,9 @@ class NearestNeighbors:
         """Yield `best` of several lots of pairs, on all threads."""
         return self._pool.map(lambda both: self.best(*both), pairs)
 
-    def partitions(self, rows: Rows, seed: int) -> Partitions:
+    def cells(self, rows: Rows, seed: int) -> Cells:
         """Return the means to approximate the k best among `rows`."""
-        return Partitions(self._unit, rows, self._k or 0, self._wanted.floor, self._pool, seed)
+        return Cells(self._unit, rows, self._k or 0, self._wanted.floor, self._pool, seed)
 
     def _weigh(self, sources: Rows, targets: Rows) -> npt.NDArray[np.float64]:
         """Return the weight of each pair, shape (m,), symmetric to the bit."""

@@ -1,9 +1,8 @@
 """Approximate neighbours with a measured promise.
 
-Rounds of partitions are searched until the recall that is *measured* on random
-rows, against the neighbours that FAISS finds by brute force, is surely high
-enough. Where that would cost more than comparing all pairs, all pairs are
-compared: recall is 1.
+Rows are compared with more and more cells until the recall that is *measured* on
+random rows, against their exact neighbours, is surely high enough. Where that would
+cost more than comparing all pairs, all pairs are compared: recall is 1.
 
 A found edge counts if its weight as written reaches that of the last exact
 neighbour, so that a tie is no miss.
@@ -21,18 +20,18 @@ import numpy.typing as npt
 from nsl_tools.weights import as_written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from nsl_tools.matrix import Rows
     from nsl_tools.neighbors import Edges, NearestNeighbors
-    from nsl_tools.partitions import Partitions
 
 SAMPLE = 1000
 LEAST_ROWS = 20_000
-"""Below this, all pairs take no longer than a few rounds."""
+"""Below this, all pairs take no longer."""
 
 _NORMAL_QUANTILE = 2.326  # of 0.99
 _OVERHEAD = 1.5  # a product in a cell costs more than one in the sweep of all pairs
+_HOPE = 1.5  # misses fall faster the more cells are visited
 _BAND = 16
 _TILE = 1024
 Counts = npt.NDArray[np.int64]
@@ -70,72 +69,106 @@ def estimate(hits: Counts, wanted: Counts, rows: int) -> Recall:
     return Recall(measured, float(ratio - _NORMAL_QUANTILE * error))
 
 
+def promised(
+    nearest: NearestNeighbors, rows: Rows, least: float, seed: int
+) -> tuple[Recall, Callable[[Rows], Iterator[Edges]]] | None:
+    """Return an approximate search and its recall, at least `least`; None if exact is as fast.
+
+    See `RecallSearch`; the search is its `edges`.
+    """
+    if len(rows) < LEAST_ROWS:
+        return None
+    search = RecallSearch(nearest, rows, least, seed)
+    recall = search.run()
+    return None if recall is None else (recall, search.edges)
+
+
 class RecallSearch:
     """Finds neighbours of all rows, as many as `least` promises.
 
     Args:
         nearest: weighs pairs and chooses the best.
-        partitions: finds more from round to round, among the same rows.
         rows: all rows, ascending.
         least: the recall to promise.
-        seed: of the sample.
+        seed: of the sample and of the cells.
     """
 
-    def __init__(
-        self, nearest: NearestNeighbors, partitions: Partitions, rows: Rows, least: float, seed: int
-    ) -> None:
+    def __init__(self, nearest: NearestNeighbors, rows: Rows, least: float, seed: int) -> None:
         self._nearest = nearest
-        self._partitions = partitions
         self._rows = rows
         self._least = least
+        self._cells = nearest.cells(rows, seed)
         random = np.random.default_rng((seed, len(rows)))
         self._sample = np.sort(random.choice(rows, min(SAMPLE, len(rows)), replace=False))
 
     def run(self) -> Recall | None:
         """Search until the recall is promised; None if comparing all pairs costs less."""
-        if len(self._rows) < LEAST_ROWS:
-            return None
         lowest, wanted = self._exact()
         budget = len(self._rows) ** 2 / 2 / _OVERHEAD
-        missed = 1.0
+        steps = [_Step(0, 1.0)]
+        visits = 1
         while True:
-            before = self._partitions.cost
-            self._partitions.search()
+            self._cells.search(visits)
             recall = estimate(self._hits(lowest, wanted), wanted, len(self._rows))
             if recall.surely >= self._least:
                 return recall
-            cost = self._partitions.cost - before
-            now = 1 - recall.surely
-            if cost * _rounds_left(now, missed, 1 - self._least) > budget:
+            steps.append(_Step(self._cells.visited, 1 - recall.surely))
+            if self._cells.cost * _growth(steps, 1 - self._least, _HOPE) > budget:
                 return None
-            missed = now
+            visits = _next_visits(steps, 1 - self._least)
 
     def edges(self, queries: Rows) -> Iterator[Edges]:
         """Yield the best edges found for `queries`, ascending."""
+        queries = np.intersect1d(queries, self._rows, assume_unique=True)
         for start in range(0, len(queries), _BAND * _TILE):
             band = queries[start : start + _BAND * _TILE]
             yield from self._nearest.best_of_each(
-                self._partitions.pairs(band[i : i + _TILE]) for i in range(0, len(band), _TILE)
+                self._cells.pairs(band[i : i + _TILE]) for i in range(0, len(band), _TILE)
             )
 
     def _exact(self) -> tuple[Counts, Counts]:
         """Return the smallest weight and the number of the exact edges of each sampled row."""
-        edges = self._nearest.best(*self._partitions.judged(self._sample))
-        places = np.searchsorted(self._sample, edges.sources)
         lowest = np.zeros(len(self._sample), np.int64)
-        # Weights fall within a source: the last one written stays.
-        lowest[places] = as_written(edges.weights)
-        return lowest, np.bincount(places, minlength=len(self._sample))
+        wanted = np.zeros(len(self._sample), np.int64)
+        for edges in self._nearest.edges(self._sample, self._rows):
+            places = np.searchsorted(self._sample, edges.sources)
+            # Weights fall within a source: the last one written stays.
+            lowest[places] = as_written(edges.weights)
+            wanted += np.bincount(places, minlength=len(wanted))
+        return lowest, wanted
 
     def _hits(self, lowest: Counts, wanted: Counts) -> Counts:
-        edges = self._nearest.best(*self._partitions.pairs(self._sample))
+        edges = self._nearest.best(*self._cells.pairs(self._sample))
         places = np.searchsorted(self._sample, edges.sources)
         reached = as_written(edges.weights) >= lowest[places]
         return np.minimum(wanted, np.bincount(places[reached], minlength=len(wanted)))
 
 
-def _rounds_left(now: float, before: float, allowed: float) -> float:
-    """Return how many more rounds it takes if each leaves the same share of the misses."""
-    if now >= before:
+@dataclass(frozen=True)
+class _Step:
+    """The share of edges that were missed once each row had visited so many cells."""
+
+    visited: int
+    missed: float
+
+
+def _growth(steps: list[_Step], allowed: float, hope: float = 1.0) -> float:
+    """Return how many times the cells visited by now it takes to miss no more than `allowed`.
+
+    Misses fall as a power of the cells visited: that between the last two steps, times `hope`.
+    """
+    before, now = steps[-2:]
+    if not before.visited:
+        return 1.0
+    if now.visited == before.visited or now.missed >= before.missed:
         return math.inf
-    return max(1.0, math.log(allowed / now) / math.log(now / before))
+    power = math.log(before.missed / now.missed) / math.log(now.visited / before.visited)
+    return float((now.missed / allowed) ** (1 / (hope * power)))
+
+
+def _next_visits(steps: list[_Step], allowed: float) -> int:
+    """Return how many cells to visit next: what it takes, but not far beyond what is known."""
+    before, now = steps[-2:]
+    if not before.visited:
+        return 4 * now.visited
+    return math.ceil(now.visited * min(2.0, max(1.1, _growth(steps, allowed))))

@@ -2,14 +2,20 @@
 
 from pathlib import Path
 
+import faiss
 import numpy as np
+import pyarrow as pa
 import pytest
 from support import write_examples
 
 from nsl_tools import build_graph as building
-from nsl_tools import partitions, recall
+from nsl_tools import cells, recall
 from nsl_tools.build_graph import build_graph
+from nsl_tools.candidates import workers
+from nsl_tools.embeddings import Embeddings
 from nsl_tools.errors import UsageError
+from nsl_tools.matrix import MatrixStore
+from nsl_tools.neighbors import NearestNeighbors
 from nsl_tools.options import BuildGraphOptions
 from nsl_tools.recall import estimate
 
@@ -31,12 +37,12 @@ def embeddings(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small cells and samples, so that a small graph takes several rounds."""
+    """Small blocks and samples, so that a small graph takes several searches."""
     monkeypatch.setattr(recall, "LEAST_ROWS", 0)
     monkeypatch.setattr(recall, "SAMPLE", 500)
     monkeypatch.setattr(recall, "_OVERHEAD", 0.05)
-    for name, value in {"CELL": 100, "_LARGEST": 200, "_BLOCK": 64, "_LEADERS": 20}.items():
-        monkeypatch.setattr(partitions, name, value)
+    for name, value in {"_BLOCK": 64, "_CELLS_AT_ONCE": 5, "_TABLE_ROWS": 512}.items():
+        monkeypatch.setattr(cells, name, value)
 
 
 def build(path: str, graph: Path, **options: float) -> tuple[Edges, dict[str, float]]:
@@ -70,6 +76,22 @@ def test_the_promised_recall_is_kept(
     assert all(exact[edge] == found[edge] for edge in exact.keys() & found.keys())
 
 
+def test_the_exact_search_which_judges_finds_what_faiss_finds() -> None:
+    """Two searches that share no code agree on the similarities of the nearest."""
+    vectors = np.random.default_rng(1).normal(size=(3000, 24)).astype(np.float32)
+    vectors[500:520] = vectors[500]
+    norms = np.linalg.norm(vectors, axis=1)
+    nodes = Embeddings(pa.array([b"%d" % i for i in range(3000)]), vectors, norms)
+    sample = np.arange(0, 3000, 7)
+    with MatrixStore(1 << 30) as store, workers(2) as pool:
+        nearest = NearestNeighbors(nodes, 5, -1.0, pool, store)
+        edges = list(nearest.edges(sample, np.arange(3000)))
+    unit = vectors / norms[:, np.newaxis]
+    theirs = faiss.knn(unit[sample], unit, 6, metric=faiss.METRIC_INNER_PRODUCT)[0]
+    ours = np.concatenate([part.weights for part in edges]).reshape(-1, 5)
+    np.testing.assert_allclose(ours, theirs[:, 1:], atol=2e-6)
+
+
 @pytest.mark.usefixtures("small")
 def test_threads_do_not_change_an_approximate_graph(embeddings: str, tmp_path: Path) -> None:
     graphs = [tmp_path / f"g{threads}" for threads in (1, 2, 3)]
@@ -89,7 +111,7 @@ def test_scratch_files_do_not_change_an_approximate_graph(
 
 
 @pytest.mark.usefixtures("small")
-def test_where_rounds_would_cost_more_the_graph_is_exact(
+def test_where_visits_would_cost_more_the_graph_is_exact(
     embeddings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recall, "_OVERHEAD", 50)

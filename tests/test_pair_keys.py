@@ -1,0 +1,49 @@
+"""Keys of candidates sort as the candidates do."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsl_tools.pair_keys import NO_KEY, PairKeys
+
+SIMILARITIES = st.floats(-1.0000002384185791, 1.0000002384185791, width=32)
+
+
+@given(
+    rows=st.integers(2, 1 << 28),
+    pairs=st.lists(st.tuples(st.integers(0), st.integers(0), SIMILARITIES), min_size=1),
+    depth=st.integers(1, 4),
+)
+def test_keys_sort_by_owner_then_similarity(
+    rows: int, pairs: list[tuple[int, int, float]], depth: int
+) -> None:
+    owners, others, similarities = (np.array(part) for part in zip(*pairs, strict=True))
+    owners, others = owners % rows, others % (rows - 1)
+    others = np.where(others >= owners, others + 1, others).astype(np.int64)
+    owners, similarities = owners.astype(np.int64), similarities.astype(np.float32)
+    layout = PairKeys(rows)
+    keys = layout.pack(owners, others, similarities)
+    assert layout.owners(keys).tolist() == owners.tolist()
+    assert layout.others(keys).tolist() == others.tolist()
+    assert (keys < NO_KEY).all()
+    assert (keys >= layout.first_of(owners)).all()
+    assert (keys < layout.first_of(owners + 1)).all() or rows - 1 in owners
+    best, owned, ranks = layout.best(keys.copy(), depth)
+    assert best.tolist() == sorted(best.tolist())
+    assert np.bincount(ranks).tolist() == [
+        int((np.unique(owners, return_counts=True)[1] > rank).sum())
+        for rank in range(int(ranks.max()) + 1)
+    ]
+    assert ranks.max() < depth
+    assert owned.tolist() == sorted(owned.tolist())
+
+
+@given(st.integers(2, 1 << 28), SIMILARITIES, SIMILARITIES)
+def test_what_is_nearer_passes_the_floor_of_a_key(rows: int, left: float, right: float) -> None:
+    layout, both = PairKeys(rows), np.array([left, right], np.float32)
+    keys = layout.pack(np.zeros(2, np.int64), np.ones(2, np.int64), both)
+    floor = layout.floors(keys)[0]
+    assert floor <= both[0]
+    assert both[1] >= floor or keys[1] > keys[0]
+    step = 4 / 2 ** (64 - 2 * max(16, (rows - 1).bit_length()))
+    assert both[0] - floor <= 2 * step + 1e-6
