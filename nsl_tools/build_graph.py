@@ -25,7 +25,8 @@ from nsl_tools.matrix import MatrixStore
 from nsl_tools.neighbors import EdgeFlow, Edges, NearestNeighbors
 from nsl_tools.nodes import Omissions, read_ids, refuse_empty
 from nsl_tools.options import memory_of
-from nsl_tools.output import check_outputs, is_stream, marked_if_incomplete
+from nsl_tools.output import is_stream, marked_if_incomplete
+from nsl_tools.output_checks import check_outputs, check_space
 from nsl_tools.progress import Progress
 from nsl_tools.recall import promised
 from nsl_tools.recipe import recipe
@@ -81,6 +82,8 @@ def _build(
     ids = [options.ids] if options.ids else []
     outputs = resolve_output(output)
     check_outputs(outputs, inputs + seed_files + ids)
+    # How many edges reach the threshold, only the work tells.
+    check_space(outputs, least=1)
     _refuse_to_replace_examples(outputs)
     run = recipe("build-graph", options, {"embeddings": inputs, "seeds": seed_files, "ids": ids})
     statistics = Statistics(options.max_errors)

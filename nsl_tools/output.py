@@ -14,7 +14,6 @@ import os
 import secrets
 import select
 import stat
-import sys
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 import google_crc32c
 import numpy as np
 
-from nsl_tools.errors import NslToolsError, UsageError, printable
+from nsl_tools.errors import NslToolsError, printable
 from nsl_tools.shards import STANDARD_STREAM
 from nsl_tools.streams import INCOMPLETE
 from nsl_tools.syncing import Syncer
@@ -312,6 +311,11 @@ def _open_in_place(path: str, flags: int = 0) -> int:
     return os.open(path, os.O_WRONLY | flags) if number is None else os.dup(number)
 
 
+def is_compressed(path: str, compression: str) -> bool:
+    """Tell whether output `path` will be, by its name or by choice."""
+    return _wbits(path, compression) is not None
+
+
 def _wbits(path: str, compression: str) -> int | None:
     by_name = "gzip" if path.endswith(".gz") else "none"
     kind = by_name if compression == "auto" else compression
@@ -373,35 +377,3 @@ def os_errors_as_output_errors(path: str) -> Iterator[None]:
         name = "<stdout>" if path == STANDARD_STREAM else path
         problem = f"{name}: cannot be written: {err.strerror or err}"
         raise OutputError(printable(problem)) from err
-
-
-def check_outputs(outputs: Iterable[str], inputs: Iterable[str]) -> None:
-    """Refuse, before any work, outputs that cannot be written or that are an input.
-
-    Raises:
-        OutputError: a folder does not exist or is not writable, or the output is a folder.
-        UsageError: an output is the same file as an input.
-    """
-    known = {_identity(path): path for path in inputs if path != STANDARD_STREAM}
-    for path in outputs:
-        if path == STANDARD_STREAM and sys.stdout is None:
-            raise OutputError("<stdout>: cannot be written: it is closed")
-        if is_stream(path) and not os.path.isdir(path):
-            continue
-        folder = os.path.dirname(os.path.realpath(path))
-        if os.path.isdir(path):
-            raise OutputError(printable(f"{path}: is a folder, expected a file name"))
-        if not os.path.isdir(folder):
-            raise OutputError(printable(f"{path}: there is no folder {folder}"))
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise OutputError(printable(f"{path}: the folder {folder} is not writable"))
-        if same := known.get(_identity(path)):
-            raise UsageError(printable(f"{path}: the output is also an input ({same})"))
-
-
-def _identity(path: str) -> object:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return os.path.realpath(path)
-    return found.st_dev, found.st_ino

@@ -16,6 +16,7 @@ NSL 1.4, `tools/pack_nbrs.py`.
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,8 @@ from nsl_tools.joining import needed_blocks, packed_batches
 from nsl_tools.node_rows import Input, NodeRows, Room
 from nsl_tools.nodes import Omissions, refuse_empty
 from nsl_tools.options import memory_of
-from nsl_tools.output import check_outputs, marked_if_incomplete
+from nsl_tools.output import is_compressed, marked_if_incomplete
+from nsl_tools.output_checks import check_outputs, check_space
 from nsl_tools.progress import Progress
 from nsl_tools.recipe import recipe
 from nsl_tools.scratch import claim_space
@@ -41,6 +43,7 @@ from nsl_tools.shards import STANDARD_STREAM, refuse_repeats, resolve_inputs, re
 from nsl_tools.splice import sealed
 from nsl_tools.statistics import Statistics
 from nsl_tools.streams import rereadable, source
+from nsl_tools.tfrecord import is_tfrecord
 from nsl_tools.tfrecord_writer import write_framed
 from nsl_tools.top_edges import TopEdges
 
@@ -87,6 +90,7 @@ def pack_nbrs(
         inputs = [name for part in paths for name in part]
         refuse_repeats(name for name in inputs if name == STANDARD_STREAM)
         check_outputs(outputs, inputs)
+        check_space(outputs, _least_output(paths[0], outputs, options))
         run = recipe("pack-nbrs", options, dict(zip(_INPUTS, paths, strict=True)))
         shards = stack.enter_context(ShardSet(output, options.compression, run))
         memory = memory_of(options)
@@ -117,6 +121,15 @@ def pack_nbrs(
     statistics.counts["examples packed"] = total
     statistics.counts["neighbours packed"] = plan.edges
     return statistics
+
+
+def _least_output(labeled: Sequence[str], outputs: Sequence[str], options: PackOptions) -> int:
+    """Return the bytes that the output surely takes: those of its seeds, where these are known."""
+    droppable = options.max_errors or options.on_duplicate != "error"
+    if droppable or any(is_compressed(path, options.compression) for path in outputs):
+        return 0
+    plain = (path for path in labeled if os.path.isfile(path) and is_tfrecord(path))
+    return sum(map(os.path.getsize, plain))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nsl_tools.errors import UsageError
-from nsl_tools.output import OutputError, Outputs, check_outputs, is_stream
+from nsl_tools.output import OutputError, Outputs, is_stream
+from nsl_tools.output_checks import check_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

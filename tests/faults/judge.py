@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shutil
 import signal
+import subprocess
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,6 +117,15 @@ def _judge_success(case: Case, outcome: Outcome) -> None:
     assert len(outcome.lines) == len(warnings) + 1, outcome.lines
     found = graph_lines() if case.args[0] == "build-graph" else packed()
     assert found == case.output
+
+
+@cache
+def can_mount() -> bool:
+    """Tell whether a child can have a small file system of its own."""
+    command = ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/tmp"]  # noqa: S108 - its own
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 def graph_lines() -> list[str]:
