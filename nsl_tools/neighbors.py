@@ -5,8 +5,8 @@ covers their rounding; every proposed pair is then weighed in float64, in an
 order of summation that depends on the pair alone. So the result does not
 depend on threads, blocks or the BLAS at hand.
 
-The weight of a pair is the dot product of the two float32 vectors, each divided
-by its norm, all in float64. The `k` best of a node are those with the largest
+The weight of a pair is the dot product of the two float32 vectors, divided by the
+product of their norms, all in float64. The `k` best of a node are those with the largest
 weight *as written* (millionths), ties to the larger id: what packing chooses.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nsl_tools.embeddings import Embeddings
     from nsl_tools.matrix import Matrix, MatrixStore
 
-_PAIR_FLOATS = 1 << 18  # two such blocks in float64 stay in the processor's cache
+_PAIR_FLOATS = 1 << 17  # two such blocks in float64 stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -203,12 +203,14 @@ class NearestNeighbors:
     def _weigh(self, sources: Rows, targets: Rows) -> npt.NDArray[np.float64]:
         """Return the weight of each pair, shape (m,), symmetric to the bit."""
         weights = np.empty(len(sources), np.float64)
-        step = max(1, _PAIR_FLOATS // max(1, self._unit.shape[1]))
+        vectors = self._embeddings.vectors
+        step = max(1, _PAIR_FLOATS // max(1, vectors.shape[1]))
         for start in range(0, len(sources), step):
             pairs = slice(start, start + step)
-            left = self._embeddings.unit(sources[pairs])
-            right = self._embeddings.unit(targets[pairs])
+            # The product of two float32 numbers is exact in float64.
+            left, right = (vectors[rows[pairs]].astype(np.float64) for rows in (sources, targets))
             weights[pairs] = np.einsum("ij,ij->i", left, right)
+        weights /= self._embeddings.norms[sources] * self._embeddings.norms[targets]
         # Rounding may leave the range of a cosine by an ulp, and so miss a threshold of -1.
         return np.clip(weights, -1.0, 1.0)
 
