@@ -161,5 +161,6 @@ def norms_of(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Return the norms in float64: float32 squares overflow at 2e19 and vanish at 1e-23."""
     norms = np.empty(len(vectors), np.float64)
     for block in blocks(len(vectors)):
-        norms[block] = np.linalg.norm(vectors[block].astype(np.float64), axis=1)
-    return norms
+        wide = vectors[block].astype(np.float64)
+        np.einsum("ij,ij->i", wide, wide, out=norms[block])
+    return np.sqrt(norms, out=norms)

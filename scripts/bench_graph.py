@@ -4,9 +4,9 @@
     python scripts/bench_graph.py exact        # also: seeds, approximate, memory, nsl, scaling
     python scripts/bench_graph.py approximate --npy vectors.npy
 
-Peers work on the matrix already in memory: FAISS (exact, IVF, HNSW), pynndescent. NSL
-1.4 is the whole process. "products" is what BLAS takes for the products that the
-graph needs (each pair once), and nothing else.
+Peers work on the matrix already in memory: FAISS (exact, IVF, HNSW, NNDescent),
+pynndescent. NSL 1.4 is the whole process. "products" is what BLAS takes for the products
+that the graph needs (each pair once), and nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import faiss
 import numpy as np
@@ -47,9 +47,13 @@ SCALING_SIZES = (10_000, 20_000, 50_000, 100_000, 200_000, 400_000, 1_000_000)
 SCALING_WIDTH = 128
 SCALING_EXACT = 200_000
 TILE = 1024
-HNSW_EFFORTS = (16, 32, 64, 128, 256)
-IVF_PROBES = (4, 8, 16, 32, 64, 128)
-EPSILONS = (0.05, 0.1, 0.2, 0.3)
+RECALLS = (0.95, 0.99)
+APPROXIMATE_SIZE = (1_000_000, 128)
+ENOUGH_SECONDS = 20  # what takes longer is timed once
+
+Search: TypeAlias = "Callable[[int], np.ndarray]"
+"""From an effort to the numbers of neighbours of all rows, one of whom may be the row."""
+Prepare: TypeAlias = "Callable[[np.ndarray], Search]"
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -168,96 +172,118 @@ def approximate(folder: Path, runs: int, vectors: np.ndarray, peers: list[str]) 
     A peer's time is that of building and of its one best search; ours is the whole command.
     """
     path = write_vectors(folder / "e.tfr", "embedding", vectors)
+    size = f"{len(vectors):,} x {vectors.shape[1]}"
+    commands = {
+        recall: nsl_tools(
+            "build-graph", "-q", f"--recall={recall}", "--similarity-threshold=-1", path,
+            f"{folder}/g.tsv",
+        )
+        for recall in RECALLS
+    }  # fmt: skip
+    ours = {recall: time_command(command, runs) for recall, command in commands.items()}
+    for recall, timing in ours.items():
+        print(f"build-graph --recall {recall} {size}: {timing}", flush=True)
     vectors = unit(vectors).astype(np.float32)
-    sample = np.random.default_rng(1).choice(len(vectors), 1000, replace=False)
-    truth = faiss.knn(vectors[sample], vectors, K + 1, metric=faiss.METRIC_INNER_PRODUCT)[0]
-    found = {name: list(PEERS[name](vectors, sample, truth[:, -1])) for name in peers}
-    for recall in (0.95, 0.99):
-        options = ["-q", f"--recall={recall}", "--similarity-threshold=-1"]
-        ours = time_command(nsl_tools("build-graph", *options, path, f"{folder}/g.tsv"), runs)
-        what = f"build-graph --recall {recall} {len(vectors):,} x {vectors.shape[1]}"
-        for name, tried in found.items():
-            enough = [(seconds, effort) for effort, got, seconds in tried if got >= recall]
+    for name in peers:
+        tried = list(by_effort(vectors, *PEERS[name], runs))
+        for recall, timing in ours.items():
+            enough = [(theirs.median, effort, theirs) for effort, got, theirs in tried
+                      if got >= recall]  # fmt: skip
+            what = f"build-graph --recall {recall} {size}"
             if enough:
-                seconds, effort = min(enough)
-                print_row(what, ours, f"{name} {effort}", Timing([seconds]))
+                _, effort, theirs = min(enough)
+                print_row(what, timing, f"{name} {effort}", theirs)
             else:
                 best = max(got for _, got, _ in tried)
-                print(f"{what}: {ours} | {name}: recall {best:.3f} at most")
-
-
-Tried = "Iterator[tuple[str, float, float]]"
-
-
-def reached(similarities: np.ndarray, sample: np.ndarray, least: np.ndarray) -> float:
-    """Return recall on a sample: how many of the found reach the last exact one (self counted)."""
-    enough = similarities[sample] >= least[:, np.newaxis] - 1e-6
-    return float(enough.sum() / (len(sample) * (K + 1)))
+                print(f"{what}: {timing} | {name}: recall {best:.3f} at most", flush=True)
 
 
 def by_effort(
-    name: str, efforts: tuple[int, ...], built: float, search: Callable[[int], np.ndarray]
-) -> Iterator[tuple[str, np.ndarray, float]]:
-    """Yield for each effort its name, the similarities found, and seconds with building."""
+    vectors: np.ndarray, prepare: Prepare, efforts: tuple[int, ...], runs: int
+) -> Iterator[tuple[int, float, Timing]]:
+    """Yield for each effort the recall on a sample, and the time, until recall is 0.99."""
+    sample = np.random.default_rng(1).choice(len(vectors), 1000, replace=False)
+    # The first place is the row itself.
+    truth = faiss.knn(vectors[sample], vectors, K + 1, metric=faiss.METRIC_INNER_PRODUCT)[0]
+    least = truth[:, -1:] - 1e-6
+    start = time.perf_counter()
+    search = prepare(vectors)
+    prepared = time.perf_counter() - start
     for effort in efforts:
-        start = time.perf_counter()
-        similarities = search(effort)
-        yield f"{name}={effort}", similarities, built + time.perf_counter() - start
-
-
-def hnsw(vectors: np.ndarray, sample: np.ndarray, least: np.ndarray) -> Tried:
-    """Try FAISS HNSW."""
-    index = faiss.IndexHNSWFlat(vectors.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction = 40
-    start = time.perf_counter()
-    index.add(vectors)
-    built = time.perf_counter() - start
-
-    def search(effort: int) -> np.ndarray:
-        index.hnsw.efSearch = effort
-        return index.search(vectors, K + 1)[0]
-
-    yield from _until_99(by_effort("efSearch", HNSW_EFFORTS, built, search), sample, least)
-
-
-def ivf(vectors: np.ndarray, sample: np.ndarray, least: np.ndarray) -> Tried:
-    """Try FAISS IVF with about sqrt(n) * 2 cells."""
-    cells = int(2 * len(vectors) ** 0.5)
-    quantizer = faiss.IndexFlatIP(vectors.shape[1])
-    index = faiss.IndexIVFFlat(quantizer, vectors.shape[1], cells, faiss.METRIC_INNER_PRODUCT)
-    start = time.perf_counter()
-    index.train(vectors)
-    index.add(vectors)
-    built = time.perf_counter() - start
-
-    def search(effort: int) -> np.ndarray:
-        index.nprobe = effort
-        return index.search(vectors, K + 1)[0]
-
-    yield from _until_99(by_effort("nprobe", IVF_PROBES, built, search), sample, least)
-
-
-def pynndescent(vectors: np.ndarray, sample: np.ndarray, least: np.ndarray) -> Tried:
-    """Try pynndescent's neighbour graph with more and more neighbours."""
-    small = vectors[:2000]
-    NNDescent(small, metric="cosine", n_neighbors=K + 1)  # compiles
-
-    def search(effort: int) -> np.ndarray:
-        index = NNDescent(vectors, metric="cosine", n_neighbors=effort, random_state=0)
-        return 1 - index.neighbor_graph[1][:, : K + 1]
-
-    yield from _until_99(by_effort("n_neighbors", (11, 20, 30), 0.0, search), sample, least)
-
-
-def _until_99(found: Iterator, sample: np.ndarray, least: np.ndarray) -> Tried:
-    for effort, similarities, seconds in found:
-        recall = reached(similarities, sample, least)
-        yield effort, recall, seconds
-        if recall >= 0.99:
+        seconds = []
+        while len(seconds) < runs and sum(seconds) < ENOUGH_SECONDS:
+            start = time.perf_counter()
+            rows = search(effort)
+            seconds.append(prepared + time.perf_counter() - start)
+        recall = reached(vectors, sample, rows[sample], least)
+        print(f"  effort {effort}: recall {recall:.4f}, {Timing(seconds)}", flush=True)
+        yield effort, recall, Timing(seconds)
+        if recall >= max(RECALLS):
             return
 
 
-PEERS = {"HNSW": hnsw, "IVF": ivf, "pynndescent": pynndescent}
+def reached(vectors: np.ndarray, sample: np.ndarray, rows: np.ndarray, least: np.ndarray) -> float:
+    """Return recall: how many of K others found reach the last exact one's similarity."""
+    similarities = np.einsum("id,ijd->ij", vectors[sample], vectors[rows])
+    similarities[(rows == sample[:, np.newaxis]) | (rows < 0)] = -2
+    return float(((similarities >= least).sum(axis=1)).clip(max=K).mean() / K)
+
+
+def hnsw(vectors: np.ndarray) -> Search:
+    """Build FAISS HNSW."""
+    index = faiss.IndexHNSWFlat(vectors.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = 40
+    index.add(vectors)
+
+    def search(effort: int) -> np.ndarray:
+        index.hnsw.efSearch = effort
+        return index.search(vectors, K + 1)[1]
+
+    return search
+
+
+def ivf(vectors: np.ndarray) -> Search:
+    """Build FAISS IVF with about sqrt(n) * 2 cells."""
+    cells = int(2 * len(vectors) ** 0.5)
+    quantizer = faiss.IndexFlatIP(vectors.shape[1])
+    index = faiss.IndexIVFFlat(quantizer, vectors.shape[1], cells, faiss.METRIC_INNER_PRODUCT)
+    index.train(vectors)
+    index.add(vectors)
+
+    def search(effort: int) -> np.ndarray:
+        index.nprobe = effort
+        return index.search(vectors, K + 1)[1]
+
+    return search
+
+
+def nndescent(vectors: np.ndarray) -> Search:
+    """Return FAISS NNDescent, whose graph is the answer: searching it would add to its time."""
+
+    def search(effort: int) -> np.ndarray:
+        index = faiss.IndexNNDescentFlat(vectors.shape[1], effort, faiss.METRIC_INNER_PRODUCT)
+        index.add(vectors)
+        return faiss.vector_to_array(index.nndescent.final_graph).reshape(len(vectors), -1)
+
+    return search
+
+
+def pynndescent(vectors: np.ndarray) -> Search:
+    """Return pynndescent's neighbour graph with more and more neighbours."""
+
+    def search(effort: int) -> np.ndarray:
+        index = NNDescent(vectors, metric="cosine", n_neighbors=effort, random_state=0)
+        return index.neighbor_graph[0]
+
+    return search
+
+
+PEERS: dict[str, tuple[Prepare, tuple[int, ...]]] = {
+    "HNSW": (hnsw, (16, 32, 64, 128, 256)),
+    "IVF": (ivf, (4, 8, 16, 32, 64, 128)),
+    "NNDescent": (nndescent, (16, 24, 32, 48, 64, 96)),
+    "pynndescent": (pynndescent, (11, 13, 15, 16, 17, 20, 25, 30, 33, 36)),
+}
 PARTS = {"exact": exact, "seeds": seeds, "memory": memory, "nsl": nsl, "scaling": scaling}
 
 
@@ -272,7 +298,8 @@ def main() -> None:
     print_machine("faiss-cpu", "numpy", "pyarrow", "pynndescent")
     with tempfile.TemporaryDirectory() as name:
         if options.part == "approximate":
-            vectors = np.load(options.npy) if options.npy else clustered(200_000, 128)
+            vectors = np.load(options.npy) if options.npy else clustered(*APPROXIMATE_SIZE)
+            NNDescent(np.eye(200, 16, dtype=np.float32), metric="cosine")  # compiles
             approximate(Path(name), options.runs, vectors.astype(np.float32), options.peers)
         else:
             PARTS[options.part](Path(name), options.runs)
