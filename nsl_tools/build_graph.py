@@ -90,16 +90,18 @@ def _build(
     threads = options.threads or os.cpu_count() or 1
     # Each of the workers multiplies on a BLAS thread of its own.
     store = MatrixStore(_budget(inputs, options, progress))
-    with store, ShardSet(output, run=run) as shards, threadpool_limits(1), workers(threads) as pool:
+    shards = ShardSet(output, run=run, resume=options.resume)
+    with store, shards, threadpool_limits(1), workers(threads) as pool:
+        if shards.all_kept(statistics, progress):
+            return statistics
         nodes = _read(inputs, options, statistics, store)
         queries = _query_rows(nodes, seed_files, options, statistics)
         nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pool, store)
         edges_of = _finder(nodes, nearest, queries, options, statistics)
-        parts = [
-            (path, queries[rows.start : rows.stop]) for path, rows in shards.parts(len(queries))
-        ]
-        flow = EdgeFlow(progress.track(edges_of(queries), "edges", len))
-        for (path, _), edges in zip(parts, flow.parts(rows for _, rows in parts), strict=True):
+        parts = {path: queries[part.start : part.stop] for path, part in shards.parts(len(queries))}
+        missing = np.concatenate([queries[:0], *parts.values()])
+        flow = EdgeFlow(progress.track(edges_of(missing), "edges", len))
+        for path, edges in zip(parts, flow.parts(parts.values()), strict=True):
             with shards.open_part(path) as file:
                 _write(file, nodes, edges, statistics)
     _warn_of_gaps(statistics, options)
@@ -214,6 +216,7 @@ def _write(file: Part, nodes: Embeddings, found: Iterable[Edges], statistics: St
 
 
 def _warn_of_gaps(statistics: Statistics, options: BuildGraphOptions) -> None:
-    if statistics.counts["nodes"] and not statistics.counts["edges"]:
+    counts = statistics.counts
+    if counts["nodes"] and not counts["edges"] and not counts["shards kept"]:
         threshold = options.similarity_threshold
         statistics.warnings[f"graph without edges: no pair reaches similarity {threshold}"] = 1

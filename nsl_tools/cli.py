@@ -112,6 +112,12 @@ def _common_options(command: Callable[..., None]) -> Callable[..., None]:
             help="Of examples of one input with the same id, take the first or the last.",
         ),
         click.option(
+            "--resume",
+            is_flag=True,
+            help="Go on from the shards that the same command finished before it was ended: "
+            "write only the others. Keep what is finished if this run is ended too.",
+        ),
+        click.option(
             "--max-record-bytes",
             type=int,
             default=DEFAULT_MAX_RECORD_BYTES,
@@ -131,6 +137,7 @@ def _run_options(given: dict[str, Any]) -> dict[str, Any]:
         "on_duplicate": given["on_duplicate"],
         "max_record_bytes": given["max_record_bytes"],
         "memory_limit": given["memory_limit"],
+        "resume": given["resume"],
     }
 
 

@@ -159,6 +159,14 @@ class NodeRows:
         self.labeled -= len(dropped[0])
         self.count -= len(lost)
 
+    def leave_out_seeds(self, ranges: Sequence[range]) -> None:
+        """Take the seeds in these ranges, counted from the first seed, as any other nodes."""
+        if not ranges:
+            return
+        seeds = np.flatnonzero(self.is_seed)
+        for part in ranges:
+            self.is_seed[seeds[part.start : part.stop]] = False
+
     def forget_ids(self) -> None:
         """Give the memory of the table back."""
         del self.table

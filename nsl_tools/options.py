@@ -27,6 +27,7 @@ class RunOptions:
             the `first` or the `last`.
         max_record_bytes: the longest record to accept.
         memory_limit: bytes to stay within, or None for half of what there is.
+        resume: go on from the shards that an equal run finished before it was ended.
     """
 
     id_feature: str = DEFAULT_ID_FEATURE
@@ -35,6 +36,7 @@ class RunOptions:
     on_duplicate: str = "error"
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
     memory_limit: int | None = None
+    resume: bool = False
 
     def __post_init__(self) -> None:
         _require(self.max_errors >= 0, "--max-errors", "at least 0", self.max_errors)

@@ -14,13 +14,13 @@ import os
 import secrets
 import select
 import stat
-import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import google_crc32c
 import numpy as np
 
+from nsl_tools.deflate import ByteSink, Deflater, wbits_of
 from nsl_tools.errors import NslToolsError, printable
 from nsl_tools.shards import STANDARD_STREAM
 from nsl_tools.streams import INCOMPLETE
@@ -32,23 +32,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-COMPRESSIONS = ("auto", "none", "gzip", "zlib")
 _BUFFER = 1 << 20
-_GZIP_WBITS = 16 + zlib.MAX_WBITS
-_LEVEL = 6
 _PREFIX_LENGTH = 50
 _STANDARD_DESCRIPTORS = {STANDARD_STREAM: 1, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
 class OutputError(NslToolsError):
     """An output cannot be written."""
-
-
-class ByteSink(Protocol):
-    """Something to write bytes to."""
-
-    def write(self, data: bytes | memoryview, /) -> object:
-        """Append `data`."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +77,18 @@ class Outputs:
         return self
 
     def __exit__(self, failure: object, *_: object) -> None:
+        done = False
         try:
             if failure is None:
                 self.publish()
+                done = True
         finally:
-            for workspace in self.workspaces.values():
-                workspace.remove()
+            self.clean_up(done=done)
+
+    def clean_up(self, *, done: bool) -> None:  # noqa: ARG002 - for those who keep something
+        """Remove the workspaces."""
+        for workspace in self.workspaces.values():
+            workspace.remove()
 
     def publish(self) -> None:
         """Give all files their final names."""
@@ -106,10 +102,10 @@ class Outputs:
             OutputError: the file cannot be written.
         """
         with os_errors_as_output_errors(path), self._destination(path) as file:
-            if (wbits := _wbits(path, self._compression)) is None:
+            if (wbits := wbits_of(path, self._compression)) is None:
                 yield file
             else:
-                deflater = _Deflater(file, wbits)
+                deflater = Deflater(file, wbits)
                 yield deflater
                 deflater.finish()
 
@@ -137,8 +133,8 @@ class Outputs:
 
 
 @contextlib.contextmanager
-def _created(path: str, final: str) -> Iterator[_File]:
-    """Create a file for what will be at `final`; what is written to it is durable at the end."""
+def _created(path: str, final: str, *, sync: bool = True) -> Iterator[_File]:
+    """Create a file for what will be at `final`, durable at the end if `sync`."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     with _closing(descriptor):
         _copy_mode(final, descriptor)
@@ -146,7 +142,8 @@ def _created(path: str, final: str) -> Iterator[_File]:
             file = _File(descriptor, syncer.note)
             yield file
             file.flush()
-        os.fsync(descriptor)
+        if sync:
+            os.fsync(descriptor)
 
 
 class _File:
@@ -290,13 +287,13 @@ def _temporary_name(final: str) -> str:
     return f"{os.path.basename(final)[:_PREFIX_LENGTH]}.{secrets.token_hex(8)}"
 
 
-def write_durably(path: str, data: bytes) -> None:
-    """Create a small file, synced.
+def write_file(path: str, data: bytes, *, sync: bool) -> None:
+    """Create a small file.
 
     Raises:
         OSError: it cannot be written.
     """
-    with _created(path, path) as file:
+    with _created(path, path, sync=sync) as file:
         file.write(data)
 
 
@@ -309,31 +306,6 @@ def _copy_mode(path: str, descriptor: int) -> None:
 def _open_in_place(path: str, flags: int = 0) -> int:
     number = _descriptor_of(path)
     return os.open(path, os.O_WRONLY | flags) if number is None else os.dup(number)
-
-
-def is_compressed(path: str, compression: str) -> bool:
-    """Tell whether output `path` will be, by its name or by choice."""
-    return _wbits(path, compression) is not None
-
-
-def _wbits(path: str, compression: str) -> int | None:
-    by_name = "gzip" if path.endswith(".gz") else "none"
-    kind = by_name if compression == "auto" else compression
-    return {"none": None, "gzip": _GZIP_WBITS, "zlib": zlib.MAX_WBITS}[kind]
-
-
-class _Deflater:
-    """Compresses as one stream; its header holds no name and no time."""
-
-    def __init__(self, file: ByteSink, wbits: int) -> None:
-        self._file = file
-        self._deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, wbits)
-
-    def write(self, data: bytes | memoryview, /) -> None:
-        self._file.write(self._deflate.compress(data))
-
-    def finish(self) -> None:
-        self._file.write(self._deflate.flush())
 
 
 def is_stream(path: str) -> bool:

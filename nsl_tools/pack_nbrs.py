@@ -26,6 +26,7 @@ import numpy.typing as npt
 from nsl_tools.background import in_background
 from nsl_tools.block_store import BlockStore
 from nsl_tools.blocks import Shapes
+from nsl_tools.deflate import is_compressed
 from nsl_tools.errors import DataError
 from nsl_tools.graph_edges import GraphEdges
 from nsl_tools.join_plan import JoinPlan
@@ -33,7 +34,7 @@ from nsl_tools.joining import needed_blocks, packed_batches
 from nsl_tools.node_rows import Input, NodeRows, Room
 from nsl_tools.nodes import Omissions, refuse_empty
 from nsl_tools.options import memory_of
-from nsl_tools.output import is_compressed, marked_if_incomplete
+from nsl_tools.output import marked_if_incomplete
 from nsl_tools.output_checks import check_outputs, check_space
 from nsl_tools.progress import Progress
 from nsl_tools.recipe import recipe
@@ -92,7 +93,10 @@ def pack_nbrs(
         check_outputs(outputs, inputs)
         check_space(outputs, _least_output(paths[0], outputs, options))
         run = recipe("pack-nbrs", options, dict(zip(_INPUTS, paths, strict=True)))
-        shards = stack.enter_context(ShardSet(output, options.compression, run))
+        shards = ShardSet(output, options.compression, run, resume=options.resume)
+        stack.enter_context(shards)
+        if shards.all_kept(statistics, progress):
+            return statistics
         memory = memory_of(options)
         room = Room(memory * _KEPT_SHARE)
         seeds, others = (
@@ -109,24 +113,26 @@ def pack_nbrs(
         job = _Job(options, statistics, progress, memory, stack)
         graph_edges = GraphEdges([source(path) for path in paths[2]], statistics, memory, stack)
         nodes = job.read_nodes(seeds, others)
+        total = int(nodes.is_seed.sum())
+        nodes.leave_out_seeds(shards.kept(total))
         plan = job.read_graph(graph_edges, nodes)
         shapes = Shapes(options.rename_weight)
         blocks = job.read_neighbors([seeds, others], plan, shapes)
-        total = int(nodes.is_seed.sum())
         files = [seeds, others] if options.seed_unlabeled else [seeds]
         packed = in_background(packed_batches(files, nodes, plan, blocks.pools(), shapes.all))
         stack.enter_context(contextlib.closing(packed))
-        tracked = progress.track(map(sealed, packed), "examples", len, total)
-        write_framed(shards, tracked, total)
-    statistics.counts["examples packed"] = total
+        left = int(nodes.is_seed.sum())
+        write_framed(shards, progress.track(map(sealed, packed), "examples", len, left), total)
+    statistics.counts["examples packed"] = left
     statistics.counts["neighbours packed"] = plan.edges
     return statistics
 
 
 def _least_output(labeled: Sequence[str], outputs: Sequence[str], options: PackOptions) -> int:
     """Return the bytes that the output surely takes: those of its seeds, where these are known."""
-    droppable = options.max_errors or options.on_duplicate != "error"
-    if droppable or any(is_compressed(path, options.compression) for path in outputs):
+    # What is finished of a set that is resumed takes no more.
+    unknown = options.resume or options.max_errors or options.on_duplicate != "error"
+    if unknown or any(is_compressed(path, options.compression) for path in outputs):
         return 0
     plain = (path for path in labeled if os.path.isfile(path) and is_tfrecord(path))
     return sum(map(os.path.getsize, plain))

@@ -6,7 +6,8 @@ single file.
 
 The manifest is renamed into place before the shards, saying that they are not
 complete, and again after them: whenever a run is killed, the set is the old one,
-the new one, or says that it is neither.
+the new one, or says that it is neither. What such a run had finished is taken up by
+the next one with `--resume`, if that has the same recipe (`kept_shards`).
 """
 
 from __future__ import annotations
@@ -14,24 +15,34 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from nsl_tools.manifest import Manifest, Shard, manifest_path
+from nsl_tools import kept_shards
+from nsl_tools.errors import UsageError, printable
+from nsl_tools.manifest import Manifest, Shard, manifest_path, read_manifest
 from nsl_tools.output import (
+    OutputError,
     Outputs,
     Written,
     is_stream,
     os_errors_as_output_errors,
     publish,
-    write_durably,
+    write_file,
 )
+from nsl_tools.recipe import difference, streams_of
 from nsl_tools.shards import resolve_output, shard_set_of, split_evenly
+from nsl_tools.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from typing_extensions import Self
+
+    from nsl_tools.deflate import ByteSink
     from nsl_tools.manifest import Recipe
-    from nsl_tools.output import ByteSink
+    from nsl_tools.progress import Progress
+    from nsl_tools.statistics import Statistics
 
 
 class Part:
@@ -49,20 +60,129 @@ class Part:
 class ShardSet(Outputs):
     """What a run writes to one output path; a context manager, as all Outputs."""
 
-    def __init__(self, path: str, compression: str = "auto", run: Recipe | None = None) -> None:
-        """Write to `path`: a file, `base@N` or `-`; the manifest tells what the `run` was."""
+    def __init__(
+        self,
+        path: str,
+        compression: str = "auto",
+        run: Recipe | None = None,
+        *,
+        resume: bool = False,
+    ) -> None:
+        """Write to `path`: a file, `base@N` or `-`; the manifest tells what the `run` was.
+
+        Raises:
+            UsageError: `resume` is asked for where that cannot be done.
+        """
         super().__init__(compression)
         self._path = path
         self._names = resolve_output(path)
         streamed = any(map(is_stream, self._names))
         self._set = None if streamed else shard_set_of(path)
         self._run = run
+        self._resume = resume
         self._shards: dict[str, Shard] = {}
         self._part: Part | None = None
+        self._complete = False
+        if resume:
+            self._check_resumable()
 
-    def parts(self, total: int) -> Iterator[tuple[str, range]]:
-        """Yield each file that is to be written, with its rows among all `total`."""
-        return zip(self._names, split_evenly(total, len(self._names)), strict=True)
+    def _check_resumable(self) -> None:
+        if self._set is None or self._run is None:
+            raise UsageError(f"{self._path}: --resume needs a set of shards, such as out@8")
+        for name in streams_of(self._run):
+            raise UsageError(f"{name}: --resume needs inputs that are files")
+
+    def __enter__(self) -> Self:
+        if self._set and self._run:
+            try:
+                self._take_up(self._run)
+            except BaseException:
+                self.clean_up(done=False)
+                raise
+        return super().__enter__()
+
+    @cached_property
+    def _name(self) -> str:
+        return os.path.basename(self._path)
+
+    @cached_property
+    def _folders(self) -> set[str]:
+        return {os.path.dirname(os.path.realpath(name)) for name in self._names}
+
+    def _take_up(self, run: Recipe) -> None:
+        """Find what is finished, in workspaces of ended runs and in place; or remove the former.
+
+        Raises:
+            OutputError: there is something of a run with another recipe, or another
+                run is writing the set.
+        """
+        for folder in self._folders:
+            for path, old in kept_shards.find(folder, self._name):
+                workspace = Workspace(folder)
+                locked = workspace.take_over(path)
+                if not self._resume:
+                    workspace.remove()
+                elif not locked:
+                    problem = "another run is writing this set: wait for its end"
+                    raise OutputError(printable(f"{self._path}: {problem}"))
+                elif folder in self.workspaces or not kept_shards.sweep(path):
+                    workspace.remove()
+                else:
+                    self.workspaces[folder] = workspace
+                    self._require_same(old, run)
+                    self._add_finished(workspace)
+        if self._resume:
+            self._add_in_place(run)
+
+    def _require_same(self, old: Recipe | None, run: Recipe) -> None:
+        if changes := difference(old, run):
+            problem = f"{self._path}: there are shards of another run: {changes}: "
+            remedy = "repeat that run, or start anew without --resume"
+            raise OutputError(printable(problem + remedy))
+
+    def _add_finished(self, workspace: Workspace) -> None:
+        """Take up the finished shards of a workspace."""
+        with os_errors_as_output_errors(self._path):
+            workspace.keep()
+            found = {shard.name: (shard, at) for shard, at in kept_shards.finished(workspace.path)}
+        for name in self._names:
+            if os.path.basename(name) in found:
+                shard, temporary = found[os.path.basename(name)]
+                self._shards[name] = shard
+                self.written.append(Written(name, os.path.realpath(name), temporary))
+
+    def _add_in_place(self, run: Recipe) -> None:
+        """Take up the shards that have their final names already."""
+        assert self._set  # noqa: S101 - told to the type checker
+        manifest = read_manifest(manifest_path(*self._set))
+        if manifest is None or (self._shards and manifest.run != run):
+            return
+        self._require_same(manifest.run, run)
+        for name in self._names:
+            shard = manifest.shard(name)
+            if shard and name not in self._shards and kept_shards.is_intact(name, shard):
+                self._shards[name] = shard
+        everything = len(self._shards) == len(self._names)
+        self._complete = manifest.complete and everything and not self.written
+
+    def all_kept(self, statistics: Statistics, progress: Progress) -> bool:
+        """Count and say what is kept of runs before; return whether nothing else is to be done."""
+        if self._shards:
+            statistics.counts["shards kept"] = len(self._shards)
+        if self._complete:
+            progress.note(f"{self._path}: is complete already, nothing to do")
+        return len(self._shards) == len(self._names)
+
+    def parts(self, total: int) -> list[tuple[str, range]]:
+        """Return each file that is to be written, with its rows among all `total`."""
+        return [part for part in self._split(total) if part[0] not in self._shards]
+
+    def kept(self, total: int) -> list[range]:
+        """Return which rows among all `total` are in shards that are kept."""
+        return [rows for name, rows in self._split(total) if name in self._shards]
+
+    def _split(self, total: int) -> list[tuple[str, range]]:
+        return list(zip(self._names, split_evenly(total, len(self._names)), strict=True))
 
     @contextlib.contextmanager
     def open_part(self, name: str) -> Iterator[Part]:
@@ -80,13 +200,34 @@ class ShardSet(Outputs):
         super().finish(written)
         if self._set and self._part and written.path in self._names:
             name, records = os.path.basename(written.path), self._part.records
-            self._shards[written.path] = Shard(name, written.bytes, records, written.crc32c)
+            shard = Shard(name, written.bytes, records, written.crc32c)
+            kept_shards.note(written.temporary, shard)
+            self._shards[written.path] = shard
+
+    def workspace(self, folder: str) -> str:
+        """Return the folder to write in what will be in `folder`."""
+        is_new = folder not in self.workspaces
+        path = super().workspace(folder)
+        if is_new and self._set and self._run and folder in self._folders:
+            kept_shards.begin(path, self._name, self._run)
+            if self._resume:
+                self.workspaces[folder].keep()
+        return self.workspaces[folder].path
+
+    def clean_up(self, *, done: bool) -> None:
+        """Remove the workspaces, but for finished shards that the next run is to find."""
+        if self._resume and not done:
+            for workspace in self.workspaces.values():
+                with contextlib.suppress(OSError):
+                    if kept_shards.sweep(workspace.path):
+                        workspace.leave()
+        super().clean_up(done=done)
 
     def publish(self) -> None:
         """Give all files their final names."""
         if self._set is None:
             super().publish()
-        else:
+        elif not self._complete:
             before, after = self._manifest(complete=False), self._manifest(complete=True)
             publish([before], self.written, [after])
 
@@ -100,5 +241,6 @@ class ShardSet(Outputs):
         with os_errors_as_output_errors(label):
             folder = self.workspace(os.path.dirname(final))
             temporary = os.path.join(folder, f"manifest.{secrets.token_hex(8)}")
-            write_durably(temporary, Manifest(path, shards, complete, self._run).encode())
+            content = Manifest(path, shards, complete, self._run).encode()
+            write_file(temporary, content, sync=True)
         return Written(label, final, temporary)

@@ -2,7 +2,8 @@
 
 A run holds the lock of its workspace (`flock`) for as long as it lives. A
 workspace that nobody has locked is that of a run which was killed: the next run
-that writes to the same folder removes it. Several runs may share a folder.
+that writes to the same folder removes it. One that is to be kept has another name,
+and stays until a run of the same output takes it up. Several runs may share a folder.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import secrets
 import shutil
 
 _NAME = re.compile(r"\.[0-9a-f]{16}\.nsl-tools\.tmp")
+_KEPT = re.compile(r"\.[0-9a-f]{16}\.nsl-tools\.resume")
 
 
 class Workspace:
@@ -39,6 +41,31 @@ class Workspace:
             # Another run may have taken it for an abandoned one before it was locked.
             self._lock = _open_locked(self.path)
 
+    def take_over(self, path: str) -> bool:
+        """Take over the workspace at `path` unless a run may have it; return whether it did."""
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            if _try_lock(descriptor) and os.path.isdir(path):
+                self.path, self._lock = path, descriptor
+                return True
+            os.close(descriptor)
+        return False
+
+    def keep(self) -> None:
+        """Let it stay when the run is killed, and others come.
+
+        Raises:
+            OSError: it cannot be renamed.
+        """
+        kept = self.path.removesuffix(".tmp").removesuffix(".resume") + ".resume"
+        os.rename(self.path, kept)
+        self.path = kept
+
+    def leave(self) -> None:
+        """Unlock it and let it stay."""
+        self.path = ""
+        self.remove()
+
     def remove(self) -> None:
         """Remove it with what it holds."""
         if self.path:
@@ -46,6 +73,19 @@ class Workspace:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def workspaces(folder: str) -> list[str]:
+    """Return the paths of all workspaces in `folder`, whoever has them."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    return [
+        os.path.join(folder, name)
+        for name in names
+        if _NAME.fullmatch(name) or _KEPT.fullmatch(name)
+    ]
 
 
 def _open_locked(path: str) -> int | None:
