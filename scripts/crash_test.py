@@ -6,8 +6,12 @@ signal each output file is absent, the old one or the complete new one (a manife
 may say that its set is not complete); after the repetition it is the reference,
 and nothing else is in the folder.
 
+With `--resumes`, runs that write many shards are killed, half of them as soon as
+some shards are finished, and repeated with `--resume`: the shards that were finished
+stay the same files, and the set is the reference.
+
     python scripts/crash_test.py                    # 200 SIGKILL, 50 of each other, per tool
-    python scripts/crash_test.py --kills 4 --others 2
+    python scripts/crash_test.py --kills 4 --others 2 --resumes 4
 """
 
 from __future__ import annotations
@@ -25,11 +29,12 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from nsl_tools import example
+from nsl_tools import example, kept_shards
 from nsl_tools.tfrecord_writer import write_records
 
 OTHERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -39,6 +44,7 @@ TOOLS = {
     "build-graph": ["build-graph", "-k", "8", "--similarity-threshold=-1", "embeddings"],
     "pack-nbrs": ["pack-nbrs", "labeled", "unlabeled", "graph"],
 }
+RESUMED = "out@20"
 OUTPUTS = {"out": ["out"], "out@3": [f"out-0000{i}-of-00003" for i in range(3)]}
 
 
@@ -132,6 +138,50 @@ def disturbed(reference: Reference, number: int, old: bool, moment: float) -> st
     return "finished" if ended == 0 else "killed, scratch left" if scratch else "killed"
 
 
+def resumed(reference: Reference, told: bool, shards: int | None, moment: float) -> str:
+    """Kill a run once so many shards are finished, or at a moment; repeat it with --resume.
+
+    Returns:
+        How many shards were kept, in words.
+
+    Raises:
+        AssertionError: a shard was written twice, or the set is wrong.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        args = [*reference.args, "--resume"] if told else reference.args
+        process = subprocess.Popen([sys.executable, "-m", "nsl_tools", *args, "-q"], cwd=folder)
+        start = time.monotonic()
+        while process.poll() is None:
+            late = time.monotonic() - start >= reference.seconds * moment
+            if late if shards is None else len(finished(folder)) >= shards:
+                process.kill()
+                break
+            time.sleep(0.0005)
+        process.wait()
+        before = finished(folder)
+        done = command(folder, [*reference.args, "--resume"])
+        require(done.returncode == 0, f"the repetition failed: {done.stderr!r}")
+        require(contents(folder) == reference.files, "the repetition gave other files")
+        require(len(os.listdir(folder)) == len(reference.files), "scratch files stayed")
+        after = finished(folder)
+        require(before == {name: after[name] for name in before}, "a shard was written again")
+    some = "some" if len(before) < len(after) else "all"
+    return f"{some if before else 'no'} shards kept"
+
+
+def finished(folder: Path) -> dict[str, int]:
+    """Return the inodes of the shards that are finished, in place or in a workspace."""
+    with contextlib.suppress(OSError):
+        found = {
+            shard.name: os.stat(path).st_ino
+            for workspace, _ in kept_shards.find(str(folder), RESUMED)
+            for shard, path in kept_shards.finished(workspace)
+        }
+        return found | {path.name: path.stat().st_ino for path in folder.glob("out-*")}
+    return {}
+
+
 def says_incomplete(path: str, left: dict[str, bytes]) -> bool:
     """Tell whether a file is the manifest of a set whose renaming was interrupted."""
     is_manifest = path.endswith(".manifest.json") and path in left
@@ -176,6 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="SIGKILL per tool")
     parser.add_argument("--others", type=int, default=50, help="of each other signal, per tool")
+    parser.add_argument("--resumes", type=int, default=50, help="SIGKILL and --resume, per tool")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     for number in OTHERS:
@@ -193,27 +244,51 @@ def main() -> None:
             ]
             for number in (signal.SIGKILL, *OTHERS):
                 count = options.kills if number == signal.SIGKILL else options.others
-                wrong += report(tool, number, count, references, options.seed)
+                wrong += disturb(tool, number, count, references, options.seed)
+            if options.resumes:
+                reference = make_reference(Path(name) / str(SIZES[-1]), tool, RESUMED)
+                wrong += resume(tool, options.resumes, reference, options.seed)
     sys.exit(1 if wrong else 0)
 
 
-def report(
+def disturb(
     tool: str, number: signal.Signals, count: int, references: list[Reference], seed: int
 ) -> int:
-    """Disturb a tool `count` times, print how that went, and return how often it was wrong."""
+    """Disturb a tool `count` times, and return how often it was wrong."""
     draw = random.Random(f"{tool} {number} {seed}")  # noqa: S311 - repeatable, not secret
-    runs = [(draw.choice(references), number, i % 2 == 0, draw.random()) for i in range(count)]
+    runs = [
+        partial(disturbed, draw.choice(references), number, i % 2 == 0, draw.random())
+        for i in range(count)
+    ]
+    return report(tool, number.name, runs)
 
-    def outcome(run: tuple[Reference, signal.Signals, bool, float]) -> str:
+
+def resume(tool: str, count: int, reference: Reference, seed: int) -> int:
+    """Kill and resume a tool `count` times, and return how often it was wrong."""
+    draw = random.Random(f"{tool} resume {seed}")  # noqa: S311 - repeatable, not secret
+    most = len(reference.files) - 1
+    runs = [
+        partial(
+            resumed, reference, i % 4 < 2, draw.randrange(most) if i % 2 else None, draw.random()
+        )
+        for i in range(count)
+    ]  # fmt: skip
+    return report(tool, "--resume", runs)
+
+
+def report(tool: str, what: str, runs: list[partial[str]]) -> int:
+    """Do all runs, print how they went, and return how many were wrong."""
+
+    def outcome(run: partial[str]) -> str:
         try:
-            return disturbed(*run)
+            return run()
         except AssertionError as err:
-            print(f"WRONG {tool} {number.name} at {run[3]:.4f} of {run[0].args}: {err}")
+            print(f"WRONG {tool} {what} {run.args}: {err}")
             return "wrong"
 
     with ThreadPoolExecutor(2) as pool:
         outcomes = Counter(pool.map(outcome, runs))
-    print(f"{tool:12} {number.name:8} {count:4} runs: {dict(outcomes)}", flush=True)
+    print(f"{tool:12} {what:8} {len(runs):4} runs: {dict(outcomes)}", flush=True)
     return outcomes["wrong"]
 
 
