@@ -1,32 +1,42 @@
 """From id to row, for all examples of a run.
 
 A row is the place of an example among all, labeled ones first. The table is
-sorted by fingerprint and has an index by its first bits: 24 bytes a node.
+sorted by fingerprint and has an index by its first bits: 24 bytes a node. Where
+that is too much, it is used in parts, one after the other.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nsl_tools.background import in_background
 from nsl_tools.errors import UsageError
 from nsl_tools.memory import shown_size
 from nsl_tools.runs import Records, Runs
 
 if TYPE_CHECKING:
     import contextlib
+    from collections.abc import Iterable, Iterator
 
     from nsl_tools.fingerprints import Words
+    from nsl_tools.graph_edges import Edges
 
 Rows = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float64]
 
 _ENTRY = np.dtype([("high", "<u8"), ("low", "<u8"), ("row", "<u4")])
-_SLOTS = 64
-_SLOT_SHIFT = np.uint64(58)
+_SOURCED = np.dtype([("source", "<i8"), ("high", "<u8"), ("low", "<u8"), ("weight", "<f8")])
+_EDGE = np.dtype([("source_high", "<u8"), ("source_low", "<u8"), *_SOURCED.descr[1:]])
+_SLOT_BITS = 6
+_SLOTS = 1 << _SLOT_BITS
+_SLOT_SHIFT = np.uint64(64 - _SLOT_BITS)
 _ENTRIES_PER_RUN = 1 << 16
 _BYTES_PER_NODE = 24
+_LEAST_BYTES_PER_NODE = 2
+"""What each node takes wherever its fingerprint is."""
 _MOST_NODES = 1 << 32
 _SHARE = 0.65
 _PIECE = 1 << 20
@@ -38,6 +48,7 @@ class Entries:
     def __init__(self, limit: int, stack: contextlib.ExitStack) -> None:
         """Use `limit` bytes of memory at most, for the table too."""
         self._limit = limit
+        self._stack = stack
         self._runs = Runs(_ENTRY, _SLOTS, limit / 8, stack)
         self._pending: list[Records] = []
         self._pending_size = 0
@@ -62,7 +73,7 @@ class Entries:
             self._runs.add(entries[order], slots[order])
         self._pending, self._pending_size = [], 0
 
-    def table(self) -> tuple[NodeTable, Rows, Rows]:
+    def table(self) -> tuple[NodeTable | SplitTable, Rows, Rows]:
         """Return the table, and the rows whose fingerprint is not their own.
 
         Of rows with one fingerprint, the table has the first one.
@@ -76,21 +87,24 @@ class Entries:
         """
         self._check_size()
         self._flush()
-        table = np.empty(self.count, _ENTRY)
+        split = self.count * _BYTES_PER_NODE / _SHARE > self._limit
+        table = np.empty(0 if split else self.count, _ENTRY)
         shared, firsts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         end = 0
         for slot in range(_SLOTS):
             entries, members, first = _sorted(self._runs.read(slot, slot + 1))
-            start, end = end, end + len(entries)
-            table[start:end] = entries
+            if not split:
+                start, end = end, end + len(entries)
+                table[start:end] = entries
             shared.append(members)
             firsts.append(first)
         members = np.concatenate(shared)
         order = np.argsort(members)
-        return NodeTable(table[:end]), members[order], np.concatenate(firsts)[order]
+        found = SplitTable(self._runs, self._stack) if split else NodeTable(table[:end])
+        return found, members[order], np.concatenate(firsts)[order]
 
     def _check_size(self) -> None:
-        needed = self.count * _BYTES_PER_NODE / _SHARE
+        needed = self.count * _LEAST_BYTES_PER_NODE / _SHARE
         if needed > self._limit or self.count >= _MOST_NODES:
             raise UsageError(
                 f"--memory-limit: expected at least {shown_size(needed)} for {self.count:,} "
@@ -119,17 +133,43 @@ def _sorted(entries: Records) -> tuple[Records, Rows, Rows]:
 class NodeTable:
     """Rows by fingerprint, for n nodes."""
 
-    def __init__(self, entries: Records) -> None:
-        """Take fingerprints, ascending, and their rows, dtype `_ENTRY`, shape (n,)."""
+    def __init__(self, entries: Records, equal_bits: int = 0) -> None:
+        """Take fingerprints, ascending, and their rows, dtype `_ENTRY`, shape (n,).
+
+        The first `equal_bits` bits of all fingerprints, also of those sought, are the same.
+        """
         self._entries = entries
+        self._equal_bits = np.uint64(equal_bits)
         bits = max(len(entries).bit_length() - 1, 1)
         self._shift = np.uint64(64 - bits)
-        self._starts = _starts_of(entries["high"], bits)
+        self._starts = self._starts_of(entries["high"], 1 << bits)
+
+    def _bucket_of(self, high: Words) -> Words:
+        buckets: Words = (high << self._equal_bits) >> self._shift
+        return buckets
+
+    def _starts_of(self, high: Words, buckets: int) -> npt.NDArray[np.uint32]:
+        """Return where each bucket of ascending `high` starts, and the end."""
+        starts = np.full(buckets + 1, len(high), np.uint32)
+        done = 0
+        for first in range(0, len(high), _PIECE):
+            found = self._bucket_of(high[first : first + _PIECE])
+            last = int(found[-1]) + 1
+            borders = np.arange(done, last, dtype=np.uint64)
+            starts[done:last] = first + np.searchsorted(found, borders)
+            done = max(done, last)
+        return starts
+
+    def resolved(self, edges: Iterable[Edges]) -> Iterator[tuple[Rows, Rows, Weights]]:
+        """Yield the rows of both ends of edges, and their weights."""
+        sources = ((self.rows(*s), t, weights) for s, t, weights in edges)
+        for rows, target, weights in in_background(sources):
+            yield rows, self.rows(*target), weights
 
     def rows(self, high: Words, low: Words) -> Rows:
         """Return the row of each of m fingerprints, -1 for an unknown one."""
         found = np.full(len(high), -1, np.int64)
-        bucket = (high >> self._shift).astype(np.int64)
+        bucket = self._bucket_of(high).astype(np.int64)
         place, end = self._starts.take(bucket), self._starts.take(bucket + 1)
         left = np.flatnonzero(place < end)
         while len(left):
@@ -147,14 +187,55 @@ class NodeTable:
         self._entries["row"] = new[self._entries["row"]]
 
 
-def _starts_of(high: Words, bits: int) -> npt.NDArray[np.uint32]:
-    """Return where words with each value of their first `bits` bits start, and the end."""
-    starts = np.full((1 << bits) + 1, len(high), np.uint32)
-    done = 0
-    for first in range(0, len(high), _PIECE):
-        buckets = high[first : first + _PIECE] >> np.uint64(64 - bits)
-        last = int(buckets[-1]) + 1
-        borders = np.arange(done, last, dtype=np.uint64)
-        starts[done:last] = first + np.searchsorted(buckets, borders)
-        done = max(done, last)
-    return starts
+class SplitTable:
+    """Rows by fingerprint, where a table of all does not fit the memory.
+
+    It is made in parts, by the first bits of the fingerprints. Edges are put
+    into scratch files by the part that their source is in, then by that of their
+    target, and so meet each part twice (a Grace join). Edges between the same
+    nodes keep their order.
+    """
+
+    def __init__(self, entries: Runs, stack: contextlib.ExitStack) -> None:
+        """Take entries by slot; `stack` closes scratch files."""
+        self._entries = entries
+        self._stack = stack
+        self._new: Rows | None = None
+
+    def renumber(self, new: Rows) -> None:
+        """Replace each row `r` by `new[r]`."""
+        self._new = new
+
+    def resolved(self, edges: Iterable[Edges]) -> Iterator[tuple[Rows, Rows, Weights]]:
+        """Yield the rows of both ends of edges, and their weights; in another order."""
+        by_source, by_target = (Runs(d, _SLOTS, 0, self._stack) for d in (_EDGE, _SOURCED))
+        for source, target, weights in edges:
+            _add(by_source, source[0], (*source, *target, weights))
+        for slot in range(_SLOTS):
+            table = self._part(slot)
+            for found in by_source.pieces(slot, _PIECE // 4):
+                rows = table.rows(found["source_high"], found["source_low"])
+                columns = [found[name] for name in ("high", "low", "weight")]
+                _add(by_target, columns[0], (rows, *columns))
+        for slot in range(_SLOTS):
+            table = self._part(slot)
+            for found in by_target.pieces(slot, _PIECE // 4):
+                rows = table.rows(found["high"], found["low"])
+                yield found["source"], rows, found["weight"]
+
+    def _part(self, slot: int) -> NodeTable:
+        entries = _sorted(self._entries.read(slot, slot + 1))[0]
+        table = NodeTable(entries, _SLOT_BITS)
+        if self._new is not None:
+            table.renumber(self._new)
+        return table
+
+
+def _add(runs: Runs, high: Words, columns: Iterable[npt.NDArray[Any]]) -> None:
+    """Add records made of `columns` by the slot of the word `high`."""
+    records = np.empty(len(high), runs.dtype)
+    for name, column in zip(runs.dtype.names or (), columns, strict=True):
+        records[name] = column
+    slots = (high >> _SLOT_SHIFT).astype(np.uint8)
+    order = np.argsort(slots, kind="stable")
+    runs.add(records.take(order), slots.take(order))

@@ -169,9 +169,7 @@ class _Job:
         limit, allowance = options.max_neighbors, self.memory * _EDGES_SHARE
         top = TopEdges(nodes.count, limit, nodes.order, allowance, self.stack)
         count = 0
-        found = ((nodes.table.rows(*s), t, weights) for s, t, weights in edges.batches())
-        for sources, target, weights in in_background(found):
-            targets = nodes.table.rows(*target)
+        for sources, targets, weights in nodes.table.resolved(edges.batches()):
             count += len(weights)
             self._count_oddities(sources, targets)
             known = (sources >= 0) & (targets >= 0)

@@ -16,7 +16,7 @@ from nsl_tools.scratch import ScratchFile
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from nsl_tools.spans import Places
 
@@ -89,23 +89,33 @@ class Runs:
             sizes += np.diff(bounds)
         return sizes
 
-    def read(self, first: int, last: int) -> Records:
-        """Return the records of the slots `first` to `last` - 1, run by run."""
+    def read(self, first: int, last: int, runs: slice = slice(None)) -> Records:
+        """Return the records of the slots `first` to `last` - 1, run by run, of some runs."""
         if self._file is None and len(self._kept) == 1:
             (records, bounds), *_ = self._kept
             return records[bounds[first] : bounds[last]]
-        found = np.empty(self.sizes()[first:last].sum(), self.dtype)
+        every: list[tuple[Records | int, Places]] = [*self._written, *self._kept]
+        chosen = every[runs]
+        found = np.empty(sum(int(b[last] - b[first]) for _, b in chosen), self.dtype)
         place = 0
-        for offset, bounds in self._written:
-            start, end = place, place + int(bounds[last] - bounds[first])
-            if start < end and self._file is not None:
-                at = offset + int(bounds[first]) * self.dtype.itemsize
-                self._file.read_into(found[start:end].view(np.uint8).data, at)
-            place = end
-        for records, bounds in self._kept:
+        for where, bounds in chosen:
             start, place = place, place + int(bounds[last] - bounds[first])
-            found[start:place] = records[bounds[first] : bounds[last]]
+            self._copy(where, int(bounds[first]), found[start:place])
         return found
+
+    def _copy(self, where: Records | int, first: int, out: Records) -> None:
+        """Fill `out` with the records from `first` on of a run in memory, or at an offset."""
+        if not isinstance(where, int):
+            out[:] = where[first : first + len(out)]
+        elif len(out) and self._file is not None:
+            self._file.read_into(out.view(np.uint8).data, where + first * self.dtype.itemsize)
+
+    def pieces(self, slot: int, most: int) -> Iterator[Records]:
+        """Yield the records of a slot in the order of the runs, about `most` of them at a time."""
+        bounds = [bounds for _, bounds in [*self._written, *self._kept]]
+        sizes = np.array([b[slot + 1] - b[slot] for b in bounds], np.int64)
+        for runs in group_slots(sizes, most):
+            yield self.read(slot, slot + 1, slice(runs.start, runs.stop))
 
 
 def group_slots(sizes: npt.NDArray[np.integer], most: float) -> list[range]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from hypothesis import settings
+from support import spill_everywhere
 
 from nsl_tools import example
 from nsl_tools.tfrecord_writer import write_records
@@ -22,6 +23,22 @@ settings.register_profile("default", deadline=None)
 # The same examples every run.
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--spill",
+        type=int,
+        metavar="ROWS",
+        help="Leave pack-nbrs no memory in this process, and blocks of so many rows.",
+    )
+
+
+@pytest.fixture(autouse=True)
+def spilled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pack-nbrs put everything into scratch files, if `--spill` says so."""
+    if rows := request.config.getoption("--spill"):
+        spill_everywhere(monkeypatch, rows)
 
 
 class WriteExamples(Protocol):

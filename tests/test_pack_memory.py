@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support import Value, write_examples
 
+from nsl_tools import node_table
 from nsl_tools import pack_nbrs as packing
 from nsl_tools.errors import UsageError
 from nsl_tools.id_texts import IdTexts
@@ -116,12 +117,13 @@ def test_an_input_is_kept_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_too_many_nodes_for_the_limit_are_a_usage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "memory_of", lambda _: 100)
+    monkeypatch.setattr(packing, "memory_of", lambda _: 10)
+    monkeypatch.setattr(node_table, "_LEAST_BYTES_PER_NODE", 2)
     examples: list[dict[str, Value]] = [{"id": [b"%d" % i]} for i in range(10)]
     write_examples(tmp_path / "l", examples)
     (tmp_path / "g").write_text("1\t2\n")
     paths = (f"{tmp_path}/l", "", f"{tmp_path}/g", f"{tmp_path}/m")
-    with pytest.raises(UsageError, match=r"--memory-limit: expected at least 369 B for 10"):
+    with pytest.raises(UsageError, match=r"--memory-limit: expected at least 30.8 B for 10"):
         pack_nbrs(*paths, PackOptions())
 
 
@@ -136,6 +138,10 @@ def test_runs_give_back_what_each_slot_has() -> None:
                 runs.add(part, part)
             assert runs.spilled == (allowance < 200)
             everything = np.concatenate(parts)
+            for most in (1, 10, 100):
+                pieces = list(runs.pieces(3, most))
+                assert np.concatenate(pieces).tolist() == runs.read(3, 4).tolist()
+                assert len(pieces) > 1 or most > 1
             for first, last in ((0, 5), (1, 3), (2, 2), (4, 5)):
                 expected = everything[(everything >= first) & (everything < last)]
                 assert runs.read(first, last).tolist() == expected.tolist()

@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import Value, read_payloads, write_examples
+from support import Value, read_payloads, spill_everywhere, write_examples
 
-from nsl_tools import node_table, tfrecord, top_edges
-from nsl_tools import pack_nbrs as packing
 from nsl_tools.build_graph import build_graph
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.options import BuildGraphOptions, PackOptions
@@ -116,15 +114,6 @@ def write_graph(path: Path, edges: list[Edge]) -> str:
     lines = ["\t".join(part for part in edge if part is not None) + "\n" for edge in edges]
     path.write_bytes("".join(lines).encode())
     return str(path)
-
-
-def spill_everywhere(patch: pytest.MonkeyPatch, pending: int) -> None:
-    """Leave one byte of memory, and hold no more than `pending` edges and records a batch."""
-    patch.setattr(packing, "memory_of", lambda _: 1)
-    patch.setattr(node_table, "_BYTES_PER_NODE", 0)
-    patch.setattr(node_table, "_ENTRIES_PER_RUN", pending)
-    patch.setattr(top_edges, "_LEAST_PENDING", pending)
-    patch.setattr(tfrecord, "CHUNK", 40 * pending)
 
 
 @pytest.fixture(scope="module")
