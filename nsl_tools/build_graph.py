@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
-from nsl_tools.candidates import workers
 from nsl_tools.embeddings import Embeddings, read_embeddings
 from nsl_tools.errors import UsageError
 from nsl_tools.graph_writer import format_edges
@@ -37,6 +36,7 @@ from nsl_tools.statistics import Statistics
 from nsl_tools.streams import source
 from nsl_tools.tables import is_table, read_tables
 from nsl_tools.tfrecord import is_tfrecord
+from nsl_tools.workers import workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -91,12 +91,12 @@ def _build(
     # Each of the workers multiplies on a BLAS thread of its own.
     store = MatrixStore(_budget(inputs, options, progress))
     shards = ShardSet(output, run=run, resume=options.resume)
-    with store, shards, threadpool_limits(1), workers(threads) as pool:
+    with store, shards, threadpool_limits(1), workers(threads) as pools:
         if shards.all_kept(statistics, progress):
             return statistics
         nodes = _read(inputs, options, statistics, store)
         queries = _query_rows(nodes, seed_files, options, statistics)
-        nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pool, store)
+        nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pools, store)
         edges_of = _finder(nodes, nearest, queries, options, statistics)
         parts = {path: queries[part.start : part.stop] for path, part in shards.parts(len(queries))}
         missing = np.concatenate([queries[:0], *parts.values()])
@@ -120,13 +120,14 @@ def _refuse_to_replace_examples(outputs: Sequence[str]) -> None:
 def _budget(inputs: Sequence[str], options: BuildGraphOptions, progress: Progress) -> int:
     """Return the bytes that each of the large things may take in memory.
 
-    There are four: the vectors, their unit vectors, waiting pairs, and all the rest.
-    Scratch space for what is larger is announced and checked.
+    There are four: the vectors, waiting pairs, bands of unit vectors, and all the rest.
+    Scratch space for larger vectors (and unit vectors, for `--recall`) is announced and
+    checked; that for pairs is known only as they are found.
     """
     budget = memory_of(options) // 4
     size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
     if size > budget:
-        claim_space(2 * size, progress)
+        claim_space(size if options.recall == 1 else 2 * size, progress)
     return budget
 
 

@@ -8,30 +8,51 @@ whatever the order of the work.
 The products are cut into square tiles. All pairs of one set are a triangle of
 them: a tile's product serves the rows of both its sides, so half the products
 are enough. Queries against another set are a rectangle, which serves one side.
+
+Tiles of queries are taken by bands, so that each tile of the base is made once a
+band. Threads multiply the next band while the pairs of the one before are taken
+away; what they find they put into `Pending`, which keeps to its budget.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.groups import group_maxima, kth_largest
-from nsl_tools.pending import Pairs, Pending
+from nsl_tools.pending import Pairs, Pending, by_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Executor, Future
 
-    from nsl_tools.matrix import Floats, Matrix, MatrixStore, Rows
+    from nsl_tools.matrix import Floats, MatrixStore, Rows
 
 TILE = 1024
 _CROWD = 4
+_STRIP = 128  # rows of a crowded tile that are looked at together
+_BANDS, _SMALLEST_BAND, _LARGEST_BAND = 8, 8, 64
+_BANDS_AT_ONCE = 4  # two of units, and the vectors of a lot as read, with room to spare
+_LOT_BYTES = 512  # for a pair, some lots at a time, with all that weighing it takes
+_LEAST_LOT, _LARGEST_LOT = 1 << 14, 1 << 20
+
+
+class Units(Protocol):
+    """Unit vectors, shape (n, d), float32: a block of rows at a time."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape (n, d)."""
+
+    def __len__(self) -> int:
+        """Return n."""
+
+    def __getitem__(self, rows: slice, /) -> Floats:
+        """Return consecutive rows."""
 
 
 @dataclass(frozen=True)
@@ -49,36 +70,22 @@ class Wanted:
     slack: float
 
 
-@contextlib.contextmanager
-def workers(threads: int) -> Iterator[Executor]:
-    """Run threads for products; work that has not begun is dropped at the end.
-
-    Yields:
-        The pool.
-    """
-    pool = ThreadPoolExecutor(threads)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def all_pairs(
-    unit: Matrix, wanted: Wanted, pool: Executor, store: MatrixStore
+    unit: Units, wanted: Wanted, pool: Executor, store: MatrixStore
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield candidates `(sources, targets)` among the rows of `unit`, shape (n, d), itself.
 
-    One yield a tile of sources, in order; a row may be paired with itself.
+    By lots of consecutive sources, in order; a row may be paired with itself.
     """
     return _Sweep(unit, unit, wanted, pool, store).pairs()
 
 
 def pairs_between(
-    queries: Matrix, base: Matrix, wanted: Wanted, pool: Executor, store: MatrixStore
+    queries: Units, base: Units, wanted: Wanted, pool: Executor, store: MatrixStore
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield candidates `(row of queries, row of base)`, shapes (m, d) and (n, d).
 
-    One yield a tile of queries, in order.
+    By lots of consecutive queries, in order.
     """
     return _Sweep(queries, base, wanted, pool, store).pairs()
 
@@ -86,13 +93,11 @@ def pairs_between(
 class _Sweep:
     """The state of one sweep: floors, and the candidates found so far for each tile of queries.
 
-    If `queries` is `base`, it is a triangle. The tiles of queries are taken by bands: one in
-    memory, where reading costs nothing, and as many as the budget holds of a scratch file,
-    so that the base is read once a band.
+    If `queries` is `base`, it is a triangle.
     """
 
     def __init__(
-        self, queries: Matrix, base: Matrix, wanted: Wanted, pool: Executor, store: MatrixStore
+        self, queries: Units, base: Units, wanted: Wanted, pool: Executor, store: MatrixStore
     ) -> None:
         self._queries, self._base = queries, base
         self._triangle = queries is base
@@ -100,50 +105,66 @@ class _Sweep:
         self._pool = pool
         self._floors = np.full(len(queries), wanted.floor, np.float32)
         self._tiles, self._base_tiles = _tiles(len(queries)), _tiles(len(base))
-        self._pending = Pending(len(self._tiles), store)
-        self._band = 1
-        if not isinstance(queries, np.ndarray):
-            self._band = max(1, store.budget // 2 // (4 * TILE * max(1, queries.shape[1])))
+        self._pending = Pending(len(self._tiles), TILE, store)
+        self._limits = [_CROWD * (wanted.best or 0) * TILE] * len(self._tiles)
+        room = store.budget // _BANDS_AT_ONCE // (4 * TILE * max(1, queries.shape[1]))
+        # Several bands, so that weighing the pairs of one goes on beside the products of the next.
+        several = max(_SMALLEST_BAND, len(self._tiles) // _BANDS)
+        self._band = max(1, min(room, several, _LARGEST_BAND))
+        self._lot = min(max(_LEAST_LOT, store.budget // _LOT_BYTES), _LARGEST_LOT)
         self._local = threading.local()
+        self._stopped = False
 
     def pairs(self) -> Iterator[tuple[Rows, Rows]]:
-        products = self._start(0)
-        for first in range(0, len(self._tiles), self._band):
-            for sides in products:
-                for tile, pairs in sides:
-                    self._keep(tile, pairs)
-            # The next band is under way while the caller weighs this one's pairs.
-            products = self._start(first + self._band)
-            for i in range(first, min(first + self._band, len(self._tiles))):
-                pairs = self._pruned(i, self._pending.take(i))
-                yield (
-                    pairs.rows.astype(np.int64) + self._tiles[i].start,
-                    pairs.others.astype(np.int64),
-                )
+        tiles = len(self._tiles)
+        bands = [range(i, min(i + self._band, tiles)) for i in range(0, tiles, self._band)]
+        started: list[list[Future[None]]] = []
+        try:
+            for band, following in zip(bands, [*bands[1:], None], strict=True):
+                started = started or [self._start(band)]
+                if following is not None:
+                    started.append(self._start(following))
+                for done in started.pop(0):
+                    done.result()
+                yield from self._lots(band)
+        finally:
+            self._stopped = True
 
-    def _start(self, first: int) -> Iterator[list[tuple[int, Pairs]]]:
+    def _start(self, band: range) -> list[Future[None]]:
         """Start multiplying a band with each tile of the base that is due."""
-        band = range(first, min(first + self._band, len(self._tiles)))
-        if not band:
-            return iter(())
-        rows = slice(self._tiles[band[0]].start, self._tiles[band[-1]].stop)
-        due = range(first if self._triangle else 0, len(self._base_tiles))
-        return self._pool.map(partial(self._multiply_band, band, self._queries[rows]), due)
+        queries = self._queries[slice(self._tiles[band[0]].start, self._tiles[band[-1]].stop)]
+        due = [*range(len(self._base_tiles))]
+        if self._triangle:
+            # The tiles of the band itself come last, and those with the most work first.
+            due = [*due[band.stop :], *reversed(band)]
+        return [self._pool.submit(self._multiply_band, band, queries, j) for j in due]
 
-    def _multiply_band(self, band: range, queries: Floats, j: int) -> list[tuple[int, Pairs]]:
-        """Multiply a band with tile `j`; return candidates by tile."""
+    def _lots(self, band: range) -> Iterator[tuple[Rows, Rows]]:
+        """Yield the candidates of a band, a lot at a time."""
+        lot, size = [], 0
+        for i in band:
+            for taken in self._pending.take(i, self._lot):
+                for pairs in by_rows(self._pruned(i, taken), self._lot):
+                    sources = pairs.rows.astype(np.int64) + self._tiles[i].start
+                    lot.append((sources, pairs.others.astype(np.int64)))
+                    size += len(pairs)
+                    if size >= self._lot:
+                        yield _concatenated(lot)
+                        lot, size = [], 0
+        if size:
+            yield _concatenated(lot)
+
+    def _multiply_band(self, band: range, queries: Floats, j: int) -> None:
+        """Multiply a band with tile `j`, and keep the candidates."""
         base = self._base[self._base_tiles[j]]
         start = self._tiles[band[0]].start
-        found: list[tuple[int, Pairs]] = []
         for i in band:
-            if not self._triangle or i <= j:
+            if not self._stopped and (not self._triangle or i <= j):
                 tile = self._tiles[i]
-                left = queries[tile.start - start : tile.stop - start]
-                found += zip((i, j), self._multiply(i, j, left, base), strict=False)
-        return found
+                self._multiply(i, j, queries[tile.start - start : tile.stop - start], base)
 
-    def _multiply(self, i: int, j: int, queries: Floats, base: Floats) -> list[Pairs]:
-        """Multiply two tiles; return the candidates of `i`, in a triangle of `j` too."""
+    def _multiply(self, i: int, j: int, queries: Floats, base: Floats) -> None:
+        """Multiply two tiles; keep the candidates of `i`, in a triangle of `j` too."""
         left, right = self._tiles[i], self._base_tiles[j]
         both = self._triangle and i != j
         products, mask = self._buffers(len(queries), len(base))
@@ -151,9 +172,14 @@ class _Sweep:
         lowest = self._floors[left].min()
         if both:
             lowest = min(lowest, self._floors[right].min())
-        loose = np.flatnonzero(np.greater_equal(products, lowest, out=mask))
-        sides = [(0, left, right), (1, right, left)][: 1 + both]
-        return [self._passing(products, mask, loose, *side) for side in sides]
+        np.greater_equal(products, lowest, out=mask)
+        few = np.count_nonzero(mask) <= _CROWD * sum(products.shape)
+        loose = np.flatnonzero(mask) if few else None
+        for tile, axis, other in ((i, 0, right), (j, 1, left))[: 1 + both]:
+            own = self._tiles[tile]
+            places = self._crowd(products, mask, axis, own) if loose is None else [loose]
+            for some in places:
+                self._keep(tile, self._passing(products, some, axis, own, other))
 
     def _buffers(self, rows: int, columns: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """Return this thread's own arrays: fresh ones would cost page faults at every tile."""
@@ -164,43 +190,35 @@ class _Sweep:
         size, shape = rows * columns, (rows, columns)
         return local.products[:size].reshape(shape), local.mask[:size].reshape(shape)
 
-    def _passing(
-        self,
-        products: Floats,
-        mask: npt.NDArray[np.bool_],
-        loose: Rows,
-        axis: int,
-        own: slice,
-        other: slice,
-    ) -> Pairs:
-        """Return the products that reach the floors of the rows along `axis`.
+    def _crowd(
+        self, products: Floats, mask: npt.NDArray[np.bool_], axis: int, own: slice
+    ) -> Iterator[Rows]:
+        """Yield the places that reach the floors of the rows along `axis`, some at a time."""
+        floors = np.expand_dims(self._floors[own], 1 - axis)
+        np.greater_equal(products, floors, out=mask)
+        best = self._wanted.best
+        if best is not None and np.count_nonzero(mask) > _CROWD * best * floors.size:
+            self._raise_by_products(products, axis, own, best)
+            np.greater_equal(products, floors, out=mask)
+        for start in range(0, len(mask), _STRIP):
+            yield np.flatnonzero(mask[start : start + _STRIP]) + start * mask.shape[1]
 
-        `loose` are the places of those that reach the lowest floor of all: the answer is
-        among them, and where they are few, they are all that is looked at.
-        """
-        floors = self._floors[own]
-        if len(loose) > _CROWD * sum(products.shape):
-            every = np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=mask)
-            if self._crowded(int(np.count_nonzero(every)), len(floors)):
-                self._raise_by_products(products, axis, own)
-                np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=mask)
-            loose = np.flatnonzero(mask)
-        places = np.divmod(loose, products.shape[1])
-        similarities = products.ravel()[loose]
-        kept = similarities >= floors[places[axis]]
-        rows, others = (place[kept].astype(np.int32) for place in (places[axis], places[1 - axis]))
+    def _passing(
+        self, products: Floats, places: Rows, axis: int, own: slice, other: slice
+    ) -> Pairs:
+        """Return those of the products at `places` that reach the floors of `own`, along `axis`."""
+        sides = np.divmod(places, products.shape[1])
+        similarities = products.ravel()[places]
+        kept = similarities >= self._floors[own][sides[axis]]
+        rows, others = (side[kept].astype(np.int32) for side in (sides[axis], sides[1 - axis]))
         return Pairs(rows, others + np.int32(other.start), similarities[kept])
 
-    def _raise_by_products(self, products: Floats, axis: int, own: slice) -> None:
+    def _raise_by_products(self, products: Floats, axis: int, own: slice, best: int) -> None:
         """Raise floors by the `best`-th largest of group maxima: at least as many reach it."""
-        best = self._wanted.best or 0
         maxima = group_maxima(products, axis, _CROWD * best)
         if best <= len(maxima):
             kth = np.partition(maxima, -best, axis=0)[-best]
             self._raise_floors(own, np.arange(len(kth)), kth)
-
-    def _crowded(self, pairs: int, rows: int) -> bool:
-        return self._wanted.best is not None and pairs > _CROWD * self._wanted.best * rows
 
     def _raise_floors(self, tile: slice, rows: Rows, kth: Floats) -> None:
         # Two threads may raise one floor at a time: the lower of both is a floor as well.
@@ -208,10 +226,14 @@ class _Sweep:
         floors[rows] = np.maximum(floors[rows], kth - np.float32(self._wanted.slack))
 
     def _keep(self, i: int, pairs: Pairs) -> None:
-        self._pending.add(i, pairs)
-        tile = self._tiles[i]
-        if self._crowded(self._pending.held(i), tile.stop - tile.start):
-            self._pending.add(i, self._pruned(i, self._pending.take_held(i)))
+        if not len(pairs):
+            return
+        held = self._pending.add(i, pairs)
+        if self._wanted.best is not None and held > self._limits[i]:
+            fewer = self._pruned(i, self._pending.take_held(i))
+            # Where ties keep many, look again only after as many more.
+            self._limits[i] = max(self._limits[i], 2 * len(fewer))
+            self._pending.add(i, fewer)
 
     def _pruned(self, i: int, pairs: Pairs) -> Pairs:
         """Raise the floors of tile `i` by its pairs, and drop what is below them."""
@@ -226,3 +248,8 @@ class _Sweep:
 
 def _tiles(rows: int) -> list[slice]:
     return [slice(i, min(i + TILE, rows)) for i in range(0, rows, TILE)]
+
+
+def _concatenated(lot: list[tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
+    sources, targets = zip(*lot, strict=True)
+    return np.concatenate(sources), np.concatenate(targets)

@@ -45,17 +45,46 @@ class Embeddings:
     vectors: Matrix
     norms: npt.NDArray[np.float64]
 
+    def taken(self, rows: npt.NDArray[np.int64]) -> Embeddings:
+        """Return some of the nodes, their vectors where they are now."""
+        ids = self.ids.take(pa.array(rows))
+        return Embeddings(ids, select(self.vectors, rows), self.norms[rows])
+
     def unit(self, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.float64]:
         """Return the vectors at `rows` divided by their norms, float64; zero stays zero."""
         norms = self.norms[rows, np.newaxis]
         return np.asarray(self.vectors[rows] / np.where(norms > 0, norms, 1.0))
 
-    def rounded_unit(self, store: MatrixStore) -> Matrix:
-        """Return all of `unit`, shape (n, d), rounded to float32."""
-        writer = store.writer()
-        for block in blocks(len(self.norms)):
-            writer.append(self.unit(block).astype(np.float32))
-        return writer.finish()
+    def rounded_unit(self, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.float32]:
+        """Return `unit` rounded to float32."""
+        vectors = self.vectors[rows]
+        norms = self.norms[rows, np.newaxis]
+        found = np.empty(vectors.shape, np.float32)
+        # In float64, since float32 has no inverse of a very small or large norm.
+        scales = 1.0 / np.where(norms > 0, norms, 1.0)
+        return np.multiply(vectors, scales, out=found, casting="same_kind", dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class UnitRows:
+    """The unit vectors of some nodes, `rows` ascending, rounded to float32 when asked for."""
+
+    embeddings: Embeddings
+    rows: npt.NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape (n, d)."""
+        return len(self.rows), self.embeddings.vectors.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice) -> npt.NDArray[np.float32]:
+        rows = self.rows[part]
+        if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+            return self.embeddings.rounded_unit(slice(int(rows[0]), int(rows[-1]) + 1))
+        return self.embeddings.rounded_unit(rows)
 
 
 def read_embeddings(
@@ -94,9 +123,7 @@ def read_embeddings(
     all_ids = pa.concat_arrays([pa.array([], pa.binary()), *ids])
     nodes = Embeddings(all_ids, writer.finish(), np.concatenate([np.empty(0), *norms]))
     kept = unrepeated(all_ids, omissions, places)
-    if isinstance(kept, slice):
-        return nodes
-    return Embeddings(all_ids.take(pa.array(kept)), select(nodes.vectors, kept), nodes.norms[kept])
+    return nodes if isinstance(kept, slice) else nodes.taken(kept)
 
 
 def _vectors_of(batch: ExampleBatch, name: str, dimension: int | None) -> npt.NDArray[np.float32]:

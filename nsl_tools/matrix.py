@@ -17,9 +17,12 @@ from nsl_tools.groups import blocks
 from nsl_tools.scratch import ScratchFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from typing_extensions import Self
+
+_GAP_BYTES, _RUN_BYTES = 1 << 14, 1 << 20
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -38,22 +41,29 @@ class ScratchMatrix:
     def __getitem__(self, rows: slice | Rows) -> Floats:
         if isinstance(rows, slice):
             start, stop, _ = rows.indices(len(self))
-            return self._read([(start, max(start, stop))])
+            return self._read(start, max(start, stop))
         distinct, places = np.unique(rows, return_inverse=True)
-        borders = np.flatnonzero(np.diff(distinct) > 1) + 1
-        runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(distinct, borders) if len(run)]
-        return self._read(runs)[places]
+        found = np.empty((len(distinct), self.shape[1]), np.float32)
+        for start, stop in self._runs(distinct):
+            run = distinct[start:stop]
+            found[start:stop] = self._read(int(run[0]), int(run[-1]) + 1)[run - run[0]]
+        return found[places]
 
-    def _read(self, runs: list[tuple[int, int]]) -> Floats:
-        """Return the rows of several runs from start to stop, end to end."""
-        width = self.shape[1]
-        found = np.empty((sum(stop - start for start, stop in runs), width), np.float32)
-        done = 0
-        for start, stop in runs:
-            if start < stop and width:
-                part = found[done : done + stop - start]
-                self._file.read_into(part.data, 4 * width * start)
-            done += stop - start
+    def _runs(self, rows: Rows) -> Iterator[tuple[int, int]]:
+        """Yield start and stop of the parts of ascending `rows` that are near each other.
+
+        Reading the rows between them costs less than another call; a run is of bounded size.
+        """
+        width = max(1, 4 * self.shape[1])
+        apart = np.diff(rows) > max(1, _GAP_BYTES // width)
+        full = np.diff(rows // max(1, _RUN_BYTES // width)) > 0
+        borders = (np.flatnonzero(apart | full) + 1).tolist()
+        return zip([0, *borders], [*borders, len(rows)], strict=True) if len(rows) else iter(())
+
+    def _read(self, start: int, stop: int) -> Floats:
+        found = np.empty((stop - start, self.shape[1]), np.float32)
+        if found.size:
+            self._file.read_into(found.data, 4 * self.shape[1] * start)
         return found
 
 

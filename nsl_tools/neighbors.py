@@ -21,17 +21,18 @@ import numpy.typing as npt
 
 from nsl_tools.candidates import Wanted, all_pairs, pairs_between
 from nsl_tools.cells import Cells
+from nsl_tools.embeddings import UnitRows
 from nsl_tools.groups import blocks, rank_in_group
 from nsl_tools.ids import id_ranks
-from nsl_tools.matrix import Rows, row_hashes, select
+from nsl_tools.matrix import Rows, row_hashes
 from nsl_tools.weights import MICRO, as_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from concurrent.futures import Executor
 
     from nsl_tools.embeddings import Embeddings
-    from nsl_tools.matrix import Matrix, MatrixStore
+    from nsl_tools.matrix import MatrixStore
+    from nsl_tools.workers import Workers
 
 _PAIR_FLOATS = 1 << 17  # two such blocks in float64 stay in the processor's cache
 
@@ -94,7 +95,7 @@ class NearestNeighbors:
         embeddings: the n nodes.
         k: neighbours per node at most, or None for all above the threshold.
         threshold: smallest weight of an edge.
-        pool: of the threads for products.
+        workers: the threads.
         store: keeps what may not fit the memory.
     """
 
@@ -103,15 +104,14 @@ class NearestNeighbors:
         embeddings: Embeddings,
         k: int | None,
         threshold: float,
-        pool: Executor,
+        workers: Workers,
         store: MatrixStore,
     ) -> None:
         self._embeddings = embeddings
         self._k = k
         self._threshold = threshold
-        self._pool = pool
+        self._workers = workers
         self._store = store
-        self._unit = embeddings.rounded_unit(store)
         # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, and both were rounded themselves.
         margin = (embeddings.vectors.shape[1] + 8) * 2.0**-24
         # One place more than k, since a row is its own best match.
@@ -129,17 +129,17 @@ class NearestNeighbors:
         if not len(base):
             return
         search = self._within if np.array_equal(queries, base) else self._between
-        for sources, targets in search(queries, base):
-            yield self.best(sources, targets)
+        yield from self.best_of_each(search(queries, base))
 
     def _within(self, rows: Rows, _: Rows) -> Iterator[tuple[Rows, Rows]]:
         """Yield candidates among `rows`, ascending by source from yield to yield."""
         surplus = self._surplus_duplicates(rows)
         rest, base = rows[surplus], rows[~surplus]
         done = 0
-        for i, j in all_pairs(self._unit_rows(base), self._wanted, self._pool, self._store):
+        units = UnitRows(self._embeddings, base)
+        for i, j in all_pairs(units, self._wanted, self._workers.products, self._store):
             sources, targets = [base[i]], [base[j]]
-            # A row meets itself, so the largest source is the end of the tile.
+            # A row meets itself, so the largest source is the end of the lot.
             due = int(np.searchsorted(rest, sources[0].max()))
             for more in self._between(rest[done:due], base):
                 sources.append(more[0])
@@ -177,12 +177,10 @@ class NearestNeighbors:
 
     def _between(self, queries: Rows, base: Rows) -> Iterator[tuple[Rows, Rows]]:
         if len(queries):
-            units = self._unit_rows(queries), self._unit_rows(base)
-            for sources, targets in pairs_between(*units, self._wanted, self._pool, self._store):
+            units = UnitRows(self._embeddings, queries), UnitRows(self._embeddings, base)
+            pool = self._workers.products
+            for sources, targets in pairs_between(*units, self._wanted, pool, self._store):
                 yield queries[sources], base[targets]
-
-    def _unit_rows(self, rows: Rows) -> Matrix:
-        return self._unit if len(rows) == len(self._unit) else select(self._unit, rows)
 
     def best(self, sources: Rows, targets: Rows) -> Edges:
         """Weigh distinct pairs, in any order, and keep the best of each source."""
@@ -193,24 +191,34 @@ class NearestNeighbors:
         return self._select(sources[near], targets[near], weights[near])
 
     def best_of_each(self, pairs: Iterable[tuple[Rows, Rows]]) -> Iterator[Edges]:
-        """Yield `best` of several lots of pairs, on all threads."""
-        return self._pool.map(lambda both: self.best(*both), pairs)
+        """Yield `best` of each lot of pairs, in order, some lots ahead on other threads."""
+        return self._workers.ahead(lambda lot: self.best(*lot), pairs)
 
     def cells(self, rows: Rows, seed: int) -> Cells:
         """Return the means to approximate the k best among `rows`."""
-        return Cells(self._unit, rows, self._k or 0, self._wanted.floor, self._pool, seed)
+        writer = self._store.writer()
+        units = UnitRows(self._embeddings, np.arange(len(self._embeddings.ids)))
+        for block in blocks(len(units)):
+            writer.append(units[block])
+        pool = self._workers.products
+        return Cells(writer.finish(), rows, self._k or 0, self._wanted.floor, pool, seed)
 
     def _weigh(self, sources: Rows, targets: Rows) -> npt.NDArray[np.float64]:
         """Return the weight of each pair, shape (m,), symmetric to the bit."""
+        norms, far = self._embeddings.norms, self._embeddings.vectors
+        near, places, order = far, sources, np.arange(len(sources))
+        if not isinstance(far, np.ndarray):
+            # The sources of a lot are few; targets are read in the order of the file.
+            distinct, places = np.unique(sources, return_inverse=True)
+            near, order = far[distinct], np.argsort(targets, kind="stable")
         weights = np.empty(len(sources), np.float64)
-        vectors = self._embeddings.vectors
-        step = max(1, _PAIR_FLOATS // max(1, vectors.shape[1]))
+        step = max(1, _PAIR_FLOATS // max(1, far.shape[1]))
         for start in range(0, len(sources), step):
-            pairs = slice(start, start + step)
+            pairs = order[start : start + step]
             # The product of two float32 numbers is exact in float64.
-            left, right = (vectors[rows[pairs]].astype(np.float64) for rows in (sources, targets))
-            weights[pairs] = np.einsum("ij,ij->i", left, right)
-        weights /= self._embeddings.norms[sources] * self._embeddings.norms[targets]
+            sides = near[places[pairs]].astype(np.float64), far[targets[pairs]].astype(np.float64)
+            weights[pairs] = np.einsum("ij,ij->i", *sides)
+        weights /= norms[sources] * norms[targets]
         # Rounding may leave the range of a cosine by an ulp, and so miss a threshold of -1.
         return np.clip(weights, -1.0, 1.0)
 

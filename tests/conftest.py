@@ -12,7 +12,15 @@ import pytest
 from hypothesis import settings
 from support import spill_everywhere
 
-from nsl_tools import example
+from nsl_tools import (
+    build_graph,
+    candidates,
+    example,
+    groups,
+    matrix,
+    neighbors,
+    pending,
+)
 from nsl_tools.tfrecord_writer import write_records
 
 if TYPE_CHECKING:
@@ -93,6 +101,32 @@ def run() -> Run:
         return subprocess.run(command, check=False, timeout=60, **(pipes | options))
 
     return run_child
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Vary `any_memory` but for tests that vary the tiles themselves."""
+    if "any_memory" in metafunc.fixturenames:
+        sizes = [None] if "tile" in metafunc.fixturenames else [None, 1, 7]
+        metafunc.parametrize("any_memory", sizes, indirect=True)
+
+
+@pytest.fixture
+def any_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once as it is; then no memory, so that all goes by way of scratch files, and tiny blocks."""
+    if (size := request.param) is None:
+        return
+    monkeypatch.setattr(build_graph, "_budget", lambda *_: 0)
+    for module, name in (
+        (candidates, "TILE"),
+        (candidates, "_LEAST_LOT"),
+        (candidates, "_STRIP"),
+        (groups, "_BLOCK"),
+        (matrix, "_RUN_BYTES"),
+        (neighbors, "_PAIR_FLOATS"),
+        (pending, "_GROUP"),
+        (pending, "_MOST_PARTS"),
+    ):
+        monkeypatch.setattr(module, name, size)
 
 
 @pytest.fixture(scope="session")

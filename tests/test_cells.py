@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nsl_tools import cells
-from nsl_tools.candidates import workers
 from nsl_tools.cells import Cells
+from nsl_tools.workers import workers
 
 ROWS, BEST = 400, 6
 
@@ -16,7 +16,7 @@ ROWS, BEST = 400, 6
 @pytest.fixture
 def pool() -> Iterator[Executor]:
     with workers(2) as pool:
-        yield pool
+        yield pool.products
 
 
 def units(seed: int = 0, width: int = 6) -> np.ndarray:
@@ -100,7 +100,7 @@ def test_cells_and_their_numbers_do_not_depend_on_threads() -> None:
     kept = []
     for threads in (1, 3):
         with workers(threads) as pool:
-            searched = Cells(units(2), np.arange(ROWS), BEST, -2.0, pool, 5)
+            searched = Cells(units(2), np.arange(ROWS), BEST, -2.0, pool.products, 5)
             searched.search(1)
             searched.search(3)
             kept.append(found(searched, np.arange(ROWS)))

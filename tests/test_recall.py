@@ -11,13 +11,13 @@ from support import write_examples
 from nsl_tools import build_graph as building
 from nsl_tools import cells, recall
 from nsl_tools.build_graph import build_graph
-from nsl_tools.candidates import workers
 from nsl_tools.embeddings import Embeddings
 from nsl_tools.errors import UsageError
 from nsl_tools.matrix import MatrixStore
 from nsl_tools.neighbors import NearestNeighbors
 from nsl_tools.options import BuildGraphOptions
 from nsl_tools.recall import estimate
+from nsl_tools.workers import workers
 
 Edges = dict[tuple[str, str], float]
 
