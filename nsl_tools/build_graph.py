@@ -139,10 +139,10 @@ def _read(
 ) -> Embeddings:
     sources = [source(path, options.max_record_bytes) for path in inputs]
     features = options.id_feature, options.embedding_feature
+    omissions = Omissions(statistics, options.on_duplicate)
     if is_table(inputs):
-        nodes = read_tables(inputs, options.ids, features, store)
+        nodes = read_tables(inputs, options.ids, features, omissions, store)
     else:
-        omissions = Omissions(statistics, options.on_duplicate)
         nodes = read_embeddings(sources, features, omissions, store)
     refuse_empty(len(nodes.ids), sources, options)
     statistics.counts["nodes"] = len(nodes.ids)

@@ -330,9 +330,10 @@ def refuse_empty(count: int, sources: Sequence[Source], options: RunOptions) -> 
 
 
 class Places:
-    """Where the nodes of an input came from, by row."""
+    """Where the nodes of an input came from, by row; a `noun` is what their files consist of."""
 
-    def __init__(self) -> None:
+    def __init__(self, noun: str = "record") -> None:
+        self.noun = noun
         self._starts: list[int] = []
         self._origins: list[tuple[str, Sequence[int]]] = []
         self._rows = 0
@@ -342,9 +343,13 @@ class Places:
 
     def add(self, records: RecordBatch) -> None:
         """Add the next rows."""
+        self.add_numbers(records.source, records.numbers)
+
+    def add_numbers(self, source: str, numbers: Sequence[int]) -> None:
+        """Add the next rows: those of these numbers in the file `source`."""
         self._starts.append(self._rows)
-        self._origins.append((records.source, records.numbers))
-        self._rows += len(records)
+        self._origins.append((source, numbers))
+        self._rows += len(numbers)
 
     def of(self, row: int) -> tuple[str, int]:
         """Return the file and the record number of a row."""
@@ -384,17 +389,18 @@ def leave_out(
         DataError: neither the first nor the last record of an id is asked for.
     """
     if omissions.on_duplicate == "error":
-        raise _repeated_id(node, len(dropped), *places.of(int(dropped[0])))
+        source, number = places.of(int(dropped[0]))
+        raise _repeated_id(node, len(dropped), source, f"{places.noun} {number}")
     for row in dropped.tolist():
         omissions.add(*places.of(row))
     reason = f"examples dropped: their id is repeated, the {omissions.on_duplicate} one is taken"
     omissions.statistics.warnings[reason] += len(dropped)
 
 
-def _repeated_id(node: bytes, count: int, source: str, number: int) -> DataError:
-    more = f" (and {count - 1:,} more such records)" if count > 1 else ""
+def _repeated_id(node: bytes, count: int, source: str, place: str) -> DataError:
+    more = f" (and {count - 1:,} more)" if count > 1 else ""
     problem = (
         f"the id {shown(node)} has occurred before{more}: expected each id once, "
         "or give --on-duplicate"
     )
-    return DataError(source, f"record {number}", problem)
+    return DataError(source, place, problem)

@@ -16,12 +16,16 @@ import pyarrow.compute as pc
 
 from nsl_tools.embeddings import Embeddings, norms_of
 from nsl_tools.errors import DataError, UsageError
-from nsl_tools.ids import first_bad_id, id_problem, shown
+from nsl_tools.ids import first_bad_id, id_problem
+from nsl_tools.matrix import select
+from nsl_tools.nodes import Places, unrepeated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nsl_tools.matrix import Floats, MatrixStore
+    from nsl_tools.nodes import Omissions
+    from nsl_tools.statistics import Statistics
 
     Blocks = Iterator[tuple[str, int, list[bytes], Floats]]
 
@@ -46,7 +50,11 @@ def is_table(paths: Sequence[str]) -> bool:
 
 
 def read_tables(
-    paths: Sequence[str], ids: str | None, columns: tuple[str, str], store: MatrixStore
+    paths: Sequence[str],
+    ids: str | None,
+    columns: tuple[str, str],
+    omissions: Omissions,
+    store: MatrixStore,
 ) -> Embeddings:
     """Read all rows, in order.
 
@@ -54,6 +62,8 @@ def read_tables(
         paths: `.npy` files or `.parquet` files.
         ids: text file of the ids of `.npy` files, one a line.
         columns: names of the Parquet columns that hold the id and the embedding.
+        omissions: what may be left out: rows with an id or a number that is not
+            usable, and those whose id is repeated.
         store: keeps the vectors.
 
     Raises:
@@ -61,32 +71,53 @@ def read_tables(
         UsageError: `.npy` files without ids.
     """
     blocks = _npy_blocks(paths, ids) if paths[0].endswith(_NPY) else _parquet_blocks(paths, columns)
-    writer, nodes, norms = store.writer(), [], []
+    writer, places = store.writer(), Places("row")
+    nodes: list[bytes] = []
+    norms = [np.empty(0)]
     for path, first, names, vectors in blocks:
-        _check(path, first, names, vectors, writer.shape[1])
-        nodes += names
-        norms.append(norms_of(vectors))
-        writer.append(vectors)
-    array = pa.array(nodes, pa.binary())
-    if pc.count_distinct(array).as_py() < len(array):
-        counts = pc.value_counts(array)
-        node = counts.filter(pc.greater(counts.field("counts"), 1))[0].as_py()["values"]
-        raise DataError(ids or paths[0], "", f"id {shown(node)} is repeated, expected each once")
-    return Embeddings(array, writer.finish(), np.concatenate([np.empty(0), *norms]))
+        _check_width(path, first, vectors, writer.shape[1])
+        numbers, kept_names, kept = _sifted(path, first, names, vectors, omissions.statistics)
+        nodes += kept_names
+        norms.append(norms_of(kept))
+        writer.append(kept)
+        places.add_numbers(path, numbers)
+    found = Embeddings(pa.array(nodes, pa.binary()), writer.finish(), np.concatenate(norms))
+    rows = unrepeated(found.ids, omissions, places)
+    if isinstance(rows, slice):
+        return found
+    kept_ids = found.ids.take(pa.array(rows))
+    return Embeddings(kept_ids, select(found.vectors, rows), found.norms[rows])
 
 
-def _check(path: str, first: int, names: list[bytes], vectors: Floats, width: int) -> None:
-    bad = first_bad_id(names)
-    if bad is not None:
-        raise DataError(path, f"row {first + bad}", str(id_problem(names[bad])))
+def _sifted(
+    path: str, first: int, names: list[bytes], vectors: Floats, statistics: Statistics
+) -> tuple[Sequence[int], list[bytes], Floats]:
+    """Return the numbers, ids and vectors of the rows of a block that are not skipped.
+
+    Raises:
+        DataError: a row is not usable, and no more may be skipped.
+    """
+    finite = np.asarray(np.isfinite(vectors).all(axis=1))
+    if finite.all() and first_bad_id(names) is None:
+        return range(first, first + len(names)), names, vectors
+    usable = finite.copy()
+    for row, node in enumerate(names):
+        if problem := id_problem(node):
+            statistics.skip("id not usable", DataError(path, f"row {first + row}", problem))
+            usable[row] = False
+        elif not finite[row]:
+            problem = "a value is not finite, expected numbers"
+            err = DataError(path, f"row {first + row}", problem)
+            statistics.skip("embedding not usable", err)
+    kept = np.flatnonzero(usable).tolist()
+    return [first + row for row in kept], [names[row] for row in kept], vectors[kept]
+
+
+def _check_width(path: str, first: int, vectors: Floats, width: int) -> None:
     if not vectors.shape[1] or (width and vectors.shape[1] != width):
         expected = width or "at least 1"
         found = vectors.shape[1]
         raise DataError(path, f"row {first}", f"dimension {found}, expected {expected}")
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise DataError(path, f"row {first + row}", "a value is not finite, expected numbers")
 
 
 def _npy_blocks(paths: Sequence[str], ids: str | None) -> Blocks:

@@ -1,5 +1,6 @@
 """Embeddings in .npy and Parquet files: the same graph as from TFRecords."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_parquet_files_give_the_same_graph(
     [
         (VECTORS, IDS[:-1], "49 ids, expected one for each row"),
         (VECTORS, [*IDS, "more"], "51 ids, expected 50"),
-        (VECTORS, [*IDS[:-1], IDS[0]], "'n0' is repeated"),
+        (VECTORS, [*IDS[:-1], IDS[0]], "v.npy: row 49: the id 'n0' has occurred before: .*--on"),
         (VECTORS, [*IDS[:-1], "a\tb"], "row 49: the id 'a.*' holds a tab"),
         (VECTORS.astype(int), IDS, "expected a matrix of floats"),
         (VECTORS[:, 0], IDS, "expected a matrix of floats"),
@@ -102,6 +103,54 @@ def test_a_bad_parquet_file_is_refused(
     path = write_parquet(tmp_path / "e.parquet", pa.array(vectors), ["a", "b"])
     with pytest.raises(DataError, match=problem):
         graph(tmp_path, path)
+
+
+def _dirty(folder: Path, suffix: str) -> tuple[str, str | None]:
+    """Write a table with rows that are not usable among those that are, and return it and ids."""
+    nan, tab = np.full(4, np.nan, np.float32), "a\tb"
+    vectors = np.concatenate([VECTORS[:10], [nan], VECTORS[3:5] + 1, VECTORS[10:], VECTORS[:1]])
+    ids = [*IDS[:10], "nan", *IDS[3:5], *IDS[10:], tab]
+    if suffix == "npy":
+        return write_npy(folder, vectors.astype(np.float32), ids)
+    return write_parquet(folder / "v.parquet", pa.array(vectors.tolist()), ids), None
+
+
+@pytest.mark.parametrize("rows", [5, 4096])
+@pytest.mark.parametrize("suffix", ["npy", "parquet"])
+def test_rows_are_skipped_and_chosen_as_records_are(
+    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, suffix: str, rows: int
+) -> None:
+    """Within --max-errors, by --on-duplicate, each counted by its reason."""
+    monkeypatch.setattr(tables, "_ROWS", rows)
+    path, ids = _dirty(tmp_path, suffix)
+    options = BuildGraphOptions(
+        similarity_threshold=0.0, ids=ids, max_errors=2, on_duplicate="first"
+    )
+    statistics = build_graph([path], str(tmp_path / "g"), options)
+    assert (tmp_path / "g").read_bytes() == expected
+    assert statistics.warnings == {
+        "skipped: embedding not usable": 1,
+        "skipped: id not usable": 1,
+        "examples dropped: their id is repeated, the first one is taken": 2,
+    }
+    assert [err.place for _, err in statistics.skipped] == ["row 10", "row 53"]
+    for changed, problem in (
+        ({"max_errors": 1}, "row 53: the id 'a.*' holds a tab"),
+        ({"on_duplicate": "error"}, r"row 11: the id 'n3' has .* .and 1 more.: .*--on-duplicate"),
+    ):
+        with pytest.raises(DataError, match=problem):
+            build_graph([path], str(tmp_path / "g"), replace(options, **changed))
+
+
+def test_the_last_of_the_rows_of_an_id(tmp_path: Path) -> None:
+    first, last = VECTORS[:3], VECTORS[3:6]
+    path, ids = write_npy(tmp_path, np.concatenate([first, last]), IDS[:3] * 2)
+    options = BuildGraphOptions(k=None, similarity_threshold=-1, ids=ids, on_duplicate="last")
+    build_graph([path], str(tmp_path / "g"), options)
+    found = (tmp_path / "g").read_bytes()
+    path, ids = write_npy(tmp_path, last, IDS[:3])
+    build_graph([path], str(tmp_path / "g"), replace(options, ids=ids, on_duplicate="error"))
+    assert found == (tmp_path / "g").read_bytes()
 
 
 def test_a_parquet_file_without_the_column_is_refused(tmp_path: Path) -> None:
