@@ -1,7 +1,8 @@
 """Kill both commands at random moments, and check what they leave: all or nothing.
 
-Each run starts with or without a good old output, is ended by a signal at a
-random moment between its start and its end, and is then repeated. After the
+Each run starts with or without a good old output, is ended by a signal, and is
+then repeated. Half of the runs are ended at a random moment between their start
+and their end, half soon after they begin to write. After the
 signal each output file is absent, the old one or the complete new one (a manifest
 may say that its set is not complete); after the repetition it is the reference,
 and nothing else is in the folder.
@@ -106,8 +107,22 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def disturbed(reference: Reference, number: int, old: bool, moment: float) -> str:
-    """Run a job, end it by a signal at a moment (0 to 1 of its time), repeat it.
+@dataclass(frozen=True)
+class Disturbance:
+    """What is done to a run: the signal, over an old output or none, and when.
+
+    The moment is 0 to 1, of the time that the run takes; if it is `late`, of a tenth of
+    that time, from when it begins to write.
+    """
+
+    number: signal.Signals
+    old: bool
+    late: bool
+    moment: float
+
+
+def disturbed(reference: Reference, how: Disturbance) -> str:
+    """Run a job, end it by a signal, repeat it.
 
     Returns:
         How it ended.
@@ -117,10 +132,10 @@ def disturbed(reference: Reference, number: int, old: bool, moment: float) -> st
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        before = dict.fromkeys(reference.files, OLD) if old else {}
+        before = dict.fromkeys(reference.files, OLD) if how.old else {}
         for path, data in before.items():
             (folder / path).write_bytes(data)
-        ended, said = interrupt(folder, reference, number, moment)
+        ended, said = interrupt(folder, reference, how)
         left = contents(folder)
         for path, right in reference.files.items():
             neither = left.get(path) not in (before.get(path), right)
@@ -128,10 +143,10 @@ def disturbed(reference: Reference, number: int, old: bool, moment: float) -> st
         if ended == 0:
             require(left == reference.files, "it succeeded with wrong files")
         else:
-            require(ended == -number, f"it ended with {ended}: {said!r}")
+            require(ended == -how.number, f"it ended with {ended}: {said!r}")
             require(not said, f"it said {said!r}")
         scratch = [path.name for path in folder.iterdir() if path.name not in reference.files]
-        require(not scratch or number == signal.SIGKILL, f"it left {scratch}")
+        require(not scratch or how.number == signal.SIGKILL, f"it left {scratch}")
         require(command(folder, reference.args).returncode == 0, "the repetition failed")
         require(contents(folder) == reference.files, "the repetition gave other files")
         require(len(os.listdir(folder)) == len(reference.files), "scratch files stayed")
@@ -188,7 +203,7 @@ def says_incomplete(path: str, left: dict[str, bytes]) -> bool:
     return is_manifest and json.loads(left[path])["complete"] is False
 
 
-def interrupt(folder: Path, reference: Reference, number: int, moment: float) -> tuple[int, bytes]:
+def interrupt(folder: Path, reference: Reference, how: Disturbance) -> tuple[int, bytes]:
     """Return the exit code and what was said of a run that a signal interrupts."""
     process = subprocess.Popen(
         [sys.executable, "-m", "nsl_tools", *reference.args, "-q"],
@@ -196,9 +211,13 @@ def interrupt(folder: Path, reference: Reference, number: int, moment: float) ->
     )  # fmt: skip
     start = time.monotonic()
     wait_until_signals_are_caught(process)
-    time.sleep(max(0.0, reference.seconds * moment - (time.monotonic() - start)))
+    if how.late:
+        wait_until_it_writes(process, folder)
+        time.sleep(reference.seconds / 10 * how.moment)
+    else:
+        time.sleep(max(0.0, reference.seconds * how.moment - (time.monotonic() - start)))
     with contextlib.suppress(ProcessLookupError):
-        process.send_signal(number)
+        process.send_signal(how.number)
     _, said = process.communicate()
     return process.returncode, said
 
@@ -213,6 +232,12 @@ def wait_until_signals_are_caught(process: subprocess.Popen[bytes]) -> None:
             if int(mask, 16) & caught:
                 return
             time.sleep(0.001)
+
+
+def wait_until_it_writes(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Wait for a workspace that holds a file."""
+    while process.poll() is None and not any(folder.glob(".*.nsl-tools.tmp/*")):
+        time.sleep(0.001)
 
 
 def require(true: bool, problem: str) -> None:
@@ -257,7 +282,11 @@ def disturb(
     """Disturb a tool `count` times, and return how often it was wrong."""
     draw = random.Random(f"{tool} {number} {seed}")  # noqa: S311 - repeatable, not secret
     runs = [
-        partial(disturbed, draw.choice(references), number, i % 2 == 0, draw.random())
+        partial(
+            disturbed,
+            draw.choice(references),
+            Disturbance(number, i % 2 == 0, i % 4 < 2, draw.random()),
+        )
         for i in range(count)
     ]
     return report(tool, number.name, runs)
