@@ -154,7 +154,8 @@ def _npy_rows(path: str) -> Iterator[tuple[int, Floats]]:
         start = offset + first * shape[1] * kind.itemsize
         block = np.fromfile(path, kind, rows * shape[1], offset=start)
         with np.errstate(over="ignore"):  # what overflows is reported as not finite
-            yield first, block.reshape(rows, shape[1]).astype(np.float32)
+            vectors = block.reshape(rows, shape[1]).astype(np.float32)
+        yield first, vectors
 
 
 def _parquet_blocks(paths: Sequence[str], columns: tuple[str, str]) -> Blocks:
