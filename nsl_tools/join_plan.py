@@ -38,6 +38,7 @@ class JoinPlan:
     Attributes:
         ends: of each range, the row after its last one; the last is the number of rows.
         edges: how many there are.
+        bytes: about as many the blocks of all ranges have.
     """
 
     def __init__(
@@ -72,20 +73,29 @@ class JoinPlan:
             self.ends[-1] = rows
 
     def _cut(self, edges: Records) -> None:
-        """Add ranges for these edges."""
+        """Add ranges for these edges: one, if the blocks that they need fit."""
+        self.edges += len(edges)
+        keys = distinct(edge_keys(edges))
+        needed = float(self._block_sizes((keys >> _ROW_SHIFT).astype(np.int64)).sum())
+        if needed <= self._allowance:
+            self.bytes += needed
+            self._add_range(edges, keys)
+            return
         sources = edges["source"]
-        sizes = self._sizes(edges["target"]) * _MARGIN + _NAMES_BYTES
+        sizes = self._block_sizes(edges["target"])
         before = np.cumsum(sizes) - sizes
         firsts = np.flatnonzero(np.r_[True, sources[1:] != sources[:-1]][: len(sources)])
         steps = np.diff(before[firsts] // self._allowance) > 0
         bounds = [0, *firsts[1:][steps].tolist(), len(edges)]
         self.bytes += float(sizes.sum())
-        self.edges += len(edges)
         for start, end in pairwise(bounds):
-            self._add_range(edges[start:end])
+            self._add_range(edges[start:end], distinct(edge_keys(edges[start:end])))
 
-    def _add_range(self, edges: Records) -> None:
-        keys = distinct(edge_keys(edges))
+    def _block_sizes(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """Return for each of `rows` about how long its block is."""
+        return self._sizes(rows) * _MARGIN + _NAMES_BYTES
+
+    def _add_range(self, edges: Records, keys: Records) -> None:
         needs = np.empty(len(keys), NEED)
         needs["key"], needs["range"] = keys, len(self.ends)
         self._needs.add(needs, (keys >> _ROW_SHIFT).astype(np.int64) // self._width)

@@ -202,7 +202,7 @@ class _Job:
     def read_neighbors(self, inputs: Sequence[Input], plan: JoinPlan, shapes: Shapes) -> BlockStore:
         """Read the records of all neighbours that are kept."""
         allowance = self.memory * _BLOCKS_SHARE
-        if plan.bytes > allowance / 2:
+        if len(plan.ends) > 1:
             claim_space(int(plan.bytes), self.progress)
         store = BlockStore(len(plan.ends), allowance, plan.bytes, self.stack)
         if plan.edges:
