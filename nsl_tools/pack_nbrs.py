@@ -59,6 +59,7 @@ _INPUTS = ("labeled", "unlabeled", "graph")
 _EDGES_SHARE = 0.2
 _BLOCKS_SHARE = 0.3
 _KEPT_SHARE = 0.1
+_MOST_KEPT = 200_000_000  # more is read again sooner than new memory is got
 
 
 def pack_nbrs(
@@ -98,7 +99,7 @@ def pack_nbrs(
         if shards.all_kept(statistics, progress):
             return statistics
         memory = memory_of(options)
-        room = Room(memory * _KEPT_SHARE)
+        room = Room(min(memory * _KEPT_SHARE, _MOST_KEPT))
         seeds, others = (
             Input(
                 [

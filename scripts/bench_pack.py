@@ -2,7 +2,7 @@
 
     pip install -e '.[bench]'
     python scripts/bench_pack.py                       # NSL 1.4, --runs 5
-    python scripts/bench_pack.py --scale 10000 1000000 # time and memory as inputs grow
+    python scripts/bench_pack.py --scale               # as inputs grow; plotted in docs/
     python scripts/bench_pack.py --limit 12000000      # the same join in memory and within limits
 
 NSL 1.4: 100,000 labeled examples of about 600 bytes, as many unlabeled ones, 8
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from nsl_tools.tfrecord import FOOTER_BYTES, HEADER_BYTES, frame, masked_crcs
 
 EDGES_PER_NODE, MAX_NBRS, DIMENSIONS = 8, 5, 128
 LIMITS = ("12GB", "2GB", "512MB", "256MB")
+SIZES = [10**i * j for i in (4, 5) for j in (1, 2, 5)] + [10**6, 10**7]
 AT_ONCE = 20_000
 
 
@@ -116,11 +118,20 @@ def pack(inputs: list[str], output: str, *options: str) -> list[str]:
     return nsl_tools("pack-nbrs", "-q", f"--max_nbrs={MAX_NBRS}", *options, *inputs, output)
 
 
+def time_fresh(command: list[str], output: str, runs: int) -> Timing:
+    """Time a command whose output is not there yet: to delete what it replaces takes time too."""
+    found = []
+    for _ in range(runs):
+        Path(output).unlink(missing_ok=True)
+        found.append(time_command(command, 1))
+    return Timing([t.median for t in found], max(t.megabytes for t in found))
+
+
 def compare_nsl(folder: Path, runs: int) -> None:
     """Print us against NSL 1.4."""
     inputs = write_inputs(folder, 100_000, 100_000)
     output = str(folder / "m.tfr")
-    ours = time_command(pack(inputs, output), runs)
+    ours = time_fresh(pack(inputs, output), output, runs)
     command = nsl_original("pack.pack_nbrs", *inputs, f"{folder}/n.tfr", False, MAX_NBRS)
     theirs = time_command(command, 1)
     print_row("pack-nbrs 100,000 labeled", ours, "NSL 1.4", theirs)
@@ -135,42 +146,80 @@ def print_line(nodes: int, limit: str, timing: Timing, size: int, copied: float)
           f"| {rate:,.0f} MB/s | {copied:.2f} s |", flush=True)  # fmt: skip
 
 
-def compare_limits(folder: Path, nodes: int, limits: tuple[str, ...], runs: int) -> None:
-    """Print the same join within each limit; the outputs must be the same."""
+def scaling(sizes: list[int], runs: int) -> None:
+    """Time growing inputs; print the slope between sizes, in logarithms; plot into docs/."""
+    points: list[tuple[int, float, float]] = []
+    for nodes in sizes:
+        with tempfile.TemporaryDirectory() as name:
+            timing, copied = compare_limits(Path(name), nodes, LIMITS[:1], runs)[0]
+        points.append((nodes, timing.median, copied))
+        plot(points)
+    pairs = [*pairwise(points), (points[0], points[-1])] if len(points) > 1 else []
+    for (n, seconds, _), (m, more, _) in pairs:
+        print(f"slope from {n:,} to {m:,}: {np.log(more / seconds) / np.log(m / n):.2f}")
+
+
+def plot(points: list[tuple[int, float, float]]) -> None:
+    """Draw time over size, both logarithmic."""
+    from matplotlib import pyplot as plt
+
+    nodes, seconds, copied = zip(*points, strict=True)
+    figure, axes = plt.subplots(figsize=(6, 4))
+    axes.loglog(nodes, seconds, marker="o", label="pack-nbrs")
+    axes.loglog(nodes, copied, marker="o", label="copy of the same bytes")
+    axes.set(xlabel="examples, a sixth of them labeled", ylabel="seconds, whole command")
+    axes.grid(visible=True, which="both", alpha=0.3)
+    axes.legend()
+    target = Path(__file__).parent.parent / "docs/pack_nbrs_scaling.svg"
+    figure.savefig(target, metadata={"Date": None})
+    plt.close(figure)
+
+
+def compare_limits(
+    folder: Path, nodes: int, limits: tuple[str, ...], runs: int
+) -> list[tuple[Timing, float]]:
+    """Print and return the same join within each limit, and the time to copy as many bytes.
+
+    The outputs must be the same.
+    """
+    found = []
     inputs = write_inputs(folder, nodes // 6, nodes - nodes // 6)
     first = str(folder / "m.tfr")
     for limit in limits:
         output = first if limit == limits[0] else str(folder / "again.tfr")
-        timing = time_command(pack(inputs, output, f"--memory-limit={limit}"), runs)
+        timing = time_fresh(pack(inputs, output, f"--memory-limit={limit}"), output, runs)
         if not filecmp.cmp(first, output, shallow=False):
             sys.exit(f"another output within {limit}")
         copied = copy_seconds([*inputs, output], folder)
         print_line(nodes, limit, timing, os.path.getsize(output), copied)
+        found.append((timing, copied))
+    return found
 
 
 def main() -> None:
     """Print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--scale", type=int, nargs="+", metavar="EXAMPLES")
+    parser.add_argument("--scale", type=int, nargs="*", metavar="EXAMPLES")
     parser.add_argument("--limit", type=int, metavar="EXAMPLES")
+    parser.add_argument("--limits", nargs="+", default=LIMITS)
     parser.add_argument("--write", nargs=5, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.write:
         write_all(*given.write[:3], list(map(int, given.write[3:])))
         return
     print_machine("numpy", "pyarrow", "google-crc32c")
-    jobs = [(nodes, LIMITS[:1]) for nodes in given.scale or []]
-    jobs += [(given.limit, LIMITS)] if given.limit else []
-    if jobs:
-        print("| examples | limit | time | memory | output | copy of the same bytes |")
-        print("|---|---|---|---|---|---|")
-    for nodes, limits in jobs:
-        with tempfile.TemporaryDirectory() as name:
-            compare_limits(Path(name), nodes, limits, given.runs)
-    if not jobs:
+    if given.scale is None and not given.limit:
         with tempfile.TemporaryDirectory() as name:
             compare_nsl(Path(name), given.runs)
+        return
+    print("| examples | limit | time | memory | output | copy of the same bytes |")
+    print("|---|---|---|---|---|---|")
+    if given.scale is not None:
+        scaling(given.scale or SIZES, given.runs)
+    if given.limit:
+        with tempfile.TemporaryDirectory() as name:
+            compare_limits(Path(name), given.limit, tuple(given.limits), given.runs)
 
 
 if __name__ == "__main__":
