@@ -113,6 +113,10 @@ def _id_cases() -> Iterator[tuple[str, Case]]:
                 lenient = [args[0], "--max-errors=1", *args[1:]]
                 case = Case(lenient, files(**{name: first}), warns=("skipped: id not usable .1.",))
                 yield f"{place}: id {what}, skipped", replace(case, output=_right(args))
+        shards = {f"{name}-0000{i}-of-00002": records(*rest) for i in range(2)}
+        says = f"^{name}-00001-of-00002: record 0: the id .* has occurred before .and [0-9] more."
+        sharded = _respelled(args, name, "@2")
+        yield f"{place}: ids in two shards", Case(sharded, without(name) | shards, 1, says)
     for node in inputs.GOOD_IDS:
         odd: list[Node] = [(node, [0.5, -0.75]), *NODES[2:]]
         edges = [*EDGES, (b"a", node, 1.0)]
