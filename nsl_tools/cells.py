@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from nsl_tools.pair_keys import Keys
 
 _MOST_CELLS = 1 << 15
-_SAMPLED = 20  # rows for each centroid
-_ITERATIONS = 2  # of k-means: more would cost more than denser cells save
+_SAMPLED = 20  # rows for each centroid, at least
+_SAMPLED_SHARE = 10  # one row of so many, since small clusters want to be seen
+_MOST_SAMPLED = 1 << 16
+_ITERATIONS = 3  # of k-means: more would cost more than denser cells save
 _LARGEST = 8  # times the mean cell
 _VISITS = 16
 _SPARE = 2
@@ -192,8 +194,9 @@ def _centroids(unit: Matrix, rows: Rows, seed: int) -> Floats:
     import faiss
 
     count = min(len(rows), _MOST_CELLS, math.isqrt(len(rows)))
+    sampled = max(_SAMPLED * count, min(_MOST_SAMPLED, len(rows) // _SAMPLED_SHARE))
     random = np.random.default_rng(seed)
-    sample = np.sort(random.choice(rows, min(len(rows), _SAMPLED * count), replace=False))
+    sample = np.sort(random.choice(rows, min(len(rows), sampled), replace=False))
     means = faiss.Kmeans(
         unit.shape[1],
         count,
@@ -201,7 +204,7 @@ def _centroids(unit: Matrix, rows: Rows, seed: int) -> Floats:
         spherical=True,
         seed=int(random.integers(1 << 31)),
         min_points_per_centroid=1,
-        max_points_per_centroid=_SAMPLED,
+        max_points_per_centroid=sampled,
     )
     with threadpool_limits(1):  # more threads might add up in another order
         means.train(unit[sample])

@@ -281,7 +281,7 @@ def pynndescent(vectors: np.ndarray) -> Search:
 PEERS: dict[str, tuple[Prepare, tuple[int, ...]]] = {
     "HNSW": (hnsw, (16, 32, 64, 128, 256)),
     "IVF": (ivf, (4, 8, 16, 32, 64, 128)),
-    "NNDescent": (nndescent, (16, 24, 32, 48, 64, 96)),
+    "NNDescent": (nndescent, (11, 13, 16)),
     "pynndescent": (pynndescent, (11, 13, 15, 16, 17, 20, 25, 30, 33, 36)),
 }
 PARTS = {"exact": exact, "seeds": seeds, "memory": memory, "nsl": nsl, "scaling": scaling}
