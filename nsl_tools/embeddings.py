@@ -131,12 +131,19 @@ def _vectors_of(batch: ExampleBatch, name: str, dimension: int | None) -> npt.ND
     columns = batch.column(name)
     vectors = _decode_at_once(columns[0][1], name) if len(columns) == 1 else None
     if vectors is None:
-        features = batch.features_named(name)
+        features = _in_order(columns)
         dimension = dimension or len(_decode(0, features[0], name))
         vectors = np.stack(list(_decode_all(features, name, dimension)))
     dimension = dimension or vectors.shape[1]
     _check_vectors(vectors, name, dimension)
     return np.asarray(vectors, np.float32)
+
+
+def _in_order(columns: list[tuple[npt.NDArray[np.intp], Bytes]]) -> list[bytes]:
+    """Return the features of all examples, given by encoded length, in order."""
+    features = [feature.tobytes() for _, group in columns for feature in group]
+    order = np.argsort(np.concatenate([rows for rows, _ in columns]))
+    return [features[place] for place in order.tolist()]
 
 
 def _decode_at_once(features: Bytes, name: str) -> npt.NDArray[np.float32] | None:

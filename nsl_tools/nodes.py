@@ -95,18 +95,6 @@ class ExampleBatch:
         known = ", ".join(sorted(map(shown, features))[:8]) or "none"
         return ExampleError(index, f"no feature {name!r}, expected one; it has {known}")
 
-    def features_named(self, name: str) -> list[bytes]:
-        """Return feature `name` of each example.
-
-        Raises:
-            ExampleError: an example lacks it.
-        """
-        found = [b""] * len(self)
-        for rows, features in self.column(name):
-            for row, feature in zip(rows.tolist(), features, strict=True):
-                found[row] = feature.tobytes()
-        return found
-
 
 def _by_length(features: dict[int, bytes]) -> Iterator[tuple[npt.NDArray[np.intp], Bytes]]:
     values = list(features.values())
