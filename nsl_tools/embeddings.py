@@ -107,7 +107,7 @@ def read_embeddings(
     """
     ids: list[pa.Array] = []
     norms: list[npt.NDArray[np.float64]] = []
-    writer = store.writer()
+    writer = store.writer(sum(source.size() or 0 for source in sources))
     places = Places()
 
     def decode(batch: ExampleBatch) -> tuple[pa.Array, npt.NDArray[np.float32]]:

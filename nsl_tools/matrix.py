@@ -132,9 +132,9 @@ class MatrixStore:
         for file in self._files:
             file.__exit__(kind, error, trace)
 
-    def writer(self) -> MatrixWriter:
-        """Return the means to write one matrix, row by row."""
-        return MatrixWriter(self)
+    def writer(self, expected: int = 0) -> MatrixWriter:
+        """Return the means to write one matrix, row by row, of about `expected` bytes at most."""
+        return MatrixWriter(self, expected)
 
     def file(self) -> ScratchFile:
         """Return a new scratch file."""
@@ -145,8 +145,11 @@ class MatrixStore:
 class MatrixWriter:
     """Collects blocks of rows to a matrix; see `MatrixStore`."""
 
-    def __init__(self, store: MatrixStore) -> None:
+    def __init__(self, store: MatrixStore, expected: int) -> None:
         self._store = store
+        # Takes memory only as it is filled, and saves a copy of all at the end.
+        self._room = np.empty(min(expected, store.budget) // 4, np.float32)
+        self._filled = 0
         self._blocks: list[Floats] = []
         self._file: ScratchFile | None = None
         self._bytes = 0
@@ -163,17 +166,29 @@ class MatrixWriter:
         if not block.size:
             return
         self._bytes += block.nbytes
-        self._blocks.append(block)
+        end = self._filled + block.size
+        if end <= len(self._room) and not self._blocks:
+            self._room[self._filled : end] = block.ravel()
+            self._filled = end
+        else:
+            self._blocks.append(block)
         if self._bytes > self._store.budget:
-            self._file = self._file or self._store.file()
-            for waiting in self._blocks:
-                self._file.write(np.ascontiguousarray(waiting).data)
-            self._blocks.clear()
+            self._spill()
+
+    def _spill(self) -> None:
+        self._file = self._file or self._store.file()
+        for waiting in self._waiting():
+            self._file.write(np.ascontiguousarray(waiting).data)
+        self._room, self._filled, self._blocks = self._room[:0], 0, []
+
+    def _waiting(self) -> list[Floats]:
+        """Return what is in memory, in order, end to end."""
+        return [self._room[: self._filled], *(block.ravel() for block in self._blocks)]
 
     def finish(self) -> Matrix:
         """Return the matrix."""
         if self._file is not None:
             return ScratchMatrix(self._file, self._shape)
-        if not self._blocks:
-            return np.empty(self._shape, np.float32)
-        return np.concatenate(self._blocks)
+        values = self._waiting()
+        whole = values[0] if len(values) == 1 else np.concatenate(values)
+        return whole.reshape(self._shape)

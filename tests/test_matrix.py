@@ -12,10 +12,11 @@ from nsl_tools.matrix import MatrixStore, ScratchMatrix, row_hashes, select
     sizes=st.lists(st.integers(0, 9), max_size=6),
     width=st.integers(1, 5),
     budget=st.sampled_from([0, 60, 10**6]),
+    room=st.sampled_from([0, 50, 10**5]),
     data=st.data(),
 )
 def test_a_matrix_reads_as_the_blocks_written(
-    sizes: list[int], width: int, budget: int, data: st.DataObject
+    sizes: list[int], width: int, budget: int, room: int, data: st.DataObject
 ) -> None:
     """By slice, by row numbers in any order and repeated, whole and as a selection."""
     random = np.random.default_rng(0)
@@ -27,7 +28,7 @@ def test_a_matrix_reads_as_the_blocks_written(
         for _ in range(2)
     )
     with MatrixStore(budget) as store:
-        writer = store.writer()
+        writer = store.writer(room)
         for part in parts:
             writer.append(part)
         matrix = writer.finish()
