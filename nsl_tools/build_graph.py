@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.matrix import Rows
     from nsl_tools.options import BuildGraphOptions
+    from nsl_tools.report import Report
     from nsl_tools.shard_set import Part
 
 
@@ -52,6 +53,7 @@ def build_graph(
     options: BuildGraphOptions,
     seeds: Sequence[str] = (),
     progress: Progress = Progress(),  # noqa: B008 - frozen
+    report: Report | None = None,
 ) -> Statistics:
     """Build the graph of the examples in `embeddings` and write it to `output` as TSV.
 
@@ -62,13 +64,14 @@ def build_graph(
         seeds: paths of TFRecord files of examples; if given, only edges that
             leave their ids are built.
         progress: how to report progress.
+        report: what to write beside the output.
 
     Raises:
         DataError: an input is wrong. UsageError: the paths do not make sense.
         OutputError: the output cannot be written.
     """
     with marked_if_incomplete(resolve_output(output)):
-        return _build(embeddings, output, options, seeds, progress)
+        return _build(embeddings, output, options, seeds, progress, report)
 
 
 def _build(
@@ -77,6 +80,7 @@ def _build(
     options: BuildGraphOptions,
     seeds: Sequence[str],
     progress: Progress,
+    report: Report | None,
 ) -> Statistics:
     inputs, seed_files = resolve_inputs(embeddings), resolve_inputs(seeds)
     ids = [options.ids] if options.ids else []
@@ -86,11 +90,11 @@ def _build(
     check_space(outputs, least=1)
     _refuse_to_replace_examples(outputs)
     run = recipe("build-graph", options, {"embeddings": inputs, "seeds": seed_files, "ids": ids})
-    statistics = Statistics(options.max_errors)
+    statistics = report.statistics if report else Statistics(options.max_errors)
     threads = options.threads or os.cpu_count() or 1
     # Each of the workers multiplies on a BLAS thread of its own.
     store = MatrixStore(_budget(inputs, options, progress))
-    shards = ShardSet(output, run=run, resume=options.resume)
+    shards = ShardSet(output, run=run, resume=options.resume, report=report)
     with store, shards, threadpool_limits(1), workers(threads) as pools:
         if shards.all_kept(statistics, progress):
             return statistics
@@ -104,7 +108,7 @@ def _build(
         for path, edges in zip(parts, flow.parts(parts.values()), strict=True):
             with shards.open_part(path) as file:
                 _write(file, nodes, edges, statistics)
-    _warn_of_gaps(statistics, options)
+        _warn_of_gaps(statistics, options)
     return statistics
 
 

@@ -9,6 +9,7 @@ program by that signal, after removing what was half-written.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -26,6 +27,7 @@ from nsl_tools.options import (
     ON_DUPLICATE,
     BuildGraphOptions,
     PackOptions,
+    RunOptions,
 )
 from nsl_tools.process import (
     DATA_ERROR,
@@ -39,9 +41,10 @@ from nsl_tools.process import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nsl_tools.progress import Progress
+    from nsl_tools.report import Report
     from nsl_tools.statistics import Statistics
 
 _CONTEXT = {
@@ -118,6 +121,11 @@ def _common_options(command: Callable[..., None]) -> Callable[..., None]:
             "write only the others. Keep what is finished if this run is ended too.",
         ),
         click.option(
+            "--report",
+            metavar="FILE.json",
+            help="Write what was read, written, counted, dropped and skipped, and why it failed.",
+        ),
+        click.option(
             "--max-record-bytes",
             type=int,
             default=DEFAULT_MAX_RECORD_BYTES,
@@ -138,6 +146,7 @@ def _run_options(given: dict[str, Any]) -> dict[str, Any]:
         "max_record_bytes": given["max_record_bytes"],
         "memory_limit": given["memory_limit"],
         "resume": given["resume"],
+        "report": given["report"],
     }
 
 
@@ -251,7 +260,11 @@ def build_graph(
     from nsl_tools.build_graph import build_graph as run
 
     progress = _progress("build-graph", quiet=given["quiet"])
-    _report(progress, run(embeddings, graph, options, seeds, progress))
+    ids = [given["ids"]] if given["ids"] else []
+    inputs = {"embeddings": embeddings, "seeds": seeds, "ids": ids}
+    with _reported("build-graph", options, inputs, graph) as report:
+        statistics = run(embeddings, graph, options, seeds, progress, report)
+    _summarize(progress, statistics)
 
 
 _PACK_EXAMPLES = """\b
@@ -314,7 +327,11 @@ def pack_nbrs(labeled: str, unlabeled: str, graph: str, output: str, **given: An
     from nsl_tools.pack_nbrs import pack_nbrs as run
 
     progress = _progress("pack-nbrs", quiet=given["quiet"])
-    _report(progress, run(labeled, unlabeled, graph, output, options, progress))
+    others = [unlabeled] if unlabeled else []
+    inputs = {"labeled": [labeled], "unlabeled": others, "graph": [graph]}
+    with _reported("pack-nbrs", options, inputs, output) as report:
+        statistics = run(labeled, unlabeled, graph, output, options, progress, report)
+    _summarize(progress, statistics)
 
 
 def _progress(command: str, *, quiet: bool) -> Progress:
@@ -323,7 +340,27 @@ def _progress(command: str, *, quiet: bool) -> Progress:
     return Progress(command, quiet)
 
 
-def _report(progress: Progress, statistics: Statistics) -> None:
+@contextlib.contextmanager
+def _reported(
+    command: str, options: RunOptions, inputs: Mapping[str, Sequence[str]], output: str
+) -> Iterator[Report]:
+    """Report a run, if that is asked for, even if it fails."""
+    from nsl_tools.report import Report
+
+    report = Report(command, options, inputs, output)
+    try:
+        yield report
+    except BaseException as err:
+        line = _described(err)
+        try:
+            report.fail(_status(err), line)
+        except NslToolsError as other:
+            if str(other) != line:
+                say(f"{command}: warning: {other}")
+        raise
+
+
+def _summarize(progress: Progress, statistics: Statistics) -> None:
     for reason, count in statistics.warnings.items():
         say(f"{progress.command}: warning: {reason} ({count:,})")
     if not progress.quiet:
@@ -351,11 +388,22 @@ def main(args: list[str] | None = None) -> NoReturn:
 def _fail(arguments: list[str], err: Exception) -> NoReturn:
     command = next((normalize(a) for a in arguments if normalize(a) in cli.commands), "nsl-tools")
     say(f"{command}: error: {_described(err)}")
+    exit_with(_status(err))
+
+
+def _status(err: BaseException) -> int:
+    """Return the exit status, as a shell shows it."""
+    if isinstance(err, Signalled):
+        return 128 + err.number
+    if isinstance(err, BrokenPipeError):
+        return 128 + signal.SIGPIPE
     wrong_usage = isinstance(err, UsageError | click.UsageError)
-    exit_with(USAGE_ERROR if wrong_usage else DATA_ERROR)
+    return USAGE_ERROR if wrong_usage else DATA_ERROR
 
 
-def _described(err: Exception) -> str:
+def _described(err: BaseException) -> str:
+    if isinstance(err, Signalled | BrokenPipeError):
+        return f"ended by {signal.Signals(_status(err) - 128).name}"
     if isinstance(err, NslToolsError):
         return str(err)
     if isinstance(err, click.ClickException):

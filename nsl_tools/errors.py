@@ -19,11 +19,22 @@ class DataError(NslToolsError):
     Attributes:
         source: name of the file, `<stdin>` for standard input.
         place: where in the file, such as `record 3 at byte 120` or `line 7`.
+        number: of the record, from 0, or of the line, from 1, if it is at one.
+        offset: byte where that starts, in the decompressed file.
     """
 
-    def __init__(self, source: str, place: str, problem: str) -> None:
+    def __init__(
+        self,
+        source: str,
+        place: str,
+        problem: str,
+        number: int | None = None,
+        offset: int | None = None,
+    ) -> None:
         self.source = source
         self.place = place
+        self.number = number
+        self.offset = offset
         where = f"{source}: {place}" if place else source
         super().__init__(printable(f"{where}: {problem}"))
 

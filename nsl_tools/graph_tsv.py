@@ -58,11 +58,12 @@ def read_edges(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatc
     Raises:
         DataError: the file cannot be read, or a line is not an edge.
     """
-    line = 1
+    line, offset = 1, 0
     with source.open() as raw:
         for block in _line_blocks(gunzipped(raw, source.name), source.name, statistics):
-            yield _parse_block(block, source.name, line, statistics)
+            yield _parse_block(block, source.name, line, statistics, offset)
             line += block.count(b"\n")
+            offset += len(block)
     if line == 1:
         statistics.counts["empty files"] += 1
 
@@ -94,7 +95,9 @@ def _refuse_bom(head: bytes, name: str) -> None:
             raise DataError(name, "line 1", f"starts with {what}: expected plain UTF-8, convert it")
 
 
-def _parse_block(block: bytes, name: str, line: int, statistics: Statistics) -> pa.RecordBatch:
+def _parse_block(
+    block: bytes, name: str, line: int, statistics: Statistics, offset: int = 0
+) -> pa.RecordBatch:
     regular = block
     if b"\r" in block and block.count(b"\r") == block.count(b"\r\n"):
         regular = block.replace(b"\r\n", b"\n")
@@ -104,7 +107,7 @@ def _parse_block(block: bytes, name: str, line: int, statistics: Statistics) -> 
         regular = regular.replace(b"\n", b"\t1\n")
     edges = _parse_regular(regular, lines) if tabs in (lines, 2 * lines) else None
     if edges is None:
-        return _parse_lines(block, name, line, statistics)
+        return _parse_lines(block, name, line, statistics, offset)
     if not weighted:
         statistics.counts["edges without weight (taken as 1.0)"] += lines
     return edges
@@ -151,11 +154,13 @@ def _none_empty(ids: pa.Array) -> bool:
 
 
 def _parse_lines(
-    block: bytes, name: str, first_line: int, statistics: Statistics
+    block: bytes, name: str, first_line: int, statistics: Statistics, offset: int = 0
 ) -> pa.RecordBatch:
     """Parse any block, line by line: the definition of the format."""
     edges = []
+    end = offset
     for number, line in enumerate(block.split(b"\n")[:-1], first_line):
+        start, end = end, end + len(line) + 1
         text = line.removesuffix(b"\r")
         if not text:
             statistics.counts["blank lines"] += 1
@@ -167,7 +172,8 @@ def _parse_lines(
         try:
             edges.append(_parse_line(text))
         except ValueError as err:
-            statistics.skip("line not an edge", DataError(name, f"line {number}", str(err)))
+            problem = DataError(name, f"line {number}", str(err), number, start)
+            statistics.skip("line not an edge", problem)
             continue
         if edges[-1][2] is None:
             statistics.counts["edges without weight (taken as 1.0)"] += 1

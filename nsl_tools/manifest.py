@@ -18,6 +18,7 @@ from nsl_tools.errors import DataError
 
 REMEDY = "write the set again, or remove that file if the shards are right"
 _FORMAT = 1
+_SUFFIX = ".manifest.json"
 
 Recipe = dict[str, Any]
 """What decided about the content of a set: tool, version, options, inputs (see `recipe`)."""
@@ -75,7 +76,13 @@ class Manifest:
 def manifest_path(base: str, count: int) -> str:
     """Return where the manifest of the shard set `base@count` is."""
     folder, name = os.path.split(base)
-    return os.path.join(folder, f".{name}@{count}.manifest.json")
+    return os.path.join(folder, f".{name}@{count}{_SUFFIX}")
+
+
+def is_manifest(path: str) -> bool:
+    """Tell whether a path has the name of a manifest."""
+    name = os.path.basename(path)
+    return name.startswith(".") and name.endswith(_SUFFIX)
 
 
 def read_manifest(path: str) -> Manifest | None:

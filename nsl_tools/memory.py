@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
+import sys
 from typing import TYPE_CHECKING
 
 from nsl_tools.errors import UsageError
@@ -48,6 +50,17 @@ def default_limit() -> int:
     """Return half of the memory of this machine, or of this control group if it has less."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(LEAST_LIMIT, min([physical, *_cgroup_limits()]) // 2)
+
+
+def peak_memory() -> int:
+    """Return the most bytes of memory that this process has had."""
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    # Elsewhere: in KiB, on macOS in bytes.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _cgroup_limits() -> Iterator[int]:

@@ -382,7 +382,7 @@ def leave_out(
     for row in dropped.tolist():
         omissions.add(*places.of(row))
     reason = f"examples dropped: their id is repeated, the {omissions.on_duplicate} one is taken"
-    omissions.statistics.warnings[reason] += len(dropped)
+    omissions.statistics.drop(reason, len(dropped))
 
 
 def _repeated_id(node: bytes, count: int, source: str, place: str) -> DataError:

@@ -28,6 +28,7 @@ class RunOptions:
         max_record_bytes: the longest record to accept.
         memory_limit: bytes to stay within, or None for half of what there is.
         resume: go on from the shards that an equal run finished before it was ended.
+        report: file to write what was counted, dropped and skipped to, as JSON.
     """
 
     id_feature: str = DEFAULT_ID_FEATURE
@@ -37,6 +38,7 @@ class RunOptions:
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
     memory_limit: int | None = None
     resume: bool = False
+    report: str | None = None
 
     def __post_init__(self) -> None:
         _require(self.max_errors >= 0, "--max-errors", "at least 0", self.max_errors)

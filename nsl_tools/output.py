@@ -95,14 +95,14 @@ class Outputs:
         publish(self.written)
 
     @contextlib.contextmanager
-    def open(self, path: str) -> Iterator[ByteSink]:
-        """Open one file, or `-` for standard output, for writing.
+    def open(self, path: str, compression: str | None = None) -> Iterator[ByteSink]:
+        """Open one file, or `-` for standard output, for writing; compressed as the others or so.
 
         Raises:
             OutputError: the file cannot be written.
         """
         with os_errors_as_output_errors(path), self._destination(path) as file:
-            if (wbits := wbits_of(path, self._compression)) is None:
+            if (wbits := wbits_of(path, compression or self._compression)) is None:
                 yield file
             else:
                 deflater = Deflater(file, wbits)

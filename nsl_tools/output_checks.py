@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from nsl_tools.errors import UsageError, printable
+from nsl_tools.manifest import is_manifest
 from nsl_tools.memory import shown_size
 from nsl_tools.output import OutputError, is_stream, os_errors_as_output_errors
 from nsl_tools.shards import STANDARD_STREAM
@@ -32,6 +33,23 @@ def check_outputs(outputs: Iterable[str], inputs: Iterable[str]) -> None:
         _check_place(path)
         if same := known.get(_identity(path)):
             raise UsageError(printable(f"{path}: the output is also an input ({same})"))
+
+
+def check_report(path: str, others: Iterable[str]) -> None:
+    """Refuse a report that is no file, or one of the `others`: the inputs and outputs.
+
+    Raises:
+        OutputError: its folder does not exist or is not writable, or it is a folder.
+        UsageError: it is a stream, a manifest, or one of the others.
+    """
+    if path == STANDARD_STREAM or (is_stream(path) and not os.path.isdir(path)):
+        raise UsageError(f"--report: expected the name of a file, received {path}")
+    known = {_identity(name): name for name in others}
+    if same := known.get(_identity(path)):
+        raise UsageError(printable(f"{path}: the report is also an input or output ({same})"))
+    if is_manifest(path):
+        raise UsageError(printable(f"{path}: the report has the name of a manifest of shards"))
+    _check_place(path)
 
 
 def _check_place(path: str) -> None:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nsl_tools.options import PackOptions
+    from nsl_tools.report import Report
 
 Rows = npt.NDArray[np.int64]
 
@@ -69,6 +70,7 @@ def pack_nbrs(
     output: str,
     options: PackOptions,
     progress: Progress = Progress(),  # noqa: B008 - frozen
+    report: Report | None = None,
 ) -> Statistics:
     """Write each labeled example with the features of its neighbours merged in.
 
@@ -79,13 +81,14 @@ def pack_nbrs(
         output: a file, `base@N` or `-`.
         options: how to pack.
         progress: how to report progress.
+        report: what to write beside the output.
 
     Raises:
         DataError: an input is wrong. UsageError: the paths do not make sense.
         OutputError: the output cannot be written.
     """
     outputs = resolve_output(output)
-    statistics = Statistics(options.max_errors)
+    statistics = report.statistics if report else Statistics(options.max_errors)
     with contextlib.ExitStack() as stack:
         stack.enter_context(marked_if_incomplete(outputs))
         paths = [resolve_inputs([path] if path else []) for path in (labeled, unlabeled, graph)]
@@ -94,7 +97,7 @@ def pack_nbrs(
         check_outputs(outputs, inputs)
         check_space(outputs, _least_output(paths[0], outputs, options))
         run = recipe("pack-nbrs", options, dict(zip(_INPUTS, paths, strict=True)))
-        shards = ShardSet(output, options.compression, run, resume=options.resume)
+        shards = ShardSet(output, options.compression, run, resume=options.resume, report=report)
         stack.enter_context(shards)
         if shards.all_kept(statistics, progress):
             return statistics
@@ -124,8 +127,8 @@ def pack_nbrs(
         stack.enter_context(contextlib.closing(packed))
         left = int(nodes.is_seed.sum())
         write_framed(shards, progress.track(map(sealed, packed), "examples", len, left), total)
-    statistics.counts["examples packed"] = left
-    statistics.counts["neighbours packed"] = plan.edges
+        statistics.counts["examples packed"] = left
+        statistics.counts["neighbours packed"] = plan.edges
     return statistics
 
 
@@ -191,7 +194,7 @@ class _Job:
         no_source, no_target = sources < 0, targets < 0
         if unknown := int((no_source | no_target).sum()):
             reason = "edges dropped: no example for their source or target"
-            statistics.warnings[reason] += unknown
+            statistics.drop(reason, unknown)
         for what, found in {
             "edges of unknown sources": no_source,
             "edges to unknown targets": no_target,

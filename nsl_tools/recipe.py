@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nsl_tools.manifest import Recipe
     from nsl_tools.options import RunOptions
 
-FREE = ("memory_limit", "threads", "resume")
+FREE = ("memory_limit", "threads", "resume", "report")
 """Options that the content of the output does not depend on."""
 
 
@@ -29,7 +29,7 @@ def recipe(tool: str, options: RunOptions, inputs: Mapping[str, Sequence[str]]) 
         "tool": tool,
         "version": __version__,
         "options": {key: value for key, value in asdict(options).items() if key not in FREE},
-        "inputs": {kind: [_state(path) for path in paths] for kind, paths in inputs.items()},
+        "inputs": {kind: [state_of(path) for path in paths] for kind, paths in inputs.items()},
     }
 
 
@@ -69,7 +69,7 @@ def _changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
             yield f"{kind}{key} was {old.get(key)!r}, is {new.get(key)!r}"
 
 
-def _state(path: str) -> dict[str, Any]:
+def state_of(path: str) -> dict[str, Any]:
     """Return what tells a file from a changed one; of a stream its name alone."""
     try:
         found = os.stat(path)

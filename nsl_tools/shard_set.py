@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from nsl_tools.deflate import ByteSink
     from nsl_tools.manifest import Recipe
     from nsl_tools.progress import Progress
+    from nsl_tools.report import Report
     from nsl_tools.statistics import Statistics
 
 
@@ -67,6 +68,7 @@ class ShardSet(Outputs):
         run: Recipe | None = None,
         *,
         resume: bool = False,
+        report: Report | None = None,
     ) -> None:
         """Write to `path`: a file, `base@N` or `-`; the manifest tells what the `run` was.
 
@@ -80,6 +82,7 @@ class ShardSet(Outputs):
         self._set = None if streamed else shard_set_of(path)
         self._run = run
         self._resume = resume
+        self._report = report
         self._shards: dict[str, Shard] = {}
         self._part: Part | None = None
         self._complete = False
@@ -224,10 +227,12 @@ class ShardSet(Outputs):
         super().clean_up(done=done)
 
     def publish(self) -> None:
-        """Give all files their final names."""
-        if self._set is None:
+        """Give all files their final names, and the report its own with them."""
+        if self._report:
+            self._report.add_to(self)
+        if self._set is None or self._complete:
             super().publish()
-        elif not self._complete:
+        else:
             before, after = self._manifest(complete=False), self._manifest(complete=True)
             publish([before], self.written, [after])
 

@@ -56,19 +56,23 @@ def refuse_repeats(files: Iterable[str]) -> None:
             raise UsageError(f"input named {times} times: {name}")
 
 
-def _resolve_input(path: str) -> list[str]:
+def named_by(path: str) -> list[str]:
+    """Return the files that input or output `path` stands for, right or wrong."""
     if path == STANDARD_STREAM or os.path.lexists(path):
         return [path]
     if spec := _SHARD_SPEC.fullmatch(path):
-        names = shard_names(spec["base"], _shard_count(path, spec["count"]))
-        _check_shards(path, names)
-        return names
-    if not glob.has_magic(path):
-        raise DataError(path, "", "no such file")
-    names = sorted(glob.glob(path, recursive=True))
+        return shard_names(spec["base"], _shard_count(path, spec["count"]))
+    return sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else [path]
+
+
+def _resolve_input(path: str) -> list[str]:
+    names = named_by(path)
     if not names:
         raise DataError(path, "", "no file matches this pattern")
-    _check_shards(path, names)
+    if names != [path]:
+        _check_shards(path, names)
+    elif path != STANDARD_STREAM and not os.path.lexists(path):
+        raise DataError(path, "", "no such file")
     return names
 
 

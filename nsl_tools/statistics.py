@@ -20,7 +20,8 @@ class Statistics:
         max_errors: records and lines that may be skipped, in all inputs together.
         counts: what was read and written, by name.
         measures: what was measured, by name.
-        warnings: what was accepted but doubtful, by reason.
+        warnings: what was accepted but doubtful, or dropped, by reason.
+        dropped: which of these reasons are of what was dropped.
         skipped: what was wrong with each record or line that was skipped, and its reason.
     """
 
@@ -28,6 +29,7 @@ class Statistics:
     counts: Counter[str] = field(default_factory=Counter)
     measures: dict[str, float] = field(default_factory=dict)
     warnings: Counter[str] = field(default_factory=Counter)
+    dropped: set[str] = field(default_factory=set)
     skipped: list[tuple[str, DataError]] = field(default_factory=list)
 
     def skip(self, reason: str, err: DataError) -> None:
@@ -35,13 +37,19 @@ class Statistics:
         if len(self.skipped) >= self.max_errors:
             raise err
         self.skipped.append((reason, err))
-        self.warnings[f"skipped: {reason}"] += 1
+        self.drop(f"skipped: {reason}", 1)
+
+    def drop(self, reason: str, count: int) -> None:
+        """Count what is left out, by its reason."""
+        self.warnings[reason] += count
+        self.dropped.add(reason)
 
     def __iadd__(self, other: Statistics) -> Self:
         """Add what another part of the run counted."""
         self.counts.update(other.counts)
         self.measures.update(other.measures)
         self.warnings.update(other.warnings)
+        self.dropped |= other.dropped
         self.skipped += other.skipped
         return self
 
@@ -53,12 +61,20 @@ class Statistics:
     def report(self) -> dict[str, object]:
         """Return everything, as what JSON can hold."""
         skipped = [
-            {"reason": reason, "file": err.source, "place": err.place, "error": str(err)}
+            {
+                "file": err.source,
+                "number": err.number,
+                "byte": err.offset,
+                "reason": reason,
+                "error": str(err),
+            }
             for reason, err in self.skipped
         ]
+        reasons = self.warnings.items()
         return {
-            "counts": self.counts,
-            "measures": self.measures,
-            "warnings": self.warnings,
+            "counts": dict(self.counts),
+            "measures": dict(self.measures),
+            "drops": {reason: count for reason, count in reasons if reason in self.dropped},
+            "warnings": {reason: count for reason, count in reasons if reason not in self.dropped},
             "skipped": skipped,
         }

@@ -103,11 +103,12 @@ def _sifted(
     usable = finite.copy()
     for row, node in enumerate(names):
         if problem := id_problem(node):
-            statistics.skip("id not usable", DataError(path, f"row {first + row}", problem))
+            err = DataError(path, f"row {first + row}", problem, first + row)
+            statistics.skip("id not usable", err)
             usable[row] = False
         elif not finite[row]:
             problem = "a value is not finite, expected numbers"
-            err = DataError(path, f"row {first + row}", problem)
+            err = DataError(path, f"row {first + row}", problem, first + row)
             statistics.skip("embedding not usable", err)
     kept = np.flatnonzero(usable).tolist()
     return [first + row for row in kept], [names[row] for row in kept], vectors[kept]

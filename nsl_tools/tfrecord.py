@@ -138,7 +138,7 @@ def _slices(starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> Itera
 
 
 def _record_error(source: str, number: int, offset: int, problem: str) -> DataError:
-    return DataError(source, f"record {number} at byte {offset}", problem)
+    return DataError(source, f"record {number} at byte {offset}", problem, number, offset)
 
 
 def read_batches(source: Source) -> Iterator[RecordBatch]:
