@@ -131,7 +131,7 @@ def _budget(inputs: Sequence[str], options: BuildGraphOptions, progress: Progres
     budget = memory_of(options) // 4
     size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
     if size > budget:
-        claim_space(size if options.recall == 1 else 2 * size, progress)
+        claim_space(size if options.recall == 1 else 2 * size, "vectors", progress)
     return budget
 
 

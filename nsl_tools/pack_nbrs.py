@@ -102,6 +102,7 @@ def pack_nbrs(
         if shards.all_kept(statistics, progress):
             return statistics
         memory = memory_of(options)
+        _claim_space(inputs, memory, progress)
         room = Room(min(memory * _KEPT_SHARE, _MOST_KEPT))
         seeds, others = (
             Input(
@@ -140,6 +141,16 @@ def _least_output(labeled: Sequence[str], outputs: Sequence[str], options: PackO
         return 0
     plain = (path for path in labeled if os.path.isfile(path) and is_tfrecord(path))
     return sum(map(os.path.getsize, plain))
+
+
+def _claim_space(inputs: Sequence[str], memory: int, progress: Progress) -> None:
+    """Claim scratch space where ids and edges may not fit: no more than the inputs take.
+
+    How much the records of neighbours take is known once the graph is read.
+    """
+    size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
+    if size > memory:
+        claim_space(size, "ids and edges", progress)
 
 
 @dataclass(frozen=True)
@@ -207,7 +218,7 @@ class _Job:
         """Read the records of all neighbours that are kept."""
         allowance = self.memory * _BLOCKS_SHARE
         if len(plan.ends) > 1:
-            claim_space(int(plan.bytes), self.progress)
+            claim_space(int(plan.bytes), "records of neighbours", self.progress)
         store = BlockStore(len(plan.ends), allowance, plan.bytes, self.stack)
         if plan.edges:
             again = [True, self.options.seed_unlabeled]

@@ -32,8 +32,8 @@ class ScratchError(NslToolsError):
     """There is not enough scratch space, or it cannot be used."""
 
 
-def claim_space(size: int, progress: Progress) -> None:
-    """Say that a run will put up to `size` bytes into scratch files; to call before it starts.
+def claim_space(size: int, content: str, progress: Progress) -> None:
+    """Say that a run will put up to `size` bytes of `content` into scratch files; call it before.
 
     Raises:
         ScratchError: the temporary folder has less space.
@@ -44,7 +44,7 @@ def claim_space(size: int, progress: Progress) -> None:
     if free < size:
         wanted = f"expected {shown_size(size)} of free space, found {shown_size(free)}"
         raise ScratchError(_message(wanted))
-    progress.note(f"scratch files of up to {shown_size(size)} in {_folder()}")
+    progress.note(f"scratch files of up to {shown_size(size)} in {_folder()}, for {content}")
 
 
 class ScratchFile:

@@ -26,7 +26,7 @@ def spill_everywhere(patch: pytest.MonkeyPatch, pending: int) -> None:
     `pending` rows are also a run, and what is found of a part of the node table at once.
     """
     patch.setattr(packing, "memory_of", lambda _: 1)
-    patch.setattr(packing, "claim_space", lambda size, _: claim_space(size, Progress()))
+    patch.setattr(packing, "claim_space", lambda size, what, _: claim_space(size, what, Progress()))
     patch.setattr(node_table, "_LEAST_BYTES_PER_NODE", 0)
     patch.setattr(node_table, "_ENTRIES_PER_RUN", pending)
     patch.setattr(node_table, "_PIECE", 4 * pending)

@@ -36,10 +36,13 @@ def test_a_read_past_the_end_is_an_error(folder: Path) -> None:
 
 
 def test_space_is_announced_and_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    claim_space(123_456, Progress("pack-nbrs", quiet=False))
-    assert capsys.readouterr().err == f"pack-nbrs: scratch files of up to 123 kB in {folder}\n"
+    claim_space(123_456, "vectors", Progress("pack-nbrs", quiet=False))
+    assert (
+        capsys.readouterr().err
+        == f"pack-nbrs: scratch files of up to 123 kB in {folder}, for vectors\n"
+    )
     with pytest.raises(ScratchError, match=r"expected 1e\+06 TB of free space, found .*: name an"):
-        claim_space(10**18, Progress())
+        claim_space(10**18, "vectors", Progress())
 
 
 def test_a_full_disk_is_one_clear_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +76,6 @@ def test_without_a_usable_folder_the_error_says_so(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("TMPDIR", raising=False)
     monkeypatch.setattr(tempfile, "gettempdir", none)
     with pytest.raises(ScratchError, match="scratch files: No usable temporary directory"):
-        claim_space(1, Progress())
+        claim_space(1, "vectors", Progress())
     with pytest.raises(ScratchError, match="scratch files: No usable temporary directory"):
         ScratchFile()

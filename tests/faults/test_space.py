@@ -12,7 +12,7 @@ import pytest
 from inputs import BUILD, LABELED, PACK, Node, files, payload, records
 from judge import OLD, call, can_mount
 
-from nsl_tools import output_checks
+from nsl_tools import output_checks, pack_nbrs, scratch
 from nsl_tools.output import OutputError
 from nsl_tools.output_checks import check_space
 
@@ -59,6 +59,18 @@ def test_the_seeds_must_fit(job: Path, free: Callable[..., None]) -> None:
         f"pack-nbrs: error: out: cannot be written: expected at least {_NEEDED} B of free space in "
         f"{job}, found {_NEEDED - 1} B: make room, or name another folder"
     )
+
+
+def test_scratch_must_fit(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the inputs are larger than the memory, as much is needed, and no input is read."""
+    (job / "labeled").write_bytes(b"not read")
+    monkeypatch.setattr(pack_nbrs, "memory_of", lambda _: 1)
+    fields = [1, 1, 1 << 20, 1, 1, *os.statvfs("/")[5:10]]
+    monkeypatch.setattr(scratch.os, "statvfs", lambda _: os.statvfs_result(fields))
+    monkeypatch.setattr(pack_nbrs, "check_space", lambda *_: None)
+    line = _refused([*PACK, "-q"], job)
+    assert "scratch files in" in line
+    assert "B of free space, found 1 B: name another folder by TMPDIR" in line
 
 
 @pytest.mark.parametrize(
