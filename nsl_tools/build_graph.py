@@ -164,9 +164,11 @@ def _query_rows(
     sources = [source(path, options.max_record_bytes) for path in seed_files]
     seeds = read_ids(sources, options.id_feature, Omissions(statistics, options.on_duplicate))
     refuse_empty(len(seeds), sources, options)
-    if unknown := len(seeds) - pc.sum(pc.is_in(seeds, value_set=nodes.ids), min_count=0).as_py():
+    rows = np.flatnonzero(pc.is_in(nodes.ids, value_set=seeds).to_numpy(zero_copy_only=False))
+    # Both have each id once.
+    if unknown := len(seeds) - len(rows):
         statistics.warnings["seeds without an embedding"] = unknown
-    return np.flatnonzero(pc.is_in(nodes.ids, value_set=seeds).to_numpy(zero_copy_only=False))
+    return rows
 
 
 def _finder(

@@ -46,6 +46,13 @@ def fingerprints(ids: pa.Array) -> tuple[Words, Words]:
     return high, low
 
 
+def surely_distinct(ids: pa.Array) -> bool:
+    """Tell whether each of `ids` occurs once, as half of its fingerprint does; False is a maybe."""
+    halves, _ = fingerprints(ids)
+    halves.sort()
+    return bool((halves[1:] != halves[:-1]).all())
+
+
 def texts_of(ids: pa.Array) -> tuple[Places, Bytes]:
     """Return the offsets of a binary array, shape (n + 1,), and the data they point into."""
     _, offsets, data = ids.buffers()

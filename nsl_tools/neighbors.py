@@ -13,6 +13,7 @@ weight *as written* (millionths), ties to the larger id: what packing chooses.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -117,8 +118,14 @@ class NearestNeighbors:
         # One place more than k, since a row is its own best match.
         best = None if k is None else k + 1
         self._wanted = Wanted(best, threshold - margin, 2 * margin + 1 / MICRO)
-        self._id_ranks = id_ranks(embeddings.ids)
-        self._hashes = row_hashes(embeddings.vectors)
+
+    @cached_property
+    def _id_ranks(self) -> Rows:
+        return id_ranks(self._embeddings.ids)
+
+    @cached_property
+    def _hashes(self) -> npt.NDArray[np.uint64]:
+        return row_hashes(self._embeddings.vectors)
 
     def edges(self, queries: Rows, base: Rows) -> Iterator[Edges]:
         """Yield the edges from `queries` to `base` (ascending rows) in order of `queries`.

@@ -7,8 +7,10 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.fingerprints import fingerprints
+from nsl_tools.fingerprints import Words, _mixed, fingerprints, surely_distinct
 from nsl_tools.node_table import Entries
+from nsl_tools.nodes import Omissions, Places, unrepeated
+from nsl_tools.statistics import Statistics
 
 _ids = st.lists(
     st.binary(min_size=1, max_size=70).map(lambda node: node.replace(b"\0", b"x")), unique=True
@@ -23,6 +25,34 @@ def test_ids_have_their_own_fingerprints(ids: list[bytes], cut: int) -> None:
     upper, lower = fingerprints(pa.array([b"other", *ids], pa.binary())[1 + cut :])
     assert upper.tolist() == high[cut:].tolist()
     assert lower.tolist() == low[cut:].tolist()
+
+
+def _id_of(high: Words, low: Words) -> bytes:
+    """Return the id of 16 bytes with this fingerprint: the steps of mixing, undone."""
+    high = high - _mixed(low)
+    low = low - _mixed(high)
+    high = high - _mixed(low)
+    return low.tobytes() + high.tobytes()
+
+
+def test_ids_that_share_half_a_fingerprint_are_not_repeated() -> None:
+    """They may be made so: then the texts tell."""
+    high, low = np.full(9, 7, np.uint64), np.arange(9, dtype=np.uint64)
+    made = [_id_of(high[i : i + 1], low[i : i + 1]) for i in range(9)]
+    ids = pa.array([node for node in made if b"\0" not in node], pa.binary())
+    assert set(fingerprints(ids)[0].tolist()) == {7}
+    assert len(ids) > 1
+    assert not surely_distinct(ids)
+    assert unrepeated(ids, Omissions(Statistics(0)), Places()) == slice(None)
+
+
+@given(_ids, st.data())
+def test_a_repeated_id_is_never_surely_distinct(ids: list[bytes], data: st.DataObject) -> None:
+    """Other ids are."""
+    assert surely_distinct(pa.array(ids, pa.binary()))
+    if ids:
+        again = data.draw(st.sampled_from(ids))
+        assert not surely_distinct(pa.array([again, *ids], pa.binary()))
 
 
 @given(_ids, _ids, st.lists(st.integers(0, 10**6), max_size=5))
