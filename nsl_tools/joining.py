@@ -9,12 +9,14 @@ import numpy as np
 
 from nsl_tools import example
 from nsl_tools.block_store import DIGITS_BITS, META, Pool
-from nsl_tools.join_plan import edge_keys
+from nsl_tools.join_plan import distinct, edge_keys
 from nsl_tools.spans import Bytes, Places, offsets_of
 from nsl_tools.splice import Neighbors, Seeds, check_seed, splice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    import numpy.typing as npt
 
     from nsl_tools.blocks import Shape, Shapes
     from nsl_tools.join_plan import JoinPlan
@@ -79,13 +81,14 @@ def _blocks(
         place[place == len(group.rows)] = 0
         members = group.rows[place] == rows
         lengths = [end - start for start, end in group.layout.spans.values()]
-        for count in np.unique(digits[members]).tolist():
+        for count in distinct(digits[members]).tolist():
             found = np.flatnonzero(members & (digits == count))
             index = int(rows[found[0]])
             shape = shapes.number_of(index, list(group.layout.spans), lengths, count)
             yield found, shape, shapes.all[shape].fill_all(group, place[found]).ravel()
-    for i, row in enumerate(rows.tolist()):
-        if (features := batch.parsed.walked.get(row)) is not None:
+    walked = batch.parsed.walked
+    for i, row in enumerate(rows.tolist() if walked else []):
+        if (features := walked.get(row)) is not None:
             lengths = list(map(len, features.values()))
             shape = shapes.number_of(row, list(features), lengths, int(digits[i]))
             block = shapes.all[shape].fill(list(features.values()))
@@ -107,8 +110,17 @@ def packed_batches(
     seeds = _SeedReader(inputs, nodes)
     for index, (end, pool) in enumerate(zip(plan.ends, pools, strict=True)):
         edges = plan.edges_of(index)
+        sources = edges["source"].copy()
         for rows, batch in seeds.before(end):
-            yield from _spliced(rows, batch, edges, pool, shapes)
+            if len(rows):
+                yield from _spliced(_bounds(sources, rows), batch, edges, pool, shapes)
+
+
+def _bounds(sources: npt.NDArray[np.uint32], rows: Places) -> Places:
+    """Return where each of n rows starts in ascending `sources`, and the last ends: (n + 1,)."""
+    wanted = rows.astype(sources.dtype)  # of another type, all sources would be converted
+    starts = np.searchsorted(sources, wanted)
+    return np.append(starts, np.searchsorted(sources, wanted[-1], side="right"))
 
 
 class _SeedReader:
@@ -167,21 +179,16 @@ class _SeedReader:
 
 
 def _spliced(
-    rows: Places, seeds: Seeds, edges: Records, pool: Pool, shapes: Sequence[Shape]
+    bounds: Places, seeds: Seeds, edges: Records, pool: Pool, shapes: Sequence[Shape]
 ) -> Iterator[Framed]:
-    """Yield packed records of the seeds at `rows`, some MiB at a time."""
-    bounds = np.searchsorted(edges["source"], rows)
-    end = int(np.searchsorted(edges["source"], rows[-1], side="right")) if len(rows) else 0
-    bounds = np.append(bounds, end)
-    own = edges[bounds[0] : end]
+    """Yield packed records of the seeds whose edges have these bounds, some MiB at a time."""
+    own = edges[bounds[0] : bounds[-1]]
+    bounds = bounds - bounds[0]
     blocks = pool.places_of(edge_keys(own))
-    bounds -= bounds[0]
     sizes = seeds.lengths + np.diff(offsets_of(pool.lengths[blocks])[bounds])
     part = (np.cumsum(sizes) - sizes) // _MOST_BYTES
-    cuts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(rows)]
-    for a, b in pairwise(cuts):
+    for a, b in pairwise([0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(sizes)]):
         start, end = int(bounds[a]), int(bounds[b])
         weights = own["weight"][start:end].astype(np.float32)
         neighbors = Neighbors(bounds[a : b + 1] - start, blocks[start:end], weights)
-        if a < b:
-            yield splice(seeds[a:b], neighbors, pool, shapes)
+        yield splice(seeds[a:b], neighbors, pool, shapes)
