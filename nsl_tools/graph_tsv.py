@@ -62,7 +62,7 @@ def read_edges(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatc
     with source.open() as raw:
         for block in _line_blocks(gunzipped(raw, source.name), source.name, statistics):
             yield _parse_block(block, source.name, line, statistics, offset)
-            line += block.count(b"\n")
+            line += _count(block, b"\n")
             offset += len(block)
     if line == 1:
         statistics.counts["empty files"] += 1
@@ -101,7 +101,7 @@ def _parse_block(
     regular = block
     if b"\r" in block and block.count(b"\r") == block.count(b"\r\n"):
         regular = block.replace(b"\r\n", b"\n")
-    lines, tabs = regular.count(b"\n"), regular.count(b"\t")
+    lines, tabs = _count(regular, b"\n"), _count(regular, b"\t")
     weighted = tabs != lines
     if not weighted:
         regular = regular.replace(b"\n", b"\t1\n")
@@ -111,6 +111,11 @@ def _parse_block(
     if not weighted:
         statistics.counts["edges without weight (taken as 1.0)"] += lines
     return edges
+
+
+def _count(block: bytes, mark: bytes) -> int:
+    """Count a byte, several times as fast as `bytes.count` and without Python's lock."""
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord(mark)))
 
 
 def _parse_regular(block: bytes, lines: int) -> pa.RecordBatch | None:
