@@ -1,5 +1,6 @@
 """What the benchmarks share: inputs to measure on, whole commands timed, and tables of ratios."""
 
+import compileall
 import os
 import platform
 import statistics
@@ -70,7 +71,12 @@ def time_command(command: list[str], runs: int) -> Timing:
 
 
 def nsl_tools(*arguments: str) -> list[str]:
-    """Return the command line of one of our tools."""
+    """Return the command line of one of our tools, compiled before, as if it were installed.
+
+    Else each run compiles our modules, and none of the libraries, where Python may not
+    keep what it compiled (PYTHONDONTWRITEBYTECODE).
+    """
+    compileall.compile_dir(Path(example.__file__).parent, quiet=1)
     return [sys.executable, "-m", "nsl_tools", *arguments]
 
 
