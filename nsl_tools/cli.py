@@ -375,6 +375,9 @@ def main(args: list[str] | None = None) -> NoReturn:
     try:
         cli.main(arguments, prog_name="nsl-tools", standalone_mode=False)
     except Signalled as stop:
+        from nsl_tools.workspace import remove_all
+
+        remove_all()
         die_by(stop.number)
     except click.exceptions.Exit as done:
         exit_with(done.exit_code)

@@ -17,6 +17,7 @@ import shutil
 
 _NAME = re.compile(r"\.[0-9a-f]{16}\.nsl-tools\.tmp")
 _KEPT = re.compile(r"\.[0-9a-f]{16}\.nsl-tools\.resume")
+_live: set[Workspace] = set()
 
 
 class Workspace:
@@ -37,6 +38,7 @@ class Workspace:
         while self._lock is None:
             # Known before it exists: a signal between the two must not leave it behind.
             self.path = os.path.join(self._folder, f".{secrets.token_hex(8)}.nsl-tools.tmp")
+            _live.add(self)
             os.mkdir(self.path)
             # Another run may have taken it for an abandoned one before it was locked.
             self._lock = _open_locked(self.path)
@@ -70,9 +72,21 @@ class Workspace:
         """Remove it with what it holds."""
         if self.path:
             shutil.rmtree(self.path, ignore_errors=True)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
+        _live.discard(self)
+
+
+def remove_all() -> None:
+    """Remove what this process has left, but for what is to be kept.
+
+    A signal may come on entering `__exit__`, or while a workspace is removed: then whoever
+    had it cannot remove it. A second signal kills at once, so no other is on its way.
+    """
+    for workspace in [*_live]:
+        if _NAME.fullmatch(os.path.basename(workspace.path)):
+            workspace.remove()
 
 
 def workspaces(folder: str) -> list[str]:

@@ -312,7 +312,8 @@ def report(tool: str, what: str, runs: list[partial[str]]) -> int:
         try:
             return run()
         except AssertionError as err:
-            print(f"WRONG {tool} {what} {run.args}: {err}")
+            reference, *how = run.args
+            print(f"WRONG {tool} {what} {reference.args} {how}: {err}")
             return "wrong"
 
     with ThreadPoolExecutor(2) as pool:

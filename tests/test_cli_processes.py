@@ -202,6 +202,38 @@ def test_a_signal_while_writing(
     assert old is None or (job / "out").read_bytes() == old
 
 
+# Runs the command line; a signal comes when `{patched}` is first entered.
+_SIGNALLED = """
+import os, signal, shutil, sys
+from nsl_tools import output, shard_set
+from nsl_tools.cli import main
+def signalled(*args, **options):
+    {patched} = real
+    os.kill(os.getpid(), signal.SIGTERM)
+    return real(*args, **options)
+real = {patched}
+{patched} = signalled
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("output", ["out", "out@2"])
+@pytest.mark.parametrize(
+    "patched", ["output.Outputs.__exit__", "shard_set.ShardSet.clean_up", "shutil.rmtree"]
+)
+def test_a_signal_at_the_end(job: Path, patched: str, output: str) -> None:
+    """On entering `__exit__`, where nothing is undone yet, and while all is cleaned up."""
+    before = set(os.listdir(job))
+    program = _SIGNALLED.format(patched=patched)
+    command = [sys.executable, "-c", program, *_PACK[:-1], output]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (-signal.SIGTERM, b"")
+    assert not [name for name in os.listdir(job) if name.endswith((".tmp", ".resume"))]
+    # Before it is published nothing appears; after that, all of it.
+    appeared = {"out"} if output == "out" else {"out-00000-of-00002", "out-00001-of-00002"}
+    assert before | (set() if "__exit__" in patched else appeared) <= set(os.listdir(job))
+
+
 @pytest.mark.usefixtures("job")
 def test_a_graph_that_ends_by_a_signal_is_refused(run: Run) -> None:
     """What a killed build-graph wrote to a pipe ends so that pack-nbrs does not take it."""
