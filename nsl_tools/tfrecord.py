@@ -201,9 +201,21 @@ class _Framer:
             ends, missing = self._complete_records()
             if ends:
                 yield self._take(ends)
-            wanted = max(CHUNK, missing)
+            wanted = self._wanted(ends, missing)
         if self._buffer:
             raise self._cut()
+
+    def _wanted(self, ends: list[int], missing: int) -> int:
+        """Return how many bytes to read next.
+
+        If all records are as long as the last one, what is read ends where one does:
+        then nothing is left over, and nothing copied to join it.
+        """
+        length = ends[-1] - (ends[-2] if len(ends) > 1 else 0) if ends else 0
+        if not 0 < length <= CHUNK:
+            return max(CHUNK, missing)
+        missing = missing or length - len(self._buffer)
+        return missing + max(0, CHUNK - missing) // length * length
 
     def _complete_records(self) -> tuple[list[int], int]:
         """Return where each whole record in the buffer ends, and how many bytes the next lacks."""
