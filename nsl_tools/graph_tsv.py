@@ -78,7 +78,7 @@ def _line_blocks(stream: ByteStream, name: str, statistics: Statistics) -> Itera
     while data := stream.read(_BLOCK):
         cut = data.rfind(b"\n") + 1
         if cut:
-            yield b"".join([*parts, data[:cut]])
+            yield b"".join([*parts, memoryview(data)[:cut]])
             parts, kept = [], 0
         parts.append(data[cut:])
         kept += len(data) - cut
