@@ -13,11 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from nsl_tools.embeddings import Embeddings, read_embeddings
 from nsl_tools.errors import UsageError
+from nsl_tools.fingerprints import rows_among
 from nsl_tools.graph_writer import format_edges
 from nsl_tools.lsh import buckets
 from nsl_tools.matrix import MatrixStore
@@ -164,7 +164,7 @@ def _query_rows(
     sources = [source(path, options.max_record_bytes) for path in seed_files]
     seeds = read_ids(sources, options.id_feature, Omissions(statistics, options.on_duplicate))
     refuse_empty(len(seeds), sources, options)
-    rows = np.flatnonzero(pc.is_in(nodes.ids, value_set=seeds).to_numpy(zero_copy_only=False))
+    rows = rows_among(nodes.ids, seeds)
     # Both have each id once.
     if unknown := len(seeds) - len(rows):
         statistics.warnings["seeds without an embedding"] = unknown

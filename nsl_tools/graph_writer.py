@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from nsl_tools.fingerprints import texts_of
+from nsl_tools.spans import copy_spans, offsets_of
 from nsl_tools.weights import format_lines
-
-_TAB = pa.scalar(b"\t", pa.large_binary())
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from nsl_tools.spans import Bytes, Places
+
+    Columns = tuple[tuple[pa.Array, Places], ...]
+
+_TAB = b"\t"
+_FEW = 1 << 16  # joined sooner than pyarrow.compute, which is faster, is imported
 
 
 def format_edges(
@@ -36,8 +42,34 @@ def format_edges(
     endings = pa.Array.from_buffers(
         pa.binary(), len(weights), [None, pa.py_buffer(bounds), pa.py_buffer(text)]
     )
-    columns = [ids.take(pa.array(rows)).cast(pa.large_binary()) for rows in (sources, targets)]
-    lines = pc.binary_join_element_wise(*columns, endings.cast(pa.large_binary()), _TAB)
+    columns = (ids, sources), (ids, targets), (endings, np.arange(len(weights)))
+    return (_join if len(weights) < _FEW else _join_many)(columns)
+
+
+def _join(columns: Columns) -> bytes:
+    """Return the texts at the rows of each column, joined by tabs, line by line."""
+    spans = [_spans(texts, rows) for texts, rows in columns]
+    lengths = np.add.reduce([sizes for _, _, sizes in spans])
+    bounds = offsets_of(lengths + len(columns) - 1)
+    out = np.full(bounds[-1], ord(_TAB), np.uint8)
+    places = bounds[:-1].copy()
+    for data, starts, sizes in spans:
+        copy_spans(data, starts, sizes, out, places)
+        places += sizes + 1
+    return out.tobytes()
+
+
+def _spans(texts: pa.Array, rows: Places) -> tuple[Bytes, Places, Places]:
+    """Return the data of texts, and starts and lengths of those at `rows`."""
+    offsets, data = texts_of(texts)
+    return data, offsets[rows], offsets[rows + 1] - offsets[rows]
+
+
+def _join_many(columns: Columns) -> bytes:
+    import pyarrow.compute as pc
+
+    parts = [texts.take(pa.array(rows)).cast(pa.large_binary()) for texts, rows in columns]
+    lines = pc.binary_join_element_wise(*parts, pa.scalar(_TAB, pa.large_binary()))
     _, offsets, data = lines.buffers()
-    span = np.frombuffer(offsets, np.int64)[[0, len(weights)]]
+    span = np.frombuffer(offsets, np.int64)[[0, len(lines)]]
     return memoryview(data)[span[0] : span[1]].tobytes()

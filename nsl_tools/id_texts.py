@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nsl_tools.fingerprints import texts_of
-from nsl_tools.ids import id_ranks
+from nsl_tools.ids import id_ranks, texts_at
 from nsl_tools.scratch import ScratchFile
-from nsl_tools.spans import copy_spans, offsets_of
+from nsl_tools.spans import offsets_of
 
 if TYPE_CHECKING:
     import contextlib
@@ -85,11 +85,7 @@ class IdTexts:
             offsets = offsets_of(lengths.astype(np.int64))
             starts, sizes = offsets[rows], lengths[rows].astype(np.int64)
             end = int(offsets[-1])
-        places = offsets_of(sizes)
-        out = np.empty(places[-1], np.uint8)
-        copy_spans(self._read(offset, end), starts, sizes, out, places[:-1])
-        buffers = [None, pa.py_buffer(places.astype(np.int32)), pa.py_buffer(out)]
-        return pa.BinaryArray.from_buffers(pa.binary(), len(rows), buffers)
+        return texts_at(self._read(offset, end), starts, sizes)
 
     def _read(self, offset: int, size: int) -> Bytes:
         """Return `size` bytes from `offset`; a piece is wholly in the file or in memory."""

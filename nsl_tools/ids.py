@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from nsl_tools.spans import Bytes, Places, copy_spans, offsets_of
+
 _FORBIDDEN = b"\t\r\n\0"
-_FEW = 5000  # sorted sooner than pyarrow.compute is imported
+_FEW = 50_000  # sorted sooner than pyarrow.compute is imported
 
 
 def id_problem(node: bytes) -> str | None:
@@ -61,3 +63,12 @@ def id_ranks(ids: pa.Array) -> npt.NDArray[np.int64]:
     ranks = np.empty(len(order), np.int64)
     ranks[order] = np.arange(len(order))
     return ranks
+
+
+def texts_at(data: Bytes, starts: Places, lengths: Places) -> pa.Array:
+    """Return the texts of `lengths` bytes at `starts` of `data`, shapes (m,), as a binary array."""
+    places = offsets_of(lengths)
+    out = np.empty(places[-1], np.uint8)
+    copy_spans(data, starts, lengths, out, places[:-1])
+    buffers = [None, pa.py_buffer(places.astype(np.int32)), pa.py_buffer(out)]
+    return pa.BinaryArray.from_buffers(pa.binary(), len(lengths), buffers)

@@ -23,8 +23,9 @@ import numpy.typing as npt
 from nsl_tools.candidates import Wanted, all_pairs, pairs_between
 from nsl_tools.cells import Cells
 from nsl_tools.embeddings import UnitRows
+from nsl_tools.fingerprints import texts_of
 from nsl_tools.groups import blocks, rank_in_group
-from nsl_tools.ids import id_ranks
+from nsl_tools.ids import id_ranks, texts_at
 from nsl_tools.matrix import Rows, row_hashes
 from nsl_tools.weights import MICRO, as_written
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from nsl_tools.matrix import MatrixStore
     from nsl_tools.workers import Workers
 
+_FEW = 4
+"""For fewer than one in so many nodes, not all ids are ranked."""
 _PAIR_FLOATS = 1 << 17  # two such blocks in float64 stay in the processor's cache
 
 
@@ -229,8 +232,19 @@ class NearestNeighbors:
         # Rounding may leave the range of a cosine by an ulp, and so miss a threshold of -1.
         return np.clip(weights, -1.0, 1.0)
 
+    def _ranks(self, rows: Rows) -> Rows:
+        """Return numbers that order `rows`, shape (m,), as their ids are ordered, by bytes."""
+        ids = self._embeddings.ids
+        if len(rows) * _FEW > len(ids):
+            return self._id_ranks[rows]
+        # Where few nodes have edges, most ids are nobody's target.
+        distinct, places = np.unique(rows, return_inverse=True)
+        offsets, data = texts_of(ids)
+        texts = texts_at(data, offsets[distinct], np.diff(offsets)[distinct])
+        return id_ranks(texts)[places]
+
     def _select(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> Edges:
-        order = np.lexsort((-self._id_ranks[targets], -as_written(weights), sources))
+        order = np.lexsort((-self._ranks(targets), -as_written(weights), sources))
         sources, targets, weights = sources[order], targets[order], weights[order]
         if self._k is not None:
             kept = rank_in_group(sources) < self._k

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from nsl_tools.embeddings import Embeddings, norms_of
 from nsl_tools.errors import DataError, UsageError
@@ -184,6 +183,8 @@ def _require_columns(path: str, known: list[str], columns: tuple[str, str]) -> N
 def _parquet_rows(
     path: str, first: int, batch: pa.RecordBatch, columns: tuple[str, str]
 ) -> tuple[list[bytes], Floats]:
+    import pyarrow.compute as pc
+
     ids, lists = (batch.column(name) for name in columns)
     lengths = pc.list_value_length(lists)
     if ids.null_count or lengths.null_count or pc.list_flatten(lists).null_count:

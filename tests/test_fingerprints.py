@@ -1,13 +1,16 @@
 """Fingerprints: equal for equal ids, different for different ones, and looked up by table."""
 
 import contextlib
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.fingerprints import Words, _mixed, fingerprints, surely_distinct
+from nsl_tools.fingerprints import Words, _mixed, fingerprints, rows_among, surely_distinct
+from nsl_tools.ids import id_ranks
 from nsl_tools.node_table import Entries
 from nsl_tools.nodes import Omissions, Places, unrepeated
 from nsl_tools.statistics import Statistics
@@ -44,6 +47,7 @@ def test_ids_that_share_half_a_fingerprint_are_not_repeated() -> None:
     assert len(ids) > 1
     assert not surely_distinct(ids)
     assert unrepeated(ids, Omissions(Statistics(0)), Places()) == slice(None)
+    assert rows_among(ids, ids[1:2]).tolist() == [1]
 
 
 @given(_ids, st.data())
@@ -53,6 +57,14 @@ def test_a_repeated_id_is_never_surely_distinct(ids: list[bytes], data: st.DataO
     if ids:
         again = data.draw(st.sampled_from(ids))
         assert not surely_distinct(pa.array([again, *ids], pa.binary()))
+
+
+@given(_ids, _ids, st.data())
+def test_rows_are_among_ids(ids: list[bytes], others: list[bytes], data: st.DataObject) -> None:
+    """Those whose id is, in order."""
+    some = data.draw(st.permutations([*{*others, *ids[::2]}]))
+    expected = [row for row, node in enumerate(ids) if node in some]
+    assert rows_among(pa.array(ids, pa.binary()), pa.array(some, pa.binary())).tolist() == expected
 
 
 @given(_ids, _ids, st.lists(st.integers(0, 10**6), max_size=5))
@@ -73,3 +85,12 @@ def test_the_table_finds_the_first_row_of_an_id(
     assert shared.tolist() == repeated
     assert firsts.tolist() == [nodes.index(nodes[row]) for row in repeated]
     assert found.dtype == np.int64
+
+
+@pytest.mark.parametrize("few", [0, 10**6])
+@given(_ids)
+def test_ids_rank_as_bytes_do(few: int, ids: list[bytes]) -> None:
+    """Be they few or many."""
+    with mock.patch("nsl_tools.ids._FEW", few):
+        ranks = id_ranks(pa.array(ids, pa.binary()))
+    assert [ids[row] for row in np.argsort(ranks)] == sorted(ids)

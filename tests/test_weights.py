@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nsl_tools import graph_writer
 from nsl_tools.graph_writer import format_edges
 from nsl_tools.weights import MICRO, as_written, format_lines
 
@@ -55,25 +57,31 @@ def test_ranking_uses_what_is_written(weights: list[float]) -> None:
     assert as_written(np.array(weights, np.float64)).tolist() == millionths
 
 
+@pytest.mark.parametrize("few", [0, graph_writer._FEW])
 @given(
     st.lists(st.text("aé\u2028 #\"'", min_size=1).map(str.encode), min_size=1, max_size=9),
     st.lists(st.tuples(st.integers(0), st.integers(0), _cosines), max_size=20),
 )
-def test_edges_are_lines_in_order(ids: list[bytes], drawn: list[tuple[int, int, float]]) -> None:
-    """Each edge is `source<TAB>target<TAB>weight`, in the order given."""
+def test_edges_are_lines_in_order(
+    few: int, ids: list[bytes], drawn: list[tuple[int, int, float]]
+) -> None:
+    """Each edge is `source<TAB>target<TAB>weight`, in the order given, be they few or many."""
     edges = [(source % len(ids), target % len(ids), weight) for source, target, weight in drawn]
     sources, targets = ([edge[end] for edge in edges] for end in (0, 1))
-    found = format_edges(
-        pa.array(ids, pa.binary()),
-        np.array(sources, np.int64),
-        np.array(targets, np.int64),
-        np.array([weight for _, _, weight in edges], np.float64),
-    )
+    with mock.patch.object(graph_writer, "_FEW", few):
+        found = format_edges(
+            pa.array(ids, pa.binary()),
+            np.array(sources, np.int64),
+            np.array(targets, np.int64),
+            np.array([weight for _, _, weight in edges], np.float64),
+        )
     assert found == b"".join(b"%b\t%b\t%.6f\n" % (ids[s], ids[t], w) for s, t, w in edges)
 
 
-@pytest.mark.parametrize("ids", [pa.array([b"x", b"a", b"b"], pa.binary()).slice(1)])
-def test_a_slice_of_ids(ids: pa.Array) -> None:
+@pytest.mark.parametrize("few", [0, graph_writer._FEW])
+def test_a_slice_of_ids(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows count from the start of the slice."""
+    monkeypatch.setattr(graph_writer, "_FEW", few)
+    ids = pa.array([b"x", b"a", b"b"], pa.binary()).slice(1)
     zero, one = np.array([0]), np.array([1])
     assert format_edges(ids, zero, one, np.array([0.5])) == b"a\tb\t0.500000\n"
