@@ -18,7 +18,8 @@ import click
 
 from nsl_tools import __version__
 from nsl_tools.absl_flags import AbslCommand, normalize
-from nsl_tools.errors import NslToolsError, UsageError
+from nsl_tools.endings import line_of, status_of
+from nsl_tools.errors import NslToolsError
 from nsl_tools.memory import parse_size
 from nsl_tools.options import (
     DEFAULT_EMBEDDING_FEATURE,
@@ -30,8 +31,6 @@ from nsl_tools.options import (
     RunOptions,
 )
 from nsl_tools.process import (
-    DATA_ERROR,
-    USAGE_ERROR,
     Signalled,
     die_by,
     exit_with,
@@ -351,9 +350,9 @@ def _reported(
     try:
         yield report
     except BaseException as err:
-        line = _described(err)
+        line = line_of(err)
         try:
-            report.fail(_status(err), line)
+            report.fail(status_of(err), line)
         except NslToolsError as other:
             if str(other) != line:
                 say(f"{command}: warning: {other}")
@@ -390,25 +389,5 @@ def main(args: list[str] | None = None) -> NoReturn:
 
 def _fail(arguments: list[str], err: Exception) -> NoReturn:
     command = next((normalize(a) for a in arguments if normalize(a) in cli.commands), "nsl-tools")
-    say(f"{command}: error: {_described(err)}")
-    exit_with(_status(err))
-
-
-def _status(err: BaseException) -> int:
-    """Return the exit status, as a shell shows it."""
-    if isinstance(err, Signalled):
-        return 128 + err.number
-    if isinstance(err, BrokenPipeError):
-        return 128 + signal.SIGPIPE
-    wrong_usage = isinstance(err, UsageError | click.UsageError)
-    return USAGE_ERROR if wrong_usage else DATA_ERROR
-
-
-def _described(err: BaseException) -> str:
-    if isinstance(err, Signalled | BrokenPipeError):
-        return f"ended by {signal.Signals(_status(err) - 128).name}"
-    if isinstance(err, NslToolsError):
-        return str(err)
-    if isinstance(err, click.ClickException):
-        return f"{err.format_message()} (--help shows the usage)"
-    return f"unexpected {type(err).__name__}: {err} (--debug shows where)"
+    say(f"{command}: error: {line_of(err)}")
+    exit_with(status_of(err))

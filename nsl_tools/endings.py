@@ -1,0 +1,31 @@
+"""What an exception that ends a run means to the user: an exit status and a line."""
+
+from __future__ import annotations
+
+import signal
+
+import click
+
+from nsl_tools.errors import NslToolsError, UsageError
+from nsl_tools.process import DATA_ERROR, USAGE_ERROR, Signalled
+
+
+def status_of(err: BaseException) -> int:
+    """Return the exit status, as a shell shows it."""
+    if isinstance(err, Signalled):
+        return 128 + err.number
+    if isinstance(err, BrokenPipeError):
+        return 128 + signal.SIGPIPE
+    wrong_usage = isinstance(err, UsageError | click.UsageError)
+    return USAGE_ERROR if wrong_usage else DATA_ERROR
+
+
+def line_of(err: BaseException) -> str:
+    """Return the one line that is said of it, without the command."""
+    if isinstance(err, Signalled | BrokenPipeError):
+        return f"ended by {signal.Signals(status_of(err) - 128).name}"
+    if isinstance(err, NslToolsError):
+        return str(err)
+    if isinstance(err, click.ClickException):
+        return f"{err.format_message()} (--help shows the usage)"
+    return f"unexpected {type(err).__name__}: {err} (--debug shows where)"
