@@ -35,8 +35,8 @@ def _peak(folder: Path, output: str, *options: str) -> float:
 
 @pytest.mark.parametrize(
     ("n", "d", "options"),
-    [(30_000, 1000, ["--seeds=s"]), (3_500, 3, ["-k", "all"])],
-    ids=["120 MB of vectors", "12 million edges"],
+    [(30_000, 1500, ["--seeds=s"]), (3_500, 3, ["-k", "all"])],
+    ids=["180 MB of vectors", "12 million edges"],
 )
 def test_the_limit_is_kept_and_the_bytes_are_the_same(
     tmp_path: Path, n: int, d: int, options: list[str]
