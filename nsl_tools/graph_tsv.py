@@ -170,7 +170,7 @@ def _parse_lines(
         if not text:
             statistics.counts["blank lines"] += 1
             continue
-        if text.startswith(INCOMPLETE.strip()):
+        if text == INCOMPLETE.strip():
             raise DataError(
                 name, f"line {number}", "the program that wrote this graph failed: it is incomplete"
             )

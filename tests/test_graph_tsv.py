@@ -221,6 +221,13 @@ def test_graphs_that_are_refused(data: bytes, problem: str) -> None:
         _read(data)
 
 
+@pytest.mark.parametrize("rest", [b"", b"\n", b"a\tb\n"], ids=["fast", "blank line", "mixed"])
+def test_an_id_may_begin_as_the_mark_of_a_failed_writer(rest: bytes) -> None:
+    """Only the whole line is the mark, whichever way the block takes."""
+    node = INCOMPLETE.strip() + "é".encode()
+    assert _read(node + b"\tb\t1\n" + rest)[0][0] == (node, b"b", 1.0)
+
+
 def test_a_line_of_64_mib_is_refused() -> None:
     """Binary data is noticed before it fills the memory."""
 
