@@ -21,6 +21,7 @@ Words = npt.NDArray[np.uint64]
 
 _BLOCK = 16
 _SIEVE_BITS = 20
+_FEW = 10_000  # found sooner than pyarrow.compute is imported
 # For each number of bytes from 0 to 16, the bits of both words that are the id's own.
 _MASKS = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
 _LOW_MASKS, _HIGH_MASKS = _MASKS[np.r_[0:9, [8] * 8]], _MASKS[np.r_[[0] * 8, 0:9]]
@@ -57,8 +58,12 @@ def surely_distinct(ids: pa.Array) -> bool:
 def rows_among(ids: pa.Array, some: pa.Array) -> Places:
     """Return the rows of `ids` whose id is one of `some`, ascending.
 
-    The texts decide; parts of the fingerprints leave few to look at.
+    The texts decide; parts of the fingerprints leave few to look at, if `some` are few.
     """
+    if len(some) > _FEW:
+        import pyarrow.compute as pc
+
+        return np.flatnonzero(pc.is_in(ids, value_set=some).to_numpy(zero_copy_only=False))
     sieve = np.zeros(1 << _SIEVE_BITS, np.bool_)
     sieve[_sieve_places(some)] = True
     rows = np.flatnonzero(sieve[_sieve_places(ids)]).tolist()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nsl_tools import fingerprints as module
 from nsl_tools.fingerprints import Words, _mixed, fingerprints, rows_among, surely_distinct
 from nsl_tools.ids import id_ranks
 from nsl_tools.node_table import Entries
@@ -59,12 +60,16 @@ def test_a_repeated_id_is_never_surely_distinct(ids: list[bytes], data: st.DataO
         assert not surely_distinct(pa.array([again, *ids], pa.binary()))
 
 
-@given(_ids, _ids, st.data())
-def test_rows_are_among_ids(ids: list[bytes], others: list[bytes], data: st.DataObject) -> None:
-    """Those whose id is, in order."""
+@given(_ids, _ids, st.data(), st.sampled_from([0, 10_000]))
+def test_rows_are_among_ids(
+    ids: list[bytes], others: list[bytes], data: st.DataObject, few: int
+) -> None:
+    """Those whose id is, in order, whether these are few or many."""
     some = data.draw(st.permutations([*{*others, *ids[::2]}]))
     expected = [row for row, node in enumerate(ids) if node in some]
-    assert rows_among(pa.array(ids, pa.binary()), pa.array(some, pa.binary())).tolist() == expected
+    arrays = (pa.array(ids, pa.binary()), pa.array(some, pa.binary()))
+    with mock.patch.object(module, "_FEW", few):
+        assert rows_among(*arrays).tolist() == expected
 
 
 @given(_ids, _ids, st.lists(st.integers(0, 10**6), max_size=5))
