@@ -38,6 +38,7 @@ from nsl_tools.process import (
     raise_on_signals,
     say,
 )
+from nsl_tools.startup import leave_threads_to_us, loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -256,7 +257,8 @@ def build_graph(
         threads=given["threads"],
         **_run_options(given),
     )
-    from nsl_tools.build_graph import build_graph as run
+    with loading():
+        from nsl_tools.build_graph import build_graph as run
 
     progress = _progress("build-graph", quiet=given["quiet"])
     ids = [given["ids"]] if given["ids"] else []
@@ -323,7 +325,8 @@ def pack_nbrs(labeled: str, unlabeled: str, graph: str, output: str, **given: An
         rename_weight=given["rename_weight"],
         **_run_options(given),
     )
-    from nsl_tools.pack_nbrs import pack_nbrs as run
+    with loading():
+        from nsl_tools.pack_nbrs import pack_nbrs as run
 
     progress = _progress("pack-nbrs", quiet=given["quiet"])
     others = [unlabeled] if unlabeled else []
@@ -367,10 +370,17 @@ def _summarize(progress: Progress, statistics: Statistics) -> None:
 
 
 def main(args: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit."""
-    arguments = sys.argv[1:] if args is None else args
+    """Run the command line and exit; without `args` the process is ours, and ends at once."""
     occupy_closed_descriptors()
     raise_on_signals()
+    if args is None:
+        leave_threads_to_us()
+    status = _run(sys.argv[1:] if args is None else args)
+    exit_with(status, at_once=args is None)
+
+
+def _run(arguments: list[str]) -> int:
+    """Return the exit status."""
     try:
         cli.main(arguments, prog_name="nsl-tools", standalone_mode=False)
     except Signalled as stop:
@@ -379,15 +389,11 @@ def main(args: list[str] | None = None) -> NoReturn:
         remove_all()
         die_by(stop.number)
     except click.exceptions.Exit as done:
-        exit_with(done.exit_code)
+        return done.exit_code
     except Exception as err:
         if "--debug" in arguments:
             raise
-        _fail(arguments, err)
-    exit_with(0)
-
-
-def _fail(arguments: list[str], err: Exception) -> NoReturn:
-    command = next((normalize(a) for a in arguments if normalize(a) in cli.commands), "nsl-tools")
-    say(f"{command}: error: {line_of(err)}")
-    exit_with(status_of(err))
+        command = next((normalize(a) for a in arguments if normalize(a) in cli.commands), None)
+        say(f"{command or 'nsl-tools'}: error: {line_of(err)}")
+        return status_of(err)
+    return 0

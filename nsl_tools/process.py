@@ -78,8 +78,11 @@ def say(line: str) -> None:
             sys.stderr = None
 
 
-def exit_with(code: int) -> NoReturn:
-    """Exit, having flushed standard output; its failure is an error too."""
+def exit_with(code: int, *, at_once: bool = False) -> NoReturn:
+    """Exit, having flushed standard output; its failure is an error too.
+
+    If `at_once`, without taking the interpreter down piece by piece.
+    """
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -90,8 +93,8 @@ def exit_with(code: int) -> NoReturn:
             say(f"nsl-tools: error: <stdout>: cannot be written: {err.strerror}")
         # The interpreter would flush, and fail, again.
         os._exit(code or DATA_ERROR)
-    if is_waiting():
-        # The interpreter would wait for a thread that waits for its input.
+    # The interpreter would wait for a thread that waits for its input.
+    if at_once or is_waiting():
         os._exit(code)
     sys.exit(code)
 
