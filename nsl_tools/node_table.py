@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from nsl_tools.graph_edges import Edges
 
 Rows = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.uint32]
 Weights = npt.NDArray[np.float64]
 
 _ENTRY = np.dtype([("high", "<u8"), ("low", "<u8"), ("row", "<u4")])
+_NODE = np.dtype([("word", "<u8"), ("low", "<u8")])
 _SOURCED = np.dtype([("source", "<i8"), ("high", "<u8"), ("low", "<u8"), ("weight", "<f8")])
 _EDGE = np.dtype([("source_high", "<u8"), ("source_low", "<u8"), *_SOURCED.descr[1:]])
 _SLOT_BITS = 6
@@ -40,6 +42,8 @@ _LEAST_BYTES_PER_NODE = 2
 _MOST_NODES = 1 << 32
 _SHARE = 0.65
 _PIECE = 1 << 20
+_UNKNOWN = np.uint64((1 << 64) - 1)
+"""Of numbers with a sign, -1."""
 
 
 class Entries:
@@ -70,7 +74,7 @@ class Entries:
             entries = np.concatenate(self._pending)
             slots = (entries["high"] >> _SLOT_SHIFT).astype(np.uint8)
             order = np.argsort(slots, kind="stable")
-            self._runs.add(entries[order], slots[order])
+            self._runs.add(entries.take(order), slots.take(order))
         self._pending, self._pending_size = [], 0
 
     def table(self) -> tuple[NodeTable | SplitTable, Rows, Rows]:
@@ -88,19 +92,22 @@ class Entries:
         self._check_size()
         self._flush()
         split = self.count * _BYTES_PER_NODE / _SHARE > self._limit
-        table = np.empty(0 if split else self.count, _ENTRY)
+        found: NodeTable | SplitTable = (
+            SplitTable(self._runs, self.count, self._stack)
+            if split
+            else NodeTable(self.count, self.count)
+        )
         shared, firsts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        end = 0
         for slot in range(_SLOTS):
             entries, members, first = _sorted(self._runs.read(slot, slot + 1))
-            if not split:
-                start, end = end, end + len(entries)
-                table[start:end] = entries
+            if isinstance(found, NodeTable):
+                found.add(entries)
             shared.append(members)
             firsts.append(first)
+        if isinstance(found, NodeTable):
+            found.seal()
         members = np.concatenate(shared)
         order = np.argsort(members)
-        found = SplitTable(self._runs, self._stack) if split else NodeTable(table[:end])
         return found, members[order], np.concatenate(firsts)[order]
 
     def _check_size(self) -> None:
@@ -118,8 +125,10 @@ def _sorted(entries: Records) -> tuple[Records, Rows, Rows]:
     Returns:
         The entries; all rows that share a fingerprint; the first that each shares it with.
     """
-    entries = entries[np.argsort(entries["high"], kind="stable")]
-    if (np.diff(entries["high"].view(np.int64)) != 0).all():
+    high = entries["high"].copy()
+    entries = entries.take(np.argsort(high))
+    high = entries["high"].copy()
+    if (high[1:] != high[:-1]).all():
         return entries, np.empty(0, np.int64), np.empty(0, np.int64)
     entries = entries[np.lexsort((entries["row"], entries["low"], entries["high"]))]
     high, low = entries["high"], entries["low"]
@@ -131,34 +140,43 @@ def _sorted(entries: Records) -> tuple[Records, Rows, Rows]:
 
 
 class NodeTable:
-    """Rows by fingerprint, for n nodes."""
+    """Rows by fingerprint, for n nodes: added in order, then sealed, then sought."""
 
-    def __init__(self, entries: Records, equal_bits: int = 0) -> None:
-        """Take fingerprints, ascending, and their rows, dtype `_ENTRY`, shape (n,).
+    def __init__(self, count: int, rows: int, equal_bits: int = 0) -> None:
+        """Make room for `count` nodes, whose rows are below `rows`.
 
         The first `equal_bits` bits of all fingerprints, also of those sought, are the same.
         """
-        self._entries = entries
+        bits = max(count.bit_length(), rows.bit_length() - equal_bits, 1)
         self._equal_bits = np.uint64(equal_bits)
-        bits = max(len(entries).bit_length() - 1, 1)
         self._shift = np.uint64(64 - bits)
-        self._starts = self._starts_of(entries["high"], 1 << bits)
+        # What the bucket tells of a fingerprint need not be stored: the row takes its place.
+        self._told = np.uint64(bits + equal_bits)
+        self._row_mask = np.uint64((1 << bits + equal_bits) - 1)
+        self._nodes = np.empty(count + 1, _NODE)
+        self._starts = np.zeros((1 << bits) + 1, np.uint32)
+        self._count = 0
 
-    def _bucket_of(self, high: Words) -> Words:
+    def _buckets_of(self, high: Words) -> Rows:
         buckets: Words = (high << self._equal_bits) >> self._shift
-        return buckets
+        return buckets.view(np.int64)
 
-    def _starts_of(self, high: Words, buckets: int) -> npt.NDArray[np.uint32]:
-        """Return where each bucket of ascending `high` starts, and the end."""
-        starts = np.full(buckets + 1, len(high), np.uint32)
-        done = 0
-        for first in range(0, len(high), _PIECE):
-            found = self._bucket_of(high[first : first + _PIECE])
-            last = int(found[-1]) + 1
-            borders = np.arange(done, last, dtype=np.uint64)
-            starts[done:last] = first + np.searchsorted(found, borders)
-            done = max(done, last)
-        return starts
+    def add(self, entries: Records) -> None:
+        """Add nodes, dtype `_ENTRY`, ascending by fingerprint, after those that are here."""
+        for first in range(0, len(entries), _PIECE):
+            piece = entries[first : first + _PIECE]
+            end = self._count + len(piece)
+            self._nodes["word"][self._count : end] = (piece["high"] << self._told) | piece["row"]
+            self._nodes["low"][self._count : end] = piece["low"]
+            buckets = self._buckets_of(piece["high"])
+            sizes = np.bincount(buckets - buckets[0]).astype(np.uint32)
+            self._starts[buckets[0] + 1 :][: len(sizes)] += sizes
+            self._count = end
+
+    def seal(self) -> None:
+        """End adding."""
+        self._nodes[self._count :] = 0
+        np.cumsum(self._starts, out=self._starts)
 
     def resolved(self, edges: Iterable[Edges]) -> Iterator[tuple[Rows, Rows, Weights]]:
         """Yield the rows of both ends of edges, and their weights."""
@@ -168,23 +186,37 @@ class NodeTable:
 
     def rows(self, high: Words, low: Words) -> Rows:
         """Return the row of each of m fingerprints, -1 for an unknown one."""
-        found = np.full(len(high), -1, np.int64)
-        bucket = self._bucket_of(high).astype(np.int64)
-        place, end = self._starts.take(bucket), self._starts.take(bucket + 1)
-        left = np.flatnonzero(place < end)
+        buckets = self._buckets_of(high)
+        place, end = self._starts.take(buckets), self._starts.take(buckets + 1)
+        words = high << self._told
+        found = self._rows_at(place, end, words, low)
+        place += np.uint32(1)
+        left = np.flatnonzero((found < 0) & (place < end))
         while len(left):
-            at = place.take(left)
-            near = self._entries.take(at)  # whole entries: one access to memory for each
-            hit = (near["high"] == high.take(left)) & (near["low"] == low.take(left))
-            found[left[hit]] = near["row"][hit]
+            at, ends = place.take(left), end.take(left)
+            rows = self._rows_at(at, ends, words.take(left), low.take(left))
+            found[left] = rows
             at += np.uint32(1)
             place[left] = at
-            left = left[~hit & (at < end.take(left))]
+            left = left.take(np.flatnonzero((rows < 0) & (at < ends)))
         return found
 
+    def _rows_at(self, place: Counts, end: Counts, words: Words, low: Words) -> Rows:
+        """Return the row of the node at each place if it is the one that is sought, else -1."""
+        near = self._nodes.take(place)  # the whole node: one access to memory for each
+        rows: Words = near["word"] ^ words
+        hit = rows <= self._row_mask
+        hit &= near["low"] == low
+        hit &= place < end
+        rows[~hit] = _UNKNOWN
+        return rows.view(np.int64)
+
     def renumber(self, new: Rows) -> None:
-        """Replace each row `r` by `new[r]`."""
-        self._entries["row"] = new[self._entries["row"]]
+        """Replace each row `r` by `new[r]`, below the number of rows too."""
+        for first in range(0, self._count, _PIECE):
+            words = self._nodes["word"][first : first + _PIECE]
+            rows = words & self._row_mask
+            words ^= rows ^ new.take(rows.view(np.int64)).view(np.uint64)
 
 
 class SplitTable:
@@ -196,9 +228,10 @@ class SplitTable:
     nodes keep their order.
     """
 
-    def __init__(self, entries: Runs, stack: contextlib.ExitStack) -> None:
-        """Take entries by slot; `stack` closes scratch files."""
+    def __init__(self, entries: Runs, rows: int, stack: contextlib.ExitStack) -> None:
+        """Take entries by slot, whose rows are below `rows`; `stack` closes scratch files."""
         self._entries = entries
+        self._rows = rows
         self._stack = stack
         self._new: Rows | None = None
 
@@ -225,7 +258,9 @@ class SplitTable:
 
     def _part(self, slot: int) -> NodeTable:
         entries = _sorted(self._entries.read(slot, slot + 1))[0]
-        table = NodeTable(entries, _SLOT_BITS)
+        table = NodeTable(len(entries), self._rows, _SLOT_BITS)
+        table.add(entries)
+        table.seal()
         if self._new is not None:
             table.renumber(self._new)
         return table

@@ -98,10 +98,10 @@ class TopEdges:
 
     def _best(self, edges: Records) -> Records:
         edges = _without_repeats(edges)
-        edges = edges[_by_rank(edges, self._order)]
+        edges = edges.take(_by_rank(edges, self._order))
         if self._limit is None:
             return edges
-        return edges[rank_in_group(edges["source"]) < self._limit]
+        return edges.take(np.flatnonzero(rank_in_group(edges["source"]) < self._limit))
 
 
 def _without_repeats(edges: Records) -> Records:
@@ -115,7 +115,9 @@ def _without_repeats(edges: Records) -> Records:
     members = np.flatnonzero(repeated[places] == pairs)
     order = members[np.lexsort((-edges["weight"][members], pairs[members]))]
     again = order[1:][pairs[order[1:]] == pairs[order[:-1]]]
-    return np.delete(edges, again)
+    kept = np.ones(len(edges), np.bool_)
+    kept[again] = False
+    return edges.take(np.flatnonzero(kept))
 
 
 def _by_rank(edges: Records, order: Callable[[Rows], Rows]) -> Rows:
