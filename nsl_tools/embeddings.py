@@ -26,7 +26,7 @@ from nsl_tools.nodes import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nsl_tools.matrix import Matrix, MatrixStore
+    from nsl_tools.matrix import Floats, Matrix, MatrixStore, MatrixWriter
     from nsl_tools.spans import Bytes
     from nsl_tools.streams import Source
 
@@ -55,7 +55,7 @@ class Embeddings:
         norms = self.norms[rows, np.newaxis]
         return np.asarray(self.vectors[rows] / np.where(norms > 0, norms, 1.0))
 
-    def rounded_unit(self, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.float32]:
+    def rounded_unit(self, rows: npt.NDArray[np.int64] | slice) -> Floats:
         """Return `unit` rounded to float32."""
         vectors = self.vectors[rows]
         norms = self.norms[rows, np.newaxis]
@@ -80,7 +80,7 @@ class UnitRows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, part: slice) -> npt.NDArray[np.float32]:
+    def __getitem__(self, part: slice) -> Floats:
         rows = self.rows[part]
         if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
             return self.embeddings.rounded_unit(slice(int(rows[0]), int(rows[-1]) + 1))
@@ -110,14 +110,17 @@ def read_embeddings(
     writer = store.writer(sum(source.size() or 0 for source in sources))
     places = Places()
 
-    def decode(batch: ExampleBatch) -> tuple[pa.Array, npt.NDArray[np.float32]]:
+    def decode(batch: ExampleBatch) -> tuple[pa.Array, Floats, npt.NDArray[np.float64]]:
         found = ids_of(batch, features[0])
         with because("embedding not usable"):
-            return found, _vectors_of(batch, features[1], writer.shape[1] or None)
+            vectors = _vectors_of(batch, features[1], writer)
+            lengths = norms_of(vectors)
+            _refuse_infinite(vectors, lengths, features[1])
+        return found, vectors, lengths
 
-    for batch, (found, vectors) in read_decoded(sources, omissions, decode):
+    for batch, (found, vectors, lengths) in read_decoded(sources, omissions, decode):
         ids.append(found)
-        norms.append(norms_of(vectors))
+        norms.append(lengths)
         writer.append(vectors)
         places.add(batch.records)
     all_ids = pa.concat_arrays([pa.array([], pa.binary()), *ids])
@@ -126,17 +129,19 @@ def read_embeddings(
     return nodes if isinstance(kept, slice) else nodes.taken(kept)
 
 
-def _vectors_of(batch: ExampleBatch, name: str, dimension: int | None) -> npt.NDArray[np.float32]:
-    """Return the embeddings of a batch, shape (m, d)."""
+def _vectors_of(batch: ExampleBatch, name: str, writer: MatrixWriter) -> Floats:
+    """Return the embeddings of a batch, shape (m, d), where `writer` has room for them."""
     columns = batch.column(name)
+    dimension = writer.shape[1]
     vectors = _decode_at_once(columns[0][1], name) if len(columns) == 1 else None
     if vectors is None:
         features = _in_order(columns)
         dimension = dimension or len(_decode(0, features[0], name))
         vectors = np.stack(list(_decode_all(features, name, dimension)))
-    dimension = dimension or vectors.shape[1]
-    _check_vectors(vectors, name, dimension)
-    return np.asarray(vectors, np.float32)
+    _check_dimension(0, name, vectors.shape[1], dimension or vectors.shape[1])
+    room = writer.room(vectors.shape)
+    room[:] = vectors
+    return room
 
 
 def _in_order(columns: list[tuple[npt.NDArray[np.intp], Bytes]]) -> list[bytes]:
@@ -146,24 +151,22 @@ def _in_order(columns: list[tuple[npt.NDArray[np.intp], Bytes]]) -> list[bytes]:
     return [features[place] for place in order.tolist()]
 
 
-def _decode_at_once(features: Bytes, name: str) -> npt.NDArray[np.float32] | None:
-    """Return the floats in encoded features, shape (m, length), if all have one form."""
+def _decode_at_once(features: Bytes, name: str) -> Floats | None:
+    """Return the floats in encoded features, shape (m, length), if all have one form: a view."""
     head = features.shape[1] - 4 * len(_decode(0, features[0].tobytes(), name))
     if (features[:, :head] != features[0, :head]).any():
         return None
-    return np.asarray(features[:, head:].copy().view("<f4"))
+    return features[:, head:].view("<f4")
 
 
-def _decode_all(
-    features: list[bytes], name: str, dimension: int
-) -> Iterator[npt.NDArray[np.float32]]:
+def _decode_all(features: list[bytes], name: str, dimension: int) -> Iterator[Floats]:
     for index, feature in enumerate(features):
         vector = _decode(index, feature, name)
         _check_dimension(index, name, len(vector), dimension)
         yield vector
 
 
-def _decode(index: int, feature: bytes, name: str) -> npt.NDArray[np.float32]:
+def _decode(index: int, feature: bytes, name: str) -> Floats:
     kind = example.kind_name(feature)
     if kind != "float":
         raise ExampleError(index, f"feature {name!r} is {kind}, expected floats")
@@ -173,9 +176,9 @@ def _decode(index: int, feature: bytes, name: str) -> npt.NDArray[np.float32]:
     return vector
 
 
-def _check_vectors(vectors: npt.NDArray[np.float32], name: str, dimension: int) -> None:
-    _check_dimension(0, name, vectors.shape[1], dimension)
-    finite = np.isfinite(vectors).all(axis=1)
+def _refuse_infinite(vectors: Floats, norms: npt.NDArray[np.float64], name: str) -> None:
+    # Squares of finite float32 numbers do not overflow in float64.
+    finite = np.isfinite(norms)
     if not finite.all():
         index = int(np.argmin(finite))
         column = int(np.argmin(np.isfinite(vectors[index])))
@@ -191,7 +194,7 @@ def _check_dimension(index: int, name: str, found: int, expected: int) -> None:
         )
 
 
-def norms_of(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def norms_of(vectors: Floats) -> npt.NDArray[np.float64]:
     """Return the norms in float64: float32 squares overflow at 2e19 and vanish at 1e-23."""
     norms = np.empty(len(vectors), np.float64)
     for block in blocks(len(vectors)):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _LAYOUTS_PER_LENGTH = 4
 _CONTINUATION_BIT = 0x80
+_ALL_BITS = 0xFF
 
 
 class Layout:
@@ -40,7 +41,7 @@ class Layout:
     """
 
     def __init__(self, payload: bytes, features: example.Features) -> None:
-        mask = np.full(len(payload), 0xFF, np.uint8)
+        mask = np.full(len(payload), _ALL_BITS, np.uint8)
         self.spans: dict[bytes, tuple[int, int]] = {}
         for name, start, end in _feature_spans(payload, features):
             self.spans[name] = (start, end)
@@ -57,7 +58,9 @@ class Layout:
         """Tell for each row of `records`, shape (n, length), whether it has this layout."""
         fits = np.ones(len(records), np.bool_)
         for span, bits, template in self._pieces:
-            same = (records[:, span] & bits) == template
+            # Where all bits count, which is nearly everywhere, they need no picking.
+            found = records[:, span] if bits == _ALL_BITS else records[:, span] & bits
+            same = found == template
             if not same.all():
                 fits &= same.all(axis=1)
         return fits

@@ -160,6 +160,13 @@ class MatrixWriter:
         """The shape so far; (0, 0) before the first block."""
         return self._shape
 
+    def room(self, shape: tuple[int, int]) -> Floats:
+        """Return where the next rows may be put, before they are appended: that saves a copy."""
+        end = self._filled + shape[0] * shape[1]
+        if end <= len(self._room) and not self._blocks:
+            return self._room[self._filled : end].reshape(shape)
+        return np.empty(shape, np.float32)
+
     def append(self, block: Floats) -> None:
         """Add rows, shape (m, d)."""
         self._shape = (self._shape[0] + len(block), block.shape[1])
@@ -168,7 +175,8 @@ class MatrixWriter:
         self._bytes += block.nbytes
         end = self._filled + block.size
         if end <= len(self._room) and not self._blocks:
-            self._room[self._filled : end] = block.ravel()
+            if block.base is not self._room:
+                self._room[self._filled : end] = block.ravel()
             self._filled = end
         else:
             self._blocks.append(block)

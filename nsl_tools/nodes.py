@@ -260,7 +260,9 @@ def _in_order(
             starts = offsets_of(lengths[rows])[:-1]
             copy_spans(joined, starts, lengths[rows], data, offsets[rows])
         else:
-            windows(data, texts.shape[1])[offsets[rows]] = texts
+            whole = len(rows) == count
+            place = data.reshape(texts.shape) if whole else windows(data, texts.shape[1])
+            place[slice(None) if whole else offsets[rows]] = texts
     buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data)]
     return pa.BinaryArray.from_buffers(pa.binary(), count, buffers)
 
@@ -269,8 +271,8 @@ def _surely_good(ids: pa.Array) -> bool:
     """Tell, without looking at each, whether all ids are non-empty printable ASCII."""
     offsets = np.frombuffer(ids.buffers()[1], np.int32, len(ids) + 1)
     data = np.frombuffer(ids.buffers()[2], np.uint8)
-    plain = (data >= _FIRST_PLAIN) & (data < _NOT_ASCII)
-    return bool((np.diff(offsets) > 0).all() and plain.all())
+    plain = data.min(initial=_FIRST_PLAIN) >= _FIRST_PLAIN and data.max(initial=0) < _NOT_ASCII
+    return bool(plain and (np.diff(offsets) > 0).all())
 
 
 _NOT_ASCII = 0x80

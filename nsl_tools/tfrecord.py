@@ -21,6 +21,7 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
+from nsl_tools.checksums import MASK_DELTA, promised_crc
 from nsl_tools.errors import DataError
 from nsl_tools.spans import Bytes, Places, gather
 from nsl_tools.streams import (
@@ -39,10 +40,10 @@ if TYPE_CHECKING:
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
-_MASK_DELTA = 0xA282EAD8
 _HEADER = struct.Struct("<QI")
 _KNOWN_HEADERS = 4096
 _RUN = 4  # equal headers in a row, after which more are expected
+_MANY = 64  # records, whose checksums are checked sooner together than one by one
 
 _crc32c = google_crc32c.value
 
@@ -50,7 +51,7 @@ _crc32c = google_crc32c.value
 def masked_crc(data: bytes) -> int:
     """Return the CRC32C of `data`, rotated and offset as TFRecord stores it."""
     crc = int(_crc32c(data))
-    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + MASK_DELTA) & 0xFFFFFFFF
 
 
 def masked_crcs(
@@ -59,7 +60,7 @@ def masked_crcs(
     """Return `masked_crc` of each span of `data`, shape (n,)."""
     spans = map(data.__getitem__, _slices(starts, ends))
     crcs = np.fromiter(map(_crc32c, spans), np.uint32, len(starts))
-    return np.asarray((crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(_MASK_DELTA))
+    return np.asarray((crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(MASK_DELTA))
 
 
 def frame(*payloads: bytes) -> bytes:
@@ -179,6 +180,26 @@ def _not_a_header(head: bytes) -> str:
     return f"not a TFRecord file (plain, GZIP or ZLIB): it starts with {kind}, {head!r}"
 
 
+def _check_payloads(batch: RecordBatch) -> None:
+    """Hold the records of a batch, all there are in its data up to the last, against their sums."""
+    footers = gather(np.frombuffer(batch.data, np.uint8), batch.ends, FOOTER_BYTES)
+    expected = np.ascontiguousarray(footers).view("<u4")[:, 0]
+    if _kept_promise(batch, expected):
+        return
+    wrong = np.flatnonzero(masked_crcs(batch.data, batch.starts, batch.ends) != expected)
+    if len(wrong):
+        raise batch.error(int(wrong[0]), "the content does not match its checksum")
+
+
+def _kept_promise(batch: RecordBatch, footers: npt.NDArray[np.uint32]) -> bool:
+    """Tell whether the records are many, of one length, and sum up to what they promise."""
+    lengths = batch.ends - batch.starts
+    if len(batch) < _MANY or (lengths != lengths[0]).any():
+        return False
+    whole = batch.data[: int(batch.ends[-1]) + FOOTER_BYTES]
+    return bool(promised_crc(batch.data[:HEADER_BYTES], footers) == _crc32c(whole))
+
+
 class _Framer:
     """Splits one plain stream into records."""
 
@@ -198,26 +219,38 @@ class _Framer:
         wanted = CHUNK
         while data := read_exactly(self._stream, wanted):
             self._buffer += data
-            ends, missing = self._complete_records()
-            if ends:
+            ends, missing = self._equal_records() or self._complete_records()
+            if len(ends):
                 yield self._take(ends)
             wanted = self._wanted(ends, missing)
         if self._buffer:
             raise self._cut()
 
-    def _wanted(self, ends: list[int], missing: int) -> int:
+    def _wanted(self, ends: Places, missing: int) -> int:
         """Return how many bytes to read next.
 
         If all records are as long as the last one, what is read ends where one does:
         then nothing is left over, and nothing copied to join it.
         """
-        length = ends[-1] - (ends[-2] if len(ends) > 1 else 0) if ends else 0
+        length = int(np.diff(ends[-2:], prepend=0)[-1]) if len(ends) else 0
         if not 0 < length <= CHUNK:
             return max(CHUNK, missing)
         missing = missing or length - len(self._buffer)
         return missing + max(0, CHUNK - missing) // length * length
 
-    def _complete_records(self) -> tuple[list[int], int]:
+    def _equal_records(self) -> tuple[Places, int] | None:
+        """Return where each record ends, and 0, if the buffer is whole ones of one known length."""
+        header = self._buffer[:HEADER_BYTES]
+        length = self._lengths.get(header)
+        if length is None:
+            return None
+        stride = length + HEADER_BYTES + FOOTER_BYTES
+        count, rest = divmod(len(self._buffer), stride)
+        if rest or self._run(0, header, stride) < count:
+            return None
+        return np.arange(1, count + 1, dtype=np.int64) * stride, 0
+
+    def _complete_records(self) -> tuple[Places, int]:
         """Return where each whole record in the buffer ends, and how many bytes the next lacks."""
         buffer, lengths = self._buffer, self._lengths
         ends: list[int] = []
@@ -230,13 +263,13 @@ class _Framer:
                 length = self._checked_length(header, position, len(ends))
             stride = length + HEADER_BYTES + FOOTER_BYTES
             if position + stride > len(buffer):
-                return ends, position + stride - len(buffer)
+                return np.array(ends, np.int64), position + stride - len(buffer)
             equal = equal + 1 if header == previous else 1
             count = self._run(position, header, stride) if equal == _RUN else 1
             ends.extend(range(position + stride, position + count * stride + 1, stride))
             position += count * stride
             previous = header if count == 1 else b""
-        return ends, 0
+        return np.array(ends, np.int64), 0
 
     def _run(self, position: int, header: bytes, stride: int) -> int:
         """Return how many records with this `header` follow each other from `position` on."""
@@ -268,24 +301,16 @@ class _Framer:
         self._lengths[header] = length
         return int(length)
 
-    def _take(self, ends: list[int]) -> RecordBatch:
-        buffer = self._buffer
-        after = np.array(ends, np.int64)
-        starts = np.r_[0, after[:-1]] + HEADER_BYTES
+    def _take(self, ends: Places) -> RecordBatch:
+        buffer, end = self._buffer, int(ends[-1])
+        starts = np.r_[0, ends[:-1]] + HEADER_BYTES
         numbers = range(self._number, self._number + len(ends))
-        batch = RecordBatch(self._name, numbers, self._offset, buffer, starts, after - FOOTER_BYTES)
-        self._check_payloads(batch)
-        self._buffer = buffer[ends[-1] :]
-        self._offset += ends[-1]
+        batch = RecordBatch(self._name, numbers, self._offset, buffer, starts, ends - FOOTER_BYTES)
+        _check_payloads(batch)
+        self._buffer = buffer[end:]
+        self._offset += end
         self._number += len(ends)
         return batch
-
-    def _check_payloads(self, batch: RecordBatch) -> None:
-        footers = gather(np.frombuffer(batch.data, np.uint8), batch.ends, FOOTER_BYTES)
-        expected = np.ascontiguousarray(footers).view("<u4")[:, 0]
-        wrong = np.flatnonzero(masked_crcs(batch.data, batch.starts, batch.ends) != expected)
-        if len(wrong):
-            raise batch.error(int(wrong[0]), "the content does not match its checksum")
 
     def _cut(self) -> DataError:
         found = len(self._buffer)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from oracles import inflated, right_graph, right_records
 
+from nsl_tools import tfrecord
 from nsl_tools.errors import DataError
 from nsl_tools.graph_tsv import read_edges
 from nsl_tools.statistics import Statistics
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _RECORDS = frame(b"one", b"", b"three three three three", bytes(range(60)), "grün".encode())
+_EQUAL_RECORDS = frame(*(b"%02d" % i for i in range(tfrecord._MANY)))  # checked together
 _LINES = [
     "a\tb\t0.5",
     "long-id-1\té\t-1e-3",
@@ -92,6 +94,7 @@ def _damaged(data: bytes) -> Iterator[bytes]:
 
 _FIXTURES: dict[str, tuple[bytes, Callable[[bytes], Content], Callable[[bytes], Content]]] = {
     "records": (_RECORDS, _read_records, right_records),
+    "equal records": (_EQUAL_RECORDS, _read_records, right_records),
     "GZIP records": (
         gzip.compress(_RECORDS, mtime=0), _read_records, _gunzipped(right_records),
     ),

@@ -68,7 +68,7 @@ def _unchecked(*_: object) -> None:
 
 
 _FAULTS: dict[str, tuple[str, object, str, Callable[..., object]]] = {
-    "contents are not checked": ("records", tfrecord._Framer, "_check_payloads", _unchecked),
+    "contents are not checked": ("records", tfrecord, "_check_payloads", _unchecked),
     "a cut is not noticed": ("records", tfrecord._Framer, "_cut", lambda _: StopIteration()),
     "names are not checked": ("examples", example, "_checked_name", lambda name: name),
     "runs are not checked": ("examples", example, "_check_run", _unchecked),
