@@ -15,6 +15,7 @@ import secrets
 import select
 import stat
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import google_crc32c
@@ -24,7 +25,7 @@ from nsl_tools.deflate import ByteSink, Deflater, wbits_of
 from nsl_tools.errors import NslToolsError, printable
 from nsl_tools.shards import STANDARD_STREAM
 from nsl_tools.streams import INCOMPLETE
-from nsl_tools.syncing import Syncer
+from nsl_tools.syncing import DiskWriter
 from nsl_tools.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -138,23 +139,23 @@ def _created(path: str, final: str, *, sync: bool = True) -> Iterator[_File]:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     with _closing(descriptor):
         _copy_mode(final, descriptor)
-        with Syncer(descriptor) as syncer:
-            file = _File(descriptor, syncer.note)
+        with DiskWriter(descriptor) as disk:
+            file = _File(disk.write)
             yield file
             file.flush()
+            disk.finish()
         if sync:
             os.fsync(descriptor)
 
 
 class _File:
-    """Gathers what is written to a descriptor, and writes all of it."""
+    """Gathers what is written, and passes it on in larger pieces."""
 
-    def __init__(self, descriptor: int, written: Callable[[int], None] = lambda _: None) -> None:
-        """Tell `written` how many bytes were."""
-        self._descriptor = descriptor
+    def __init__(self, put: Callable[[memoryview], None]) -> None:
+        """Pass all on to `put`."""
+        self._put = put
         self.bytes = 0
         self.crc32c = 0
-        self._written = written
         self._parts: list[bytes | memoryview] = []
         self._size = 0
 
@@ -170,11 +171,12 @@ class _File:
         self.bytes += len(data)
         # Of what may be written to, it takes arrays only.
         self.crc32c = google_crc32c.extend(self.crc32c, np.frombuffer(data, np.uint8))
-        left = memoryview(data)
-        while left:
-            count = _write_some(self._descriptor, left)
-            self._written(count)
-            left = left[count:]
+        self._put(memoryview(data))
+
+
+def _write_all(descriptor: int, left: memoryview) -> None:
+    while left:
+        left = left[_write_some(descriptor, left) :]
 
 
 def _write_some(descriptor: int, data: memoryview) -> int:
@@ -203,7 +205,7 @@ def _in_place(path: str) -> Iterator[ByteSink]:
     """Write to what is open or exists already; if that fails, let the last bytes tell."""
     descriptor = _open_in_place(path)
     with _closing(descriptor):
-        file = _File(descriptor)
+        file = _File(partial(_write_all, descriptor))
         try:
             yield file
             file.flush()

@@ -124,10 +124,11 @@ def pack_nbrs(
         shapes = Shapes(options.rename_weight)
         blocks = job.read_neighbors([seeds, others], plan, shapes)
         files = [seeds, others] if options.seed_unlabeled else [seeds]
-        packed = in_background(packed_batches(files, nodes, plan, blocks.pools(), shapes.all))
+        spliced = in_background(packed_batches(files, nodes, plan, blocks.pools(), shapes.all))
+        packed = in_background(map(sealed, spliced))
         stack.enter_context(contextlib.closing(packed))
         left = int(nodes.is_seed.sum())
-        write_framed(shards, progress.track(map(sealed, packed), "examples", len, left), total)
+        write_framed(shards, progress.track(packed, "examples", len, left), total)
         statistics.counts["examples packed"] = left
         statistics.counts["neighbours packed"] = plan.edges
     return statistics
