@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,23 +17,66 @@ import numpy as np
 from nsl_tools import example
 from nsl_tools.tfrecord_writer import write_records
 
+ENOUGH_SECONDS = 60  # what takes longer is timed once
+
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of several runs, and the peak memory of one in MB (0 if not measured)."""
+    """Seconds of several runs.
+
+    Attributes:
+        seconds: of each run.
+        megabytes: the peak memory of one run; 0 if not measured.
+        recall: the smallest one measured; None if none was.
+        stopped: it would have taken longer, but for the limit.
+    """
 
     seconds: list[float]
     megabytes: float = 0.0
+    recall: float | None = None
+    stopped: bool = False
 
     @property
     def median(self) -> float:
         """The median of the runs."""
         return statistics.median(self.seconds)
 
+    def __add__(self, other: "Timing") -> "Timing":
+        """Return the runs of both."""
+        recalls = [t.recall for t in (self, other) if t.recall is not None]
+        return Timing(
+            self.seconds + other.seconds,
+            max(self.megabytes, other.megabytes),
+            min(recalls, default=None),
+            self.stopped or other.stopped,
+        )
+
     def __str__(self) -> str:
-        """Return the median, the range and the memory."""
+        """Return the median, the range, the memory and the recall."""
+        if self.stopped:
+            return f"> {max(self.seconds):g} s (stopped)"
         memory = f", {self.megabytes:,.0f} MB" if self.megabytes else ""
-        return f"{self.median:.2f} s ({min(self.seconds):.2f} to {max(self.seconds):.2f}){memory}"
+        recall = "" if self.recall is None else f", recall {self.recall:.4f}"
+        spread = f"{min(self.seconds):.2f} to {max(self.seconds):.2f}, n={len(self.seconds)}"
+        return f"{self.median:.2f} s ({spread}){memory}{recall}"
+
+
+def race(
+    contestants: dict[str, Callable[[], Timing]], runs: int, once: Container[str] = ()
+) -> dict[str, Timing]:
+    """Time each in turn, then all again, and so on, so that what slows the machine slows all.
+
+    What takes more than a minute is timed once, as are those named in `once`.
+    """
+    found: dict[str, Timing] = {}
+    for run in range(runs):
+        for name, call in contestants.items():
+            if run == 0:
+                found[name] = call()
+                print(f"  {name}: {found[name]}", flush=True)
+            elif name not in once and max(found[name].seconds) < ENOUGH_SECONDS:
+                found[name] += call()
+    return found
 
 
 def time_call(call: Callable[[], object], runs: int) -> Timing:
@@ -57,12 +100,15 @@ print(time.perf_counter() - start, usage.ru_maxrss / 1024, status)
 """
 
 
-def time_command(command: list[str], runs: int) -> Timing:
+def time_command(command: list[str], runs: int, **environment: str) -> Timing:
     """Time a whole command, from start to exit, with the peak memory of its process."""
     seconds, peaks = [], []
     for _ in range(runs):
         measure = [sys.executable, "-S", "-c", _MEASURE, *command]
-        found = subprocess.run(measure, check=True, capture_output=True, text=True).stdout.split()
+        done = subprocess.run(
+            measure, check=True, capture_output=True, text=True, env=os.environ | environment
+        )
+        found = done.stdout.split()
         seconds.append(float(found[0]))
         peaks.append(float(found[1]))
         if found[2] != "0":
@@ -127,4 +173,5 @@ def print_row(what: str, ours: Timing, peer: str, theirs: Timing) -> None:
     low = min(ours.seconds) / max(theirs.seconds)
     high = max(ours.seconds) / min(theirs.seconds)
     ratio = ours.median / theirs.median
-    print(f"{what}: {ours} | {peer}: {theirs} | ratio {ratio:.3f} ({low:.3f} to {high:.3f})")
+    shown = f"< {ratio:.3f}" if theirs.stopped else f"{ratio:.3f} ({low:.3f} to {high:.3f})"
+    print(f"{what}: {ours} | {peer}: {theirs} | ratio {shown}", flush=True)
