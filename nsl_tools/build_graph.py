@@ -125,13 +125,13 @@ def _budget(inputs: Sequence[str], options: BuildGraphOptions, progress: Progres
     """Return the bytes that each of the large things may take in memory.
 
     There are four: the vectors, waiting pairs, bands of unit vectors, and all the rest.
-    Scratch space for larger vectors (and unit vectors, for `--recall`) is announced and
-    checked; that for pairs is known only as they are found.
+    Scratch space for larger vectors is announced and checked; that for pairs is known
+    only as they are found.
     """
     budget = memory_of(options) // 4
     size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
     if size > budget:
-        claim_space(size if options.recall == 1 else 2 * size, "vectors", progress)
+        claim_space(size, "vectors", progress)
     return budget
 
 

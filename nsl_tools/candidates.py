@@ -16,13 +16,13 @@ away; what they find they put into `Pending`, which keeps to its budget.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from nsl_tools.buffers import Buffers
 from nsl_tools.groups import group_maxima, kth_largest
 from nsl_tools.pending import Pairs, Pending, by_rows
 
@@ -112,7 +112,7 @@ class _Sweep:
         several = max(_SMALLEST_BAND, len(self._tiles) // _BANDS)
         self._band = max(1, min(room, several, _LARGEST_BAND))
         self._lot = min(max(_LEAST_LOT, store.budget // _LOT_BYTES), _LARGEST_LOT)
-        self._local = threading.local()
+        self._buffers = Buffers()
         self._stopped = False
 
     def pairs(self) -> Iterator[tuple[Rows, Rows]]:
@@ -167,7 +167,8 @@ class _Sweep:
         """Multiply two tiles; keep the candidates of `i`, in a triangle of `j` too."""
         left, right = self._tiles[i], self._base_tiles[j]
         both = self._triangle and i != j
-        products, mask = self._buffers(len(queries), len(base))
+        products = self._buffers.floats("products", len(queries), len(base))
+        mask = self._buffers.flags("mask", len(queries), len(base))
         np.matmul(queries, base.T, out=products)
         lowest = self._floors[left].min()
         if both:
@@ -180,15 +181,6 @@ class _Sweep:
             places = self._crowd(products, mask, axis, own) if loose is None else [loose]
             for some in places:
                 self._keep(tile, self._passing(products, some, axis, own, other))
-
-    def _buffers(self, rows: int, columns: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
-        """Return this thread's own arrays: fresh ones would cost page faults at every tile."""
-        local = self._local
-        if not hasattr(local, "products"):
-            local.products = np.empty(TILE * TILE, np.float32)
-            local.mask = np.empty(TILE * TILE, np.bool_)
-        size, shape = rows * columns, (rows, columns)
-        return local.products[:size].reshape(shape), local.mask[:size].reshape(shape)
 
     def _crowd(
         self, products: Floats, mask: npt.NDArray[np.bool_], axis: int, own: slice

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from nsl_tools.matrix import Floats, Matrix, MatrixStore, MatrixWriter
     from nsl_tools.spans import Bytes
     from nsl_tools.streams import Source
+
+_SMALLEST_SCALE = 2.0**-100
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,24 @@ class UnitRows:
         if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
             return self.embeddings.rounded_unit(slice(int(rows[0]), int(rows[-1]) + 1))
         return self.embeddings.rounded_unit(rows)
+
+    def take(self, places: npt.NDArray[np.int64], out: Floats) -> Floats:
+        """Fill `out`, shape (m, d), with some rows, in any order, to 2 units in the last place."""
+        rows, vectors = self.rows.take(places), self.embeddings.vectors
+        scales = self._scales.take(rows)[:, np.newaxis]
+        if not isinstance(vectors, np.ndarray) or not scales.all():
+            out[:] = self.embeddings.rounded_unit(rows)
+            return out
+        # Not clipped: a mode other than the default one writes to `out` at once.
+        vectors.take(rows, axis=0, out=out, mode="clip")
+        return np.multiply(out, scales, out=out)
+
+    @cached_property
+    def _scales(self) -> Floats:
+        """What to multiply each vector by; 0 where float32 has no good inverse of a norm."""
+        norms = self.embeddings.norms
+        good = (norms > _SMALLEST_SCALE) & (norms < 1 / _SMALLEST_SCALE)
+        return np.divide(1.0, norms, out=np.zeros(len(norms)), where=good).astype(np.float32)
 
 
 def read_embeddings(

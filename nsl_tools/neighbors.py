@@ -206,12 +206,8 @@ class NearestNeighbors:
 
     def cells(self, rows: Rows, seed: int) -> Cells:
         """Return the means to approximate the k best among `rows`."""
-        writer = self._store.writer()
-        units = UnitRows(self._embeddings, np.arange(len(self._embeddings.ids)))
-        for block in blocks(len(units)):
-            writer.append(units[block])
-        pool = self._workers.products
-        return Cells(writer.finish(), rows, self._k or 0, self._wanted.floor, pool, seed)
+        unit, best = UnitRows(self._embeddings, rows), self._k or 0
+        return Cells(unit, best, self._wanted.floor, self._workers, seed)
 
     def _weigh(self, sources: Rows, targets: Rows) -> npt.NDArray[np.float64]:
         """Return the weight of each pair, shape (m,), symmetric to the bit."""

@@ -31,7 +31,12 @@ LEAST_ROWS = 20_000
 
 _NORMAL_QUANTILE = 2.326  # of 0.99
 _OVERHEAD = 1.5  # a product in a cell costs more than one in the sweep of all pairs
-_HOPE = 1.5  # misses fall faster the more cells are visited
+_FIRST_VISITS = 2.0
+_POWER = 1.8  # of the cells visited, by which misses fall: a guess, until it is measured
+_HASTE = 1.3  # misses fall faster the more cells are visited
+_SURPLUS = 1.05
+_HOPE = 1.5
+_MOST_GROWTH = 4.0
 _BAND = 16
 _TILE = 1024
 Counts = npt.NDArray[np.int64]
@@ -105,17 +110,18 @@ class RecallSearch:
         """Search until the recall is promised; None if comparing all pairs costs less."""
         lowest, wanted = self._exact()
         budget = len(self._rows) ** 2 / 2 / _OVERHEAD
-        steps = [_Step(0, 1.0)]
-        visits = 1
+        steps: list[_Step] = []
+        visits = _FIRST_VISITS
         while True:
             self._cells.search(visits)
             recall = estimate(self._hits(lowest, wanted), wanted, len(self._rows))
             if recall.surely >= self._least:
                 return recall
-            steps.append(_Step(self._cells.visited, 1 - recall.surely))
-            if self._cells.cost * _growth(steps, 1 - self._least, _HOPE) > budget:
+            steps.append(_Step(self._cells.visited, (1 - recall.surely) / (1 - self._least)))
+            if self._cells.cost * _growth(steps, _HOPE) > budget:
                 return None
-            visits = _next_visits(steps, 1 - self._least)
+            growth = _SURPLUS * _growth(steps, _HASTE)
+            visits = self._cells.visited * min(_MOST_GROWTH, max(1.1, growth))
 
     def edges(self, queries: Rows) -> Iterator[Edges]:
         """Yield the best edges found for `queries`, ascending."""
@@ -146,29 +152,21 @@ class RecallSearch:
 
 @dataclass(frozen=True)
 class _Step:
-    """The share of edges that were missed once each row had visited so many cells."""
+    """How many times too many edges were missed once each row had visited so many cells."""
 
-    visited: int
+    visited: float
     missed: float
 
 
-def _growth(steps: list[_Step], allowed: float, hope: float = 1.0) -> float:
-    """Return how many times the cells visited by now it takes to miss no more than `allowed`.
+def _growth(steps: list[_Step], hope: float) -> float:
+    """Return how many times the cells visited by now it takes to miss no more than allowed.
 
     Misses fall as a power of the cells visited: that between the last two steps, times `hope`.
     """
-    before, now = steps[-2:]
-    if not before.visited:
-        return 1.0
-    if now.visited == before.visited or now.missed >= before.missed:
-        return math.inf
-    power = math.log(before.missed / now.missed) / math.log(now.visited / before.visited)
-    return float((now.missed / allowed) ** (1 / (hope * power)))
-
-
-def _next_visits(steps: list[_Step], allowed: float) -> int:
-    """Return how many cells to visit next: what it takes, but not far beyond what is known."""
-    before, now = steps[-2:]
-    if not before.visited:
-        return 4 * now.visited
-    return math.ceil(now.visited * min(2.0, max(1.1, _growth(steps, allowed))))
+    power, now = _POWER, steps[-1]
+    if len(steps) > 1:
+        before = steps[-2]
+        if now.visited == before.visited or now.missed >= before.missed:
+            return math.inf
+        power = math.log(before.missed / now.missed) / math.log(now.visited / before.visited)
+    return float(now.missed ** (1 / (hope * power)))

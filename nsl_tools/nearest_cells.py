@@ -1,0 +1,144 @@
+"""K-means cells, and for each row the cells nearest to it, with how much farther each is.
+
+FAISS places centroids on a sample of the rows. A row that lies between two cells has
+neighbours in both; one well within its cell has them all there. So how far behind its
+nearest cell another lies, the *margin*, tells which cells are worth a visit: they are
+visited by all rows together in the order of margins.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+if TYPE_CHECKING:
+    from nsl_tools.embeddings import UnitRows
+    from nsl_tools.matrix import Floats
+    from nsl_tools.workers import Workers
+
+_MOST_CELLS = 1 << 15
+_ROWS = 16  # of a cell, times the fourth root of all rows: small ones are seldom worth the call
+_SAMPLED = 20  # rows for each centroid, at least
+_SAMPLED_SHARE = 10  # one row of so many, since small clusters want to be seen
+_MOST_SAMPLED = 1 << 16
+_ITERATIONS = 2  # of k-means: more would cost more than denser cells save
+_LARGEST = 8  # times the mean cell
+_LISTED = 32
+_SMALL = 1024  # rows: cells that are not too large
+_BLOCK_FLOATS = 1 << 19  # the C library keeps so much for the next block
+_COUNTED = 1 << 14
+_MARGIN_BITS = 15  # below the point: margins are up to 2
+_FARTHEST = (1 << 16) - 1
+Numbers = npt.NDArray[np.uint16]
+
+
+class NearestCells:
+    """The cells of the rows of a matrix, numbered from 0.
+
+    Args:
+        unit: unit vectors, shape (rows, d); at least one.
+        workers: the threads.
+        seed: of the centroids.
+
+    Attributes:
+        listed: the cells nearest to each row, nearest first, shape (rows, columns).
+        cells: how many there are.
+        cost: products of a row and a centroid so far.
+    """
+
+    def __init__(self, unit: UnitRows, workers: Workers, seed: int) -> None:
+        self._unit, self._pool = unit, workers.products
+        self._centroids = _centroids(unit, workers.count, seed)
+        self.cost = 0
+        self._list(_LISTED)
+
+    def __len__(self) -> int:
+        return self.cells
+
+    def visits(self, mean: float) -> Numbers:
+        """Return how many of its listed cells each row visits, shape (rows,), at least 1.
+
+        All rows visit what lies within one margin, so that they visit `mean` cells on average.
+        """
+        if self.listed.shape[1] < min(2 * mean, len(self._centroids)):
+            self._list(math.ceil(4 * mean))
+        largest = np.searchsorted(np.cumsum(self._histogram), mean * len(self._unit))
+        # Margins rise from column to column.
+        blocks = np.array_split(self._margins, len(self._margins) // _COUNTED + 1)
+        counts = self._pool.map(lambda block: np.count_nonzero(block <= largest, axis=1), blocks)
+        return np.concatenate(list(counts)).astype(np.uint16)
+
+    def _list(self, columns: int) -> None:
+        columns = min(columns, len(self._centroids))
+        self.cost += len(self._unit) * len(self._centroids)
+        self.listed = np.empty((len(self._unit), columns), np.uint16)
+        self._margins = np.empty_like(self.listed)
+        step = max(1, _BLOCK_FLOATS // len(self._centroids))
+        blocks = (slice(start, start + step) for start in range(0, len(self._unit), step))
+        self._histogram = sum(self._pool.map(self._list_block, blocks))
+        self.cells = self._divide_large()
+
+    def _list_block(self, block: slice) -> npt.NDArray[np.int64]:
+        """Fill a block of the lists, and count how often each margin occurs."""
+        columns = self.listed.shape[1]
+        # One sort of integers: the distance above, the cell below.
+        bits = len(self._centroids).bit_length()
+        distances = np.float32(1.5) - self._unit[block] @ self._centroids.T
+        keys = (distances * np.float32(1 << (30 - bits))).astype(np.uint32) << np.uint32(bits)
+        keys |= np.arange(keys.shape[1], dtype=np.uint32)
+        if columns < keys.shape[1]:
+            keys.partition(columns, axis=1)
+        keys = np.sort(keys[:, :columns], axis=1)
+        self.listed[block] = keys & np.uint32((1 << bits) - 1)
+        keys >>= np.uint32(bits)
+        margins = (keys - keys[:, :1]) >> np.uint32(max(0, 30 - bits - _MARGIN_BITS))
+        self._margins[block] = margins = np.minimum(margins, _FARTHEST)
+        return np.bincount(margins.ravel(), minlength=_FARTHEST + 1)
+
+    def _divide_large(self) -> int:
+        """Cut cells that are too large anywhere; return how many there are then."""
+        sizes = np.bincount(self.listed[:, 0], minlength=len(self._centroids))
+        largest = max(_SMALL, _LARGEST * len(self._unit) // len(sizes))
+        cells = len(sizes)
+        for cell in np.flatnonzero(sizes > largest).tolist():
+            more = int(sizes[cell]) // largest
+            _divide(self.listed, cell, range(cells, cells + more))
+            cells += more
+        return cells
+
+
+def _centroids(unit: UnitRows, threads: int, seed: int) -> Floats:
+    """Return centroids of the cells of all rows, shape (cells, d)."""
+    import faiss
+
+    count = min(_MOST_CELLS, max(math.isqrt(len(unit)), int(len(unit) ** 0.75 / _ROWS)))
+    sampled = max(_SAMPLED * count, min(_MOST_SAMPLED, len(unit) // _SAMPLED_SHARE))
+    random = np.random.default_rng(seed)
+    sample = np.sort(random.choice(len(unit), min(len(unit), sampled), replace=False))
+    means = faiss.Kmeans(
+        unit.shape[1],
+        count,
+        niter=_ITERATIONS,
+        seed=int(random.integers(1 << 31)),
+        min_points_per_centroid=1,
+        max_points_per_centroid=sampled,
+    )
+    # Each thread adds up cells of its own, so that threads do not change the sums.
+    with threadpool_limits(threads):
+        means.train(unit.take(sample, np.empty((len(sample), unit.shape[1]), np.float32)))
+    centroids = np.asarray(means.centroids, np.float32)
+    norms = np.linalg.norm(centroids, axis=1, keepdims=True)
+    centroids /= np.where(norms > 0, norms, 1)
+    return np.asarray(centroids)
+
+
+def _divide(nearest: Numbers, cell: int, more: range) -> None:
+    """Cut a cell that is too large anywhere, and let its visitors visit one part."""
+    parts = np.array([cell, *more], np.uint16)
+    for column in nearest.T:
+        places = np.flatnonzero(column == cell)
+        column[places] = np.resize(parts, len(places))

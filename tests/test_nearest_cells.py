@@ -1,0 +1,87 @@
+"""The cells nearest to each row: their order, and who visits them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from nsl_tools import nearest_cells
+from nsl_tools.embeddings import Embeddings, UnitRows
+from nsl_tools.nearest_cells import NearestCells
+from nsl_tools.workers import Workers, workers
+
+ROWS, WIDTH = 700, 12
+
+
+@pytest.fixture
+def pool() -> Iterator[Workers]:
+    with workers(2) as pool:
+        yield pool
+
+
+def unit_rows(scale: float = 1.0) -> UnitRows:
+    vectors = np.random.default_rng(0).normal(size=(ROWS, WIDTH)).astype(np.float32)
+    vectors *= np.float32(scale)
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    ids = pa.array([b"%d" % row for row in range(ROWS)])
+    return UnitRows(Embeddings(ids, vectors, norms), np.arange(ROWS))
+
+
+def similarities(cells: NearestCells) -> np.ndarray:
+    """Return the similarity of each row to the centroids of the cells that are listed for it."""
+    unit = unit_rows()[:]
+    return np.einsum("id,ijd->ij", unit, cells._centroids[cells.listed])
+
+
+def test_cells_are_listed_by_similarity(pool: Workers) -> None:
+    cells = NearestCells(unit_rows(), pool, 0)
+    listed = similarities(cells)
+    assert cells.listed.shape == (ROWS, len(cells))
+    assert (np.diff(listed, axis=1) <= 1e-6).all()
+    assert all(len(set(row)) == len(row) for row in cells.listed.tolist())
+
+
+@pytest.mark.parametrize("mean", [1, 1.7, 3, 8])
+def test_all_rows_visit_what_lies_within_one_margin(pool: Workers, mean: float) -> None:
+    """The mean is as asked, every row visits its own cell, and no row visits one much farther."""
+    cells = NearestCells(unit_rows(), pool, 0)
+    visits = cells.visits(mean)
+    assert visits.min() >= 1
+    assert visits.mean() == pytest.approx(mean, abs=0.1)
+    listed = similarities(cells)
+    margins = listed[:, :1] - listed
+    visited = np.arange(margins.shape[1]) < visits[:, np.newaxis]
+    assert margins[visited].max() <= margins[~visited].min() + 1e-3
+
+
+def test_more_visits_than_are_listed_list_more(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nearest_cells, "_LISTED", 3)
+    cells = NearestCells(unit_rows(), pool, 0)
+    before = cells.listed.copy()
+    assert before.shape == (ROWS, 3)
+    assert cells.visits(6).mean() == pytest.approx(6, abs=0.1)
+    assert (cells.listed[:, :3] == before).all()
+    assert (cells.visits(1000) == len(cells)).all()
+
+
+@pytest.mark.parametrize("scale", [1e-37, 1e30])
+def test_the_length_of_vectors_does_not_matter(pool: Workers, scale: float) -> None:
+    """Even where float32 has no inverse of a length."""
+    expected = NearestCells(unit_rows(), pool, 0).listed
+    found = NearestCells(unit_rows(scale), pool, 0).listed
+    assert (found == expected).mean() > 0.99
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_and_blocks_do_not_change_the_lists(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    expected = NearestCells(unit_rows(), pool, 0).listed
+    monkeypatch.setattr(nearest_cells, "_COUNTED", 7)
+    with workers(threads) as others:
+        cells = NearestCells(unit_rows(), others, 0)
+        assert (cells.listed == expected).all()
+        assert (cells.visits(3) == NearestCells(unit_rows(), pool, 0).visits(3)).all()
