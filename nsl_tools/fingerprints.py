@@ -43,13 +43,9 @@ def fingerprints(ids: pa.Array) -> tuple[Words, Words]:
     return high, low
 
 
-def _fingerprint(offsets: Places, data: Bytes, high: Words, low: Words) -> None:
+def _fingerprint(offsets: npt.NDArray[np.int32], data: Bytes, high: Words, low: Words) -> None:
     """Put the fingerprints of the texts between n + 1 `offsets` into `high` and `low`."""
-    lengths, starts = np.diff(offsets), offsets[:-1] - offsets[0]
-    # A window onto the last text reaches beyond it.
-    padded = data[offsets[0] : offsets[-1] + _BLOCK]
-    if len(padded) < offsets[-1] - offsets[0] + _BLOCK:
-        padded = np.concatenate([padded, np.zeros(_BLOCK, np.uint8)])
+    padded, starts, lengths = _pieces(offsets, data)
     high[:], low[:] = 0, 0
     _absorb(high, low, padded, starts, np.minimum(lengths, _BLOCK))
     for start in range(_BLOCK, int(lengths.max(initial=0)), _BLOCK):
@@ -58,6 +54,33 @@ def _fingerprint(offsets: Places, data: Bytes, high: Words, low: Words) -> None:
         upper, lower = high[rows], low[rows]
         _absorb(upper, lower, padded, starts[rows] + start, rest)
         high[rows], low[rows] = upper, lower
+
+
+def leading_words(ids: pa.Array) -> tuple[Words, Words]:
+    """Return the first 8 bytes of each id and the next 8 as numbers, shapes (n,).
+
+    Of ids of up to 16 bytes without NUL, they order as the bytes do.
+    """
+    offsets, data = texts_of(ids)
+    high, low = np.empty(len(ids), np.uint64), np.empty(len(ids), np.uint64)
+    for start in range(0, len(ids), _ROWS):
+        rows = slice(start, start + _ROWS)
+        padded, starts, lengths = _pieces(offsets[start : start + _ROWS + 1], data)
+        words = windows(padded, _BLOCK)[starts].view(np.uint64)
+        lengths = np.minimum(lengths, _BLOCK)
+        high[rows] = (words[:, 0] & _LOW_MASKS[lengths]).byteswap()
+        low[rows] = (words[:, 1] & _HIGH_MASKS[lengths]).byteswap()
+    return high, low
+
+
+def _pieces(offsets: npt.NDArray[np.int32], data: Bytes) -> tuple[Bytes, Places, Places]:
+    """Return the texts between `offsets`, and some bytes after, with their starts and lengths."""
+    first, last = int(offsets[0]), int(offsets[-1])
+    # A window onto the last text reaches beyond it.
+    padded = data[first : last + _BLOCK]
+    if len(padded) < last - first + _BLOCK:
+        padded = np.concatenate([padded, np.zeros(_BLOCK, np.uint8)])
+    return padded, offsets[:-1].astype(np.int64) - first, np.diff(offsets).astype(np.int64)
 
 
 def surely_distinct(ids: pa.Array) -> bool:
@@ -88,11 +111,18 @@ def _sieve_places(ids: pa.Array) -> Places:
     return np.asarray(high >> np.uint64(64 - _SIEVE_BITS), np.int64)
 
 
-def texts_of(ids: pa.Array) -> tuple[Places, Bytes]:
-    """Return the offsets of a binary array, shape (n + 1,), and the data they point into."""
+def texts_of(ids: pa.Array) -> tuple[npt.NDArray[np.int32], Bytes]:
+    """Return the offsets of a binary array, shape (n + 1,), and the data they point into: views."""
     _, offsets, data = ids.buffers()
     found = np.frombuffer(offsets, np.int32)[ids.offset : ids.offset + len(ids) + 1]
-    return found.astype(np.int64), np.frombuffer(data or b"", np.uint8)
+    return found, np.frombuffer(data or b"", np.uint8)
+
+
+def spans_of(ids: pa.Array, rows: Places) -> tuple[Bytes, Places, Places]:
+    """Return the data of a binary array, and starts and lengths in it of the texts at `rows`."""
+    offsets, data = texts_of(ids)
+    starts = offsets[rows].astype(np.int64)
+    return data, starts, offsets[rows + 1] - starts
 
 
 def _absorb(high: Words, low: Words, padded: Bytes, starts: Places, lengths: Places) -> None:

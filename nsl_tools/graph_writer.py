@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from nsl_tools.fingerprints import texts_of
+from nsl_tools.fingerprints import spans_of
 from nsl_tools.spans import copy_spans, offsets_of
 from nsl_tools.weights import format_lines
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from nsl_tools.spans import Bytes, Places
+    from nsl_tools.spans import Places
 
     Columns = tuple[tuple[pa.Array, Places], ...]
 
@@ -48,7 +48,7 @@ def format_edges(
 
 def _join(columns: Columns) -> bytes:
     """Return the texts at the rows of each column, joined by tabs, line by line."""
-    spans = [_spans(texts, rows) for texts, rows in columns]
+    spans = [spans_of(texts, rows) for texts, rows in columns]
     lengths = np.add.reduce([sizes for _, _, sizes in spans])
     bounds = offsets_of(lengths + len(columns) - 1)
     out = np.full(bounds[-1], ord(_TAB), np.uint8)
@@ -57,12 +57,6 @@ def _join(columns: Columns) -> bytes:
         copy_spans(data, starts, sizes, out, places)
         places += sizes + 1
     return out.tobytes()
-
-
-def _spans(texts: pa.Array, rows: Places) -> tuple[Bytes, Places, Places]:
-    """Return the data of texts, and starts and lengths of those at `rows`."""
-    offsets, data = texts_of(texts)
-    return data, offsets[rows], offsets[rows + 1] - offsets[rows]
 
 
 def _join_many(columns: Columns) -> bytes:

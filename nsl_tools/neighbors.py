@@ -23,8 +23,8 @@ import numpy.typing as npt
 from nsl_tools.candidates import Wanted, all_pairs, pairs_between
 from nsl_tools.cells import Cells
 from nsl_tools.embeddings import UnitRows
-from nsl_tools.fingerprints import texts_of
-from nsl_tools.groups import blocks, rank_in_group
+from nsl_tools.fingerprints import spans_of
+from nsl_tools.groups import blocks, order_by, rank_in_group
 from nsl_tools.ids import id_ranks, texts_at
 from nsl_tools.matrix import Rows, row_hashes
 from nsl_tools.weights import MICRO, as_written
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from nsl_tools.workers import Workers
 
 _FEW = 4
-"""For fewer than one in so many nodes, not all ids are ranked."""
+"""Until one in so many nodes was asked for, not all ids are ranked."""
 _PAIR_FLOATS = 1 << 17  # two such blocks in float64 stay in the processor's cache
 
 
@@ -121,6 +121,7 @@ class NearestNeighbors:
         # One place more than k, since a row is its own best match.
         best = None if k is None else k + 1
         self._wanted = Wanted(best, threshold - margin, 2 * margin + 1 / MICRO)
+        self._ranked = 0
 
     @cached_property
     def _id_ranks(self) -> Rows:
@@ -231,16 +232,15 @@ class NearestNeighbors:
     def _ranks(self, rows: Rows) -> Rows:
         """Return numbers that order `rows`, shape (m,), as their ids are ordered, by bytes."""
         ids = self._embeddings.ids
-        if len(rows) * _FEW > len(ids):
+        self._ranked += len(rows)
+        if self._ranked * _FEW > len(ids):
             return self._id_ranks[rows]
         # Where few nodes have edges, most ids are nobody's target.
         distinct, places = np.unique(rows, return_inverse=True)
-        offsets, data = texts_of(ids)
-        texts = texts_at(data, offsets[distinct], np.diff(offsets)[distinct])
-        return id_ranks(texts)[places]
+        return id_ranks(texts_at(*spans_of(ids, distinct)))[places]
 
     def _select(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> Edges:
-        order = np.lexsort((-self._ranks(targets), -as_written(weights), sources))
+        order = order_by(sources, -as_written(weights), -self._ranks(targets))
         sources, targets, weights = sources[order], targets[order], weights[order]
         if self._k is not None:
             kept = rank_in_group(sources) < self._k

@@ -93,9 +93,17 @@ def test_the_table_finds_the_first_row_of_an_id(
 
 
 @pytest.mark.parametrize("few", [0, 10**6])
-@given(_ids)
-def test_ids_rank_as_bytes_do(few: int, ids: list[bytes]) -> None:
-    """Be they few or many."""
-    with mock.patch("nsl_tools.ids._FEW", few):
-        ranks = id_ranks(pa.array(ids, pa.binary()))
+@given(_ids, st.sampled_from([0, 16]))
+def test_ids_rank_as_bytes_do(few: int, ids: list[bytes], short: int) -> None:
+    """Be they few or many, short or long."""
+    with mock.patch("nsl_tools.ids._FEW", few), mock.patch("nsl_tools.ids._SHORT", short):
+        for some in (ids, sorted(ids)):
+            ranks = id_ranks(pa.array(some, pa.binary()))
+            assert [some[row] for row in np.argsort(ranks)] == sorted(ids)
+
+
+def test_many_short_ids_rank_as_bytes_do() -> None:
+    """More than are done at once, and all of 8 bytes or less."""
+    ids = [b"%d" % i for i in range(3 * module._ROWS)]
+    ranks = id_ranks(pa.array(ids, pa.binary()))
     assert [ids[row] for row in np.argsort(ranks)] == sorted(ids)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.groups import blocks, kth_largest, rank_in_group
+from nsl_tools.groups import blocks, kth_largest, order_by, rank_in_group
 
 GROUPS = st.lists(st.integers(0, 5), max_size=40)
 
@@ -38,3 +38,15 @@ def test_kth_largest_is_what_sorting_each_group_gives(
 @given(st.integers(0, 1000))
 def test_blocks_cover_all_rows_once(rows: int) -> None:
     assert [row for block in blocks(rows) for row in range(rows)[block]] == list(range(rows))
+
+
+@given(
+    st.lists(st.tuples(st.integers(-9, 9), st.integers(-(10**6), 10**6), st.integers(0, 99))),
+    st.sampled_from([1, 1 << 40]),
+)
+def test_an_order_by_several_keys(rows: list[tuple[int, int, int]], scale: int) -> None:
+    """Be their bits few enough for one number or not."""
+    keys = np.array(rows, np.int64).reshape(-1, 3).T * scale
+    order = order_by(*keys)
+    assert sorted(order.tolist()) == list(range(len(rows)))
+    assert [rows[i] for i in order.tolist()] == sorted(rows)
