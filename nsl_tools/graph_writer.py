@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from nsl_tools.fingerprints import spans_of
+from nsl_tools.fingerprints import spans_of, texts_of
 from nsl_tools.spans import copy_spans, offsets_of
 from nsl_tools.weights import format_lines
 
@@ -16,17 +16,20 @@ if TYPE_CHECKING:
 
     from nsl_tools.spans import Places
 
+    Floats = npt.NDArray[np.float64]
     Columns = tuple[tuple[pa.Array, Places], ...]
 
 _TAB = b"\t"
-_FEW = 1 << 16  # joined sooner than pyarrow.compute, which is faster, is imported
+_FEW = 1 << 16  # joined sooner than pyarrow.compute is imported,
+_SHORT = 16  # unless ids are longer, and so of many lengths: then that is faster
+_PIECE = 1 << 15  # edges joined at once, which stay in the processor's cache
 
 
 def format_edges(
     ids: pa.Array,
     sources: npt.NDArray[np.int64],
     targets: npt.NDArray[np.int64],
-    weights: npt.NDArray[np.float64],
+    weights: Floats,
 ) -> bytes:
     r"""Return n edges as the lines `source<TAB>target<TAB>%.6f`, in order.
 
@@ -36,14 +39,18 @@ def format_edges(
         targets: rows of `ids`, shape (n,).
         weights: cosines, shape (n,).
     """
-    if not len(weights):
-        return b""
+    if len(weights) >= _FEW and np.diff(texts_of(ids)[0]).max() > _SHORT:
+        return _join_many(_columns(ids, sources, targets, weights))
+    pieces = (slice(start, start + _PIECE) for start in range(0, len(weights), _PIECE))
+    return b"".join(_join(_columns(ids, sources[p], targets[p], weights[p])) for p in pieces)
+
+
+def _columns(ids: pa.Array, sources: Places, targets: Places, weights: Floats) -> Columns:
     text, bounds = format_lines(weights)
     endings = pa.Array.from_buffers(
         pa.binary(), len(weights), [None, pa.py_buffer(bounds), pa.py_buffer(text)]
     )
-    columns = (ids, sources), (ids, targets), (endings, np.arange(len(weights)))
-    return (_join if len(weights) < _FEW else _join_many)(columns)
+    return (ids, sources), (ids, targets), (endings, np.arange(len(weights)))
 
 
 def _join(columns: Columns) -> bytes:

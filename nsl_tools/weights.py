@@ -10,9 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 MICRO = 1_000_000
-_DIGITS = 6
 _UNCERTAIN = 1e-6
 _ZERO = ord("0")
+_THOUSAND = 1000
+_FIELDS = [("ones", "u1"), ("point", "u1"), ("high", "V3"), ("low", "V4")]
+_UNSIGNED = np.dtype(_FIELDS).itemsize
+# All three digits there are, before more digits and at the end of a line.
+_HIGH_DIGITS = np.frombuffer(b"".join(b"%03d" % i for i in range(_THOUSAND)), "V3")
+_LOW_DIGITS = np.frombuffer(b"".join(b"%03d\n" % i for i in range(_THOUSAND)), "V4")
 
 
 def as_written(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -28,19 +33,21 @@ def as_written(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
 def format_lines(weights: npt.NDArray[np.float64]) -> tuple[bytes, npt.NDArray[np.int32]]:
     """Return `%.6f` and a newline for each of n cosines, end to end, and the n + 1 bounds."""
-    written = np.abs(as_written(weights))
+    written = np.abs(as_written(weights)).astype(np.int32)
+    thousands = written // _THOUSAND
+    ones = thousands // _THOUSAND
     negative = np.signbit(weights)
-    text = np.empty((len(weights), _DIGITS + 4), np.uint8)
-    text[:, 0] = ord("-")
-    text[:, 1] = _ZERO + written // MICRO
-    text[:, 2] = ord(".")
-    rest = written % MICRO
-    for column in range(_DIGITS + 2, 2, -1):
-        text[:, column] = _ZERO + rest % 10
-        rest //= 10
-    text[:, -1] = ord("\n")
-    kept = np.ones(text.shape, np.bool_)
-    kept[:, 0] = negative
+    signed = bool(negative.any())
+    lines = np.empty(len(weights), [("sign", "u1"), *_FIELDS] if signed else _FIELDS)
+    lines["ones"] = _ZERO + ones
+    lines["point"] = ord(".")
+    lines["high"] = _HIGH_DIGITS[thousands - _THOUSAND * ones]
+    lines["low"] = _LOW_DIGITS[written - _THOUSAND * thousands]
     bounds = np.zeros(len(weights) + 1, np.int32)
-    np.cumsum(text.shape[1] - 1 + negative, out=bounds[1:])
-    return text[kept].tobytes(), bounds
+    np.cumsum(_UNSIGNED + negative, out=bounds[1:])
+    if not signed:
+        return lines.tobytes(), bounds
+    lines["sign"] = ord("-")
+    kept = np.ones((len(weights), _UNSIGNED + 1), np.bool_)
+    kept[:, 0] = negative
+    return lines.view(np.uint8).reshape(kept.shape)[kept].tobytes(), bounds

@@ -57,18 +57,21 @@ def test_ranking_uses_what_is_written(weights: list[float]) -> None:
     assert as_written(np.array(weights, np.float64)).tolist() == millionths
 
 
-@pytest.mark.parametrize("few", [0, graph_writer._FEW])
+@pytest.mark.parametrize(("few", "short"), [(0, 0), (0, 99), (graph_writer._FEW, 0)])
 @given(
     st.lists(st.text("aé\u2028 #\"'", min_size=1).map(str.encode), min_size=1, max_size=9),
     st.lists(st.tuples(st.integers(0), st.integers(0), _cosines), max_size=20),
 )
 def test_edges_are_lines_in_order(
-    few: int, ids: list[bytes], drawn: list[tuple[int, int, float]]
+    few: int, short: int, ids: list[bytes], drawn: list[tuple[int, int, float]]
 ) -> None:
-    """Each edge is `source<TAB>target<TAB>weight`, in the order given, be they few or many."""
+    """Each edge is `source<TAB>target<TAB>weight`, in the order given.
+
+    Be they few or many, in several pieces, of ids that are short or long.
+    """
     edges = [(source % len(ids), target % len(ids), weight) for source, target, weight in drawn]
     sources, targets = ([edge[end] for edge in edges] for end in (0, 1))
-    with mock.patch.object(graph_writer, "_FEW", few):
+    with mock.patch.multiple(graph_writer, _FEW=few, _SHORT=short, _PIECE=4):
         found = format_edges(
             pa.array(ids, pa.binary()),
             np.array(sources, np.int64),
@@ -78,10 +81,11 @@ def test_edges_are_lines_in_order(
     assert found == b"".join(b"%b\t%b\t%.6f\n" % (ids[s], ids[t], w) for s, t, w in edges)
 
 
-@pytest.mark.parametrize("few", [0, graph_writer._FEW])
-def test_a_slice_of_ids(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("short", [0, graph_writer._SHORT])
+def test_a_slice_of_ids(short: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows count from the start of the slice."""
-    monkeypatch.setattr(graph_writer, "_FEW", few)
+    monkeypatch.setattr(graph_writer, "_FEW", 1)
+    monkeypatch.setattr(graph_writer, "_SHORT", short)
     ids = pa.array([b"x", b"a", b"b"], pa.binary()).slice(1)
     zero, one = np.array([0]), np.array([1])
     assert format_edges(ids, zero, one, np.array([0.5])) == b"a\tb\t0.500000\n"
