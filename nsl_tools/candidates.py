@@ -167,8 +167,8 @@ class _Sweep:
         """Multiply two tiles; keep the candidates of `i`, in a triangle of `j` too."""
         left, right = self._tiles[i], self._base_tiles[j]
         both = self._triangle and i != j
-        products = self._buffers.floats("products", len(queries), len(base))
-        mask = self._buffers.flags("mask", len(queries), len(base))
+        products = self._buffers.array("products", np.float32, len(queries), len(base))
+        mask = self._buffers.array("mask", np.bool_, len(queries), len(base))
         np.matmul(queries, base.T, out=products)
         lowest = self._floors[left].min()
         if both:

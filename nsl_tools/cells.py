@@ -12,10 +12,12 @@ similarities are float32 products, so that another BLAS may choose other pairs.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from nsl_tools.buffers import Buffers
 from nsl_tools.groups import group_maxima
@@ -23,7 +25,7 @@ from nsl_tools.nearest_cells import NearestCells
 from nsl_tools.pair_keys import NO_KEY, PairKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from nsl_tools.embeddings import UnitRows
     from nsl_tools.matrix import Floats, Rows
@@ -36,7 +38,8 @@ _CROWD = 4
 _BLOCK = 1024
 _CELLS_AT_ONCE = 64
 _TABLE_ROWS = 1 << 14
-_NOWHERE = 1 << 16
+_LOT = 1024
+Weights = npt.NDArray[np.float64]
 
 
 class Cells:
@@ -115,21 +118,63 @@ class Cells:
 
     def pairs(self, rows: Rows) -> tuple[Rows, Rows]:
         """Return the candidates `(sources, targets)` of some of the rows, in their order."""
-        all_rows = self._unit.rows
-        keys = self._best[np.searchsorted(all_rows, rows)]
-        keys = keys[keys != NO_KEY]
-        return all_rows[self._keys.owners(keys)], all_rows[self._keys.others(keys)]
+        keys = self._best[np.searchsorted(self._unit.rows, rows)]
+        return self._ends(keys[keys != NO_KEY])
+
+    def weigh(self, rows: Rows, weigh: Callable[[Rows, Rows], Weights]) -> None:
+        """Weigh the candidates of some of the rows.
+
+        It goes from cell to cell: the rows of one have most of their candidates in common, which
+        are then at hand.
+
+        Args:
+            rows: for `weighed` to return.
+            weigh: returns the weights of pairs; called by the threads.
+        """
+        self._weights = np.zeros(self._best.shape)
+        places = np.searchsorted(self._unit.rows, rows)
+        order = places[np.argsort(self._homes[places], kind="stable")]
+        lots = (order[start : start + _LOT] for start in range(0, len(order), _LOT))
+        for _ in self._pool.map(partial(self._weigh, weigh), lots):
+            pass
+
+    def _weigh(self, weigh: Callable[[Rows, Rows], Weights], places: Rows) -> None:
+        keys = self._best[places]
+        kept = keys != NO_KEY
+        sources, targets = self._keys.owners(keys[kept]), self._keys.others(keys[kept])
+        # Many are each other's candidates: one weight serves both.
+        pairs = np.minimum(sources, targets) * len(self._best) + np.maximum(sources, targets)
+        distinct, inverse = np.unique(pairs, return_inverse=True)
+        ends = (self._unit.rows.take(side) for side in np.divmod(distinct, len(self._best)))
+        weights = np.zeros(keys.shape)
+        weights[kept] = weigh(*ends)[inverse]
+        self._weights[places] = weights
+
+    def weighed(self, rows: Rows) -> tuple[Rows, Rows, Weights]:
+        """Return the candidates of some of the rows and their weights, as `weigh` found them."""
+        places = np.searchsorted(self._unit.rows, rows)
+        keys = self._best[places]
+        kept = keys != NO_KEY
+        return *self._ends(keys[kept]), self._weights[places][kept]
+
+    def _ends(self, keys: Keys) -> tuple[Rows, Rows]:
+        rows = self._unit.rows
+        return rows.take(self._keys.owners(keys)), rows.take(self._keys.others(keys))
 
     def _meet(self, meeting: tuple[Rows, Rows]) -> Keys:
         """Return candidates, sorted, among the members of a cell and its visitors."""
         members, visitors = meeting
         width = self._unit.shape[1]
-        base = self._unit.take(members, self._buffers.floats("base", len(members), width)).T
+        base = self._unit.take(
+            members, self._buffers.array("base", np.float32, len(members), width)
+        ).T
         found = [np.empty(0, np.uint64)]
         for start in range(0, len(visitors), _BLOCK):
             block = visitors[start : start + _BLOCK]
-            units = self._unit.take(block, self._buffers.floats("units", len(block), width))
-            products = self._buffers.floats("products", len(block), len(members))
+            units = self._unit.take(
+                block, self._buffers.array("units", np.float32, len(block), width)
+            )
+            products = self._buffers.array("products", np.float32, len(block), len(members))
             np.matmul(units, base, out=products)
             if visitors is members:
                 np.fill_diagonal(products[:, start:], -np.inf)
@@ -140,13 +185,17 @@ class Cells:
         keys.sort()
         return keys
 
+    def _units(self, name: str, rows: Rows) -> Floats:
+        shape = len(rows), self._unit.shape[1]
+        return self._unit.take(rows, self._buffers.array(name, np.float32, *shape))
+
     def _passing(
         self, products: Floats, axis: int, sides: tuple[Rows, Rows], *, strangers: bool = True
     ) -> Keys:
         """Return what the rows along `axis` of `products`, shape (visitors, members), let pass."""
         own, depth = sides[axis], self._best.shape[1]
         floors = self._floors.take(own)
-        passing = self._buffers.flags("passing", *products.shape)
+        passing = self._buffers.array("passing", np.bool_, *products.shape)
         np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=passing)
         crowd = _CROWD * depth * len(own)
         if np.count_nonzero(passing) > crowd:

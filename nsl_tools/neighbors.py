@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from nsl_tools.buffers import Buffers
 from nsl_tools.candidates import Wanted, all_pairs, pairs_between
 from nsl_tools.cells import Cells
 from nsl_tools.embeddings import UnitRows
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from nsl_tools.embeddings import Embeddings
-    from nsl_tools.matrix import MatrixStore
+    from nsl_tools.matrix import Matrix, MatrixStore
     from nsl_tools.workers import Workers
 
 _FEW = 4
@@ -116,6 +117,7 @@ class NearestNeighbors:
         self._threshold = threshold
         self._workers = workers
         self._store = store
+        self._buffers = Buffers()
         # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, and both were rounded themselves.
         margin = (embeddings.vectors.shape[1] + 8) * 2.0**-24
         # One place more than k, since a row is its own best match.
@@ -197,7 +199,10 @@ class NearestNeighbors:
         """Weigh distinct pairs, in any order, and keep the best of each source."""
         others = sources != targets
         sources, targets = sources[others], targets[others]
-        weights = self._weigh(sources, targets)
+        return self.choose(sources, targets, self.weigh(sources, targets))
+
+    def choose(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> Edges:
+        """Keep the best of each source, of pairs in any order."""
         near = weights >= self._threshold
         return self._select(sources[near], targets[near], weights[near])
 
@@ -205,12 +210,18 @@ class NearestNeighbors:
         """Yield `best` of each lot of pairs, in order, some lots ahead on other threads."""
         return self._workers.ahead(lambda lot: self.best(*lot), pairs)
 
+    def choose_of_each(
+        self, pairs: Iterable[tuple[Rows, Rows, npt.NDArray[np.float64]]]
+    ) -> Iterator[Edges]:
+        """Yield `choose` of each lot of pairs, in order, some lots ahead on other threads."""
+        return self._workers.ahead(lambda lot: self.choose(*lot), pairs)
+
     def cells(self, rows: Rows, seed: int) -> Cells:
         """Return the means to approximate the k best among `rows`."""
         unit, best = UnitRows(self._embeddings, rows), self._k or 0
         return Cells(unit, best, self._wanted.floor, self._workers, seed)
 
-    def _weigh(self, sources: Rows, targets: Rows) -> npt.NDArray[np.float64]:
+    def weigh(self, sources: Rows, targets: Rows) -> npt.NDArray[np.float64]:
         """Return the weight of each pair, shape (m,), symmetric to the bit."""
         norms, far = self._embeddings.norms, self._embeddings.vectors
         near, places, order = far, sources, np.arange(len(sources))
@@ -222,12 +233,26 @@ class NearestNeighbors:
         step = max(1, _PAIR_FLOATS // max(1, far.shape[1]))
         for start in range(0, len(sources), step):
             pairs = order[start : start + step]
-            # The product of two float32 numbers is exact in float64.
-            sides = near[places[pairs]].astype(np.float64), far[targets[pairs]].astype(np.float64)
+            sides = (
+                self._exact_rows("near", near, places.take(pairs)),
+                self._exact_rows("far", far, targets.take(pairs)),
+            )
             weights[pairs] = np.einsum("ij,ij->i", *sides)
-        weights /= norms[sources] * norms[targets]
+        weights /= norms.take(sources) * norms.take(targets)
         # Rounding may leave the range of a cosine by an ulp, and so miss a threshold of -1.
-        return np.clip(weights, -1.0, 1.0)
+        return np.clip(weights, -1.0, 1.0, out=weights)
+
+    def _exact_rows(self, name: str, matrix: Matrix, rows: Rows) -> npt.NDArray[np.float64]:
+        """Return rows in float64, in which the product of two float32 numbers is exact."""
+        shape = len(rows), matrix.shape[1]
+        found = self._buffers.array(name, np.float64, *shape)
+        if isinstance(matrix, np.ndarray):
+            taken = self._buffers.array("taken", np.float32, *shape)
+            # Not clipped: a mode other than the default one writes to `out` at once.
+            found[:] = matrix.take(rows, axis=0, out=taken, mode="clip")
+        else:
+            found[:] = matrix[rows]
+        return found
 
     def _ranks(self, rows: Rows) -> Rows:
         """Return numbers that order `rows`, shape (m,), as their ids are ordered, by bytes."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nsl_tools.matrix import Rows
     from nsl_tools.neighbors import Edges, NearestNeighbors
 
-SAMPLE = 1000
+_SAMPLE = 100  # rows, if all were allowed to miss; more where few are
 LEAST_ROWS = 20_000
 """Below this, all pairs take no longer."""
 
@@ -37,7 +37,6 @@ _HASTE = 1.3  # misses fall faster the more cells are visited
 _SURPLUS = 1.05
 _HOPE = 1.5
 _MOST_GROWTH = 4.0
-_BAND = 16
 _TILE = 1024
 Counts = npt.NDArray[np.int64]
 
@@ -104,7 +103,7 @@ class RecallSearch:
         self._least = least
         self._cells = nearest.cells(rows, seed)
         random = np.random.default_rng((seed, len(rows)))
-        self._sample = np.sort(random.choice(rows, min(SAMPLE, len(rows)), replace=False))
+        self._sample = np.sort(random.choice(rows, _sample_size(least, len(rows)), replace=False))
 
     def run(self) -> Recall | None:
         """Search until the recall is promised; None if comparing all pairs costs less."""
@@ -124,13 +123,11 @@ class RecallSearch:
             visits = self._cells.visited * min(_MOST_GROWTH, max(1.1, growth))
 
     def edges(self, queries: Rows) -> Iterator[Edges]:
-        """Yield the best edges found for `queries`, ascending."""
+        """Return the best edges found for `queries`, ascending."""
         queries = np.intersect1d(queries, self._rows, assume_unique=True)
-        for start in range(0, len(queries), _BAND * _TILE):
-            band = queries[start : start + _BAND * _TILE]
-            yield from self._nearest.best_of_each(
-                self._cells.pairs(band[i : i + _TILE]) for i in range(0, len(band), _TILE)
-            )
+        self._cells.weigh(queries, self._nearest.weigh)
+        tiles = (queries[start : start + _TILE] for start in range(0, len(queries), _TILE))
+        return self._nearest.choose_of_each(map(self._cells.weighed, tiles))
 
     def _exact(self) -> tuple[Counts, Counts]:
         """Return the smallest weight and the number of the exact edges of each sampled row."""
@@ -148,6 +145,11 @@ class RecallSearch:
         places = np.searchsorted(self._sample, edges.sources)
         reached = as_written(edges.weights) >= lowest[places]
         return np.minimum(wanted, np.bincount(places[reached], minlength=len(wanted)))
+
+
+def _sample_size(least: float, rows: int) -> int:
+    """Return how many rows to judge by: doubt is to be in proportion to the misses allowed."""
+    return min(rows, round(_SAMPLE / math.sqrt(1 - least)))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def embeddings(tmp_path_factory: pytest.TempPathFactory) -> str:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks and samples, so that a small graph takes several searches."""
     monkeypatch.setattr(recall, "LEAST_ROWS", 0)
-    monkeypatch.setattr(recall, "SAMPLE", 500)
+    monkeypatch.setattr(recall, "_sample_size", lambda *_: 500)
     monkeypatch.setattr(recall, "_OVERHEAD", 0.05)
     for name, value in {"_BLOCK": 64, "_CELLS_AT_ONCE": 5, "_TABLE_ROWS": 512}.items():
         monkeypatch.setattr(cells, name, value)
