@@ -51,15 +51,16 @@ class Cells:
         unit: the rows to find neighbours for, and among; at least one.
         best: how many neighbours a row wants.
         floor: smallest similarity.
+        slack: by how much two similarities differ if their order is sure.
         workers: the threads.
         seed: of the cells.
     """
 
     def __init__(
-        self, unit: UnitRows, best: int, floor: float, workers: Workers, seed: int
+        self, unit: UnitRows, best: int, floor: float, slack: float, workers: Workers, seed: int
     ) -> None:
         self._unit, self._pool = unit, workers.products
-        self._keys = PairKeys(len(unit))
+        self._keys, self._slack = PairKeys(len(unit)), slack
         # A few more than wanted: float32 may mistake the order of the last ones.
         self._best = np.full((len(unit), best + _SPARE), NO_KEY)
         self._floors = np.full(len(unit), floor, np.float32)
@@ -139,23 +140,24 @@ class Cells:
             pass
 
     def _weigh(self, weigh: Callable[[Rows, Rows], Weights], places: Rows) -> None:
-        keys = self._best[places]
-        kept = keys != NO_KEY
-        sources, targets = self._keys.owners(keys[kept]), self._keys.others(keys[kept])
-        # Many are each other's candidates: one weight serves both.
-        pairs = np.minimum(sources, targets) * len(self._best) + np.maximum(sources, targets)
-        distinct, inverse = np.unique(pairs, return_inverse=True)
-        ends = (self._unit.rows.take(side) for side in np.divmod(distinct, len(self._best)))
+        keys, kept = self._best[places], self._hopeful(self._best[places])
         weights = np.zeros(keys.shape)
-        weights[kept] = weigh(*ends)[inverse]
+        weights[kept] = weigh(*self._ends(keys[kept]))
         self._weights[places] = weights
 
     def weighed(self, rows: Rows) -> tuple[Rows, Rows, Weights]:
-        """Return the candidates of some of the rows and their weights, as `weigh` found them."""
+        """Return the candidates of some of the rows and their weights, as `weigh` found them.
+
+        Without those that cannot be among the best.
+        """
         places = np.searchsorted(self._unit.rows, rows)
-        keys = self._best[places]
-        kept = keys != NO_KEY
+        keys, kept = self._best[places], self._hopeful(self._best[places])
         return *self._ends(keys[kept]), self._weights[places][kept]
+
+    def _hopeful(self, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Tell which candidates of each row are no farther than its last best one may be."""
+        last = keys[:, -_SPARE - 1 : -_SPARE]
+        return np.asarray((keys != NO_KEY) & (keys <= self._keys.farther(last, self._slack)))
 
     def _ends(self, keys: Keys) -> tuple[Rows, Rows]:
         rows = self._unit.rows
@@ -164,18 +166,12 @@ class Cells:
     def _meet(self, meeting: tuple[Rows, Rows]) -> Keys:
         """Return candidates, sorted, among the members of a cell and its visitors."""
         members, visitors = meeting
-        width = self._unit.shape[1]
-        base = self._unit.take(
-            members, self._buffers.array("base", np.float32, len(members), width)
-        ).T
+        base = self._units("members", members).T
         found = [np.empty(0, np.uint64)]
         for start in range(0, len(visitors), _BLOCK):
             block = visitors[start : start + _BLOCK]
-            units = self._unit.take(
-                block, self._buffers.array("units", np.float32, len(block), width)
-            )
             products = self._buffers.array("products", np.float32, len(block), len(members))
-            np.matmul(units, base, out=products)
+            np.matmul(self._units("visitors", block), base, out=products)
             if visitors is members:
                 np.fill_diagonal(products[:, start:], -np.inf)
                 found.append(self._passing(products, 0, (block, members), strangers=False))

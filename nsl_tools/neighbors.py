@@ -219,7 +219,7 @@ class NearestNeighbors:
     def cells(self, rows: Rows, seed: int) -> Cells:
         """Return the means to approximate the k best among `rows`."""
         unit, best = UnitRows(self._embeddings, rows), self._k or 0
-        return Cells(unit, best, self._wanted.floor, self._workers, seed)
+        return Cells(unit, best, self._wanted.floor, self._wanted.slack, self._workers, seed)
 
     def weigh(self, sources: Rows, targets: Rows) -> npt.NDArray[np.float64]:
         """Return the weight of each pair, shape (m,), symmetric to the bit."""

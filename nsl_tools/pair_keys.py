@@ -8,6 +8,8 @@ that two row numbers leave, 32 at most; what it cannot tell apart counts as equa
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -52,6 +54,12 @@ class PairKeys:
         distances = (keys << self._bits) >> (self._bits + self._bits)
         reached = _FARTHEST - (distances + np.uint64(1)) / self._scale
         return np.asarray(np.nextafter(reached.astype(np.float32), np.float32(-np.inf)))
+
+    def farther(self, keys: Keys, distance: float) -> Keys:
+        """Return keys of the same owners, farther by a small distance; of none, none."""
+        step = np.uint64(math.ceil(distance * self._scale)) << self._bits
+        # The other row does not count.
+        return np.asarray(np.where(keys == NO_KEY, NO_KEY, (keys | self._low) + step), np.uint64)
 
     def first_of(self, owners: Places) -> Keys:
         """Return keys that all candidates of `owners` and later ones reach."""

@@ -29,7 +29,7 @@ def units(seed: int = 0, width: int = 6) -> np.ndarray:
 def searched_in(unit: np.ndarray, rows: np.ndarray, floor: float, pool: Workers) -> Cells:
     ids = pa.array([b"%d" % row for row in range(len(unit))])
     nodes = Embeddings(ids, unit, np.linalg.norm(unit.astype(np.float64), axis=1))
-    return Cells(UnitRows(nodes, rows), BEST, floor, pool, 0)
+    return Cells(UnitRows(nodes, rows), BEST, floor, 1e-6, pool, 0)
 
 
 def found(searched: Cells, rows: np.ndarray) -> set[tuple[int, int]]:
@@ -112,3 +112,24 @@ def test_cells_and_their_numbers_do_not_depend_on_threads() -> None:
             searched.search(3)
             kept.append(found(searched, np.arange(ROWS)))
     assert kept[0] == kept[1]
+
+
+def test_candidates_are_weighed_but_for_those_that_are_surely_too_far(pool: Workers) -> None:
+    """Of equal similarities all are weighed; of others only the best, of which none is lost."""
+    unit, rows = units(), np.setdiff1d(np.arange(ROWS), [3, 17, 399])
+    searched = searched_in(unit, rows, -2.0, pool)
+    searched.search(99)
+    some = rows[::3]
+    searched.weigh(some, lambda sources, targets: sources * 1000.0 + targets)
+    for row in some.tolist():
+        sources, targets, weights = searched.weighed(np.array([row]))
+        assert (sources == row).all()
+        assert weights.tolist() == (sources * 1000.0 + targets).tolist()
+        all_targets = searched.pairs(np.array([row]))[1]
+        similarities = np.sort(unit[all_targets] @ unit[row])[::-1]
+        surely = (similarities > similarities[BEST - 1] - 1e-5).sum()
+        assert BEST <= len(targets) <= surely
+        assert set(targets) <= set(all_targets)
+    far_apart = rows[(rows < 50) | (rows >= 120)]
+    searched.weigh(far_apart, lambda sources, _: np.zeros(len(sources)))
+    assert len(searched.weighed(far_apart)[0]) < (BEST + 0.1) * len(far_apart)

@@ -1,6 +1,7 @@
 """Keys of candidates sort as the candidates do."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,3 +48,16 @@ def test_what_is_nearer_passes_the_floor_of_a_key(rows: int, left: float, right:
     assert both[1] >= floor or keys[1] > keys[0]
     step = 4 / 2 ** (64 - 2 * max(16, (rows - 1).bit_length()))
     assert both[0] - floor <= 2 * step + 1e-6
+
+
+@pytest.mark.parametrize("rows", [3, 70_000, 1 << 22])
+def test_farther_is_by_no_less_than_asked_for(rows: int) -> None:
+    keys = PairKeys(rows)
+    near = keys.pack(np.array([1]), np.array([2]), np.array([0.5], np.float32))
+    limit = keys.farther(near, 1e-3)
+    within, beyond = keys.pack(
+        np.array([1, 1]), np.array([rows - 1, 0]), np.array([0.4991, 0.4985], np.float32)
+    )
+    assert within <= limit[0] < beyond
+    assert keys.owners(limit).tolist() == [1]
+    assert keys.farther(np.array([NO_KEY]), 1e-3).tolist() == [NO_KEY]
