@@ -60,7 +60,7 @@ _INPUTS = ("labeled", "unlabeled", "graph")
 _EDGES_SHARE = 0.2
 _BLOCKS_SHARE = 0.3
 _KEPT_SHARE = 0.1
-_MOST_KEPT = 200_000_000  # more is read again sooner than new memory is got
+_MOST_KEPT = 200_000_000
 
 
 def pack_nbrs(
@@ -103,7 +103,7 @@ def pack_nbrs(
             return statistics
         memory = memory_of(options)
         _claim_space(inputs, memory, progress)
-        room = Room(min(memory * _KEPT_SHARE, _MOST_KEPT))
+        room = _room(paths[:2], memory)
         seeds, others = (
             Input(
                 [
@@ -140,8 +140,20 @@ def _least_output(labeled: Sequence[str], outputs: Sequence[str], options: PackO
     unknown = options.resume or options.max_errors or options.on_duplicate != "error"
     if unknown or any(is_compressed(path, options.compression) for path in outputs):
         return 0
-    plain = (path for path in labeled if os.path.isfile(path) and is_tfrecord(path))
-    return sum(map(os.path.getsize, plain))
+    return sum(map(os.path.getsize, filter(_is_plain, labeled)))
+
+
+def _is_plain(path: str) -> bool:
+    return os.path.isfile(path) and is_tfrecord(path)
+
+
+def _room(inputs: Sequence[Sequence[str]], memory: int) -> Room:
+    """Return the room for records that are kept between readings.
+
+    Plain files are read again sooner than new memory is got.
+    """
+    plain = all(_is_plain(path) for part in inputs for path in part)
+    return Room(0 if plain else min(memory * _KEPT_SHARE, _MOST_KEPT))
 
 
 def _claim_space(inputs: Sequence[str], memory: int, progress: Progress) -> None:

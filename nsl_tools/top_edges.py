@@ -6,6 +6,10 @@ order of its code points); an edge given several times keeps its largest weight.
 Edges are collected up to an allowance of memory, then cut to the best of each
 seed; what is still too much is put aside as a run, sorted by seed. At the end
 the runs are merged, some seeds at a time.
+
+Most graphs have the edges of a source together, and many have the sources in the
+order of the examples. As long as they come so, edges are cut to the best as they
+come, in arrays that stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -31,6 +35,9 @@ _BYTES_PER_EDGE = 100
 _MOST_SLOTS = 1024
 _LEAST_PENDING = 1 << 16
 _MOST_PENDING = 1 << 22
+_FEW_NODES = 1 << 20
+"""For more, ids that decide between equal weights are compared for all edges together."""
+_MOST_OPEN = 1 << 16
 _WORD = 64
 _HALF = np.uint64(32)
 _SIGN = np.uint64(1 << 63)
@@ -64,11 +71,15 @@ class TopEdges:
         self._most = int(np.clip(allowance / _BYTES_PER_EDGE, _LEAST_PENDING, _MOST_PENDING))
         self._pending = [np.empty(0, EDGE)]
         self._count = 0
+        self._ascending = nodes <= _FEW_NODES
+        self._open = np.empty(0, EDGE)
 
     def add(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> None:
         """Add m edges, from seed rows to node rows."""
         edges = np.empty(len(sources), EDGE)
         edges["source"], edges["target"], edges["weight"] = sources, targets, weights
+        if self._ascending:
+            edges = self._closed(np.concatenate([self._open, edges]))
         self._pending.append(edges)
         self._count += len(edges)
         if self._count > self._most:
@@ -76,9 +87,23 @@ class TopEdges:
             if self._count > self._most // 2:
                 self._put_aside()
 
+    def _closed(self, edges: Records) -> Records:
+        """Return the best edges of all sources but the last, which is still open; or all edges.
+
+        All, if sources do not ascend, or if one has too many to have them in hand.
+        """
+        sources = edges["source"]
+        end = int(np.searchsorted(sources, sources[-1])) if len(edges) else 0
+        few = len(edges) - end <= _MOST_OPEN
+        self._ascending = few and bool((sources[1:] >= sources[:-1]).all())
+        self._open = edges[end if self._ascending else len(edges) :].copy()
+        return self._best(edges[:end]) if self._ascending else edges
+
     def _compact(self) -> None:
-        self._pending = [self._best(np.concatenate(self._pending))]
+        edges = np.concatenate([*self._pending, self._open])
+        self._pending, self._open = [self._best(edges)], edges[:0]
         self._count = len(self._pending[0])
+        self._ascending = False
 
     def _put_aside(self) -> None:
         (edges,) = self._pending
@@ -87,6 +112,9 @@ class TopEdges:
 
     def best(self) -> Iterator[Records]:
         """Yield the edges kept, by seed and rank, some whole seeds at a time."""
+        if self._ascending:
+            yield np.concatenate([*self._pending, self._best(self._open)])
+            return
         self._compact()
         if not self._runs.sizes().any():
             yield from self._pending

@@ -86,10 +86,10 @@ def test_records_kept_between_readings_and_read_again_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_duplicate: str
 ) -> None:
     """Also where some are left out, which is known only after the first reading."""
-    write_examples(tmp_path / "l", _examples(40))
-    write_examples(tmp_path / "u", _examples(90)[40:] + _examples(60)[30:])
+    write_examples(tmp_path / "l.gz", _examples(40))
+    write_examples(tmp_path / "u.gz", _examples(90)[40:] + _examples(60)[30:])
     (tmp_path / "g").write_text("".join(f"{i}\t{i * 7 % 90}\n" for i in range(90)))
-    paths = (f"{tmp_path}/l", f"{tmp_path}/u", f"{tmp_path}/g", f"{tmp_path}/m")
+    paths = (f"{tmp_path}/l.gz", f"{tmp_path}/u.gz", f"{tmp_path}/g", f"{tmp_path}/m")
     outputs = set()
     for share in (0, 1):
         monkeypatch.setattr(packing, "_KEPT_SHARE", share)
