@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nsl_tools.background import Background, in_background
 from nsl_tools.fingerprints import Words, fingerprints
-from nsl_tools.graph_tsv import read_edges
+from nsl_tools.graph_tsv import read_edges, weights_of
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -70,5 +70,5 @@ class GraphEdges:
 def _fingerprinted(graphs: Sequence[Source], statistics: Statistics) -> Iterator[Edges]:
     for graph in graphs:
         for batch in read_edges(graph, statistics):
-            ends = (fingerprints(batch[name]) for name in ("source", "target"))
-            yield *ends, batch["weight"].to_numpy()
+            sources, targets = (fingerprints(batch[name]) for name in ("source", "target"))
+            yield sources, targets, weights_of(batch)

@@ -17,6 +17,7 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 
@@ -146,11 +147,17 @@ def _parse_regular(block: bytes, lines: int) -> pa.RecordBatch | None:
     if not _none_empty(sources) or not _none_empty(targets):
         return None
     # Not-a-number fails this comparison too.
-    if not (np.abs(weights.to_numpy(zero_copy_only=False)) < _TOO_LARGE).all():
+    if not (np.abs(weights_of(batches[0])) < _TOO_LARGE).all():
         return None
     # A cast would import pyarrow.compute, which takes as long as a million edges.
     ids = [column.view(pa.binary()) for column in (sources, targets)]
     return pa.record_batch([*ids, weights], schema=EDGE_SCHEMA)
+
+
+def weights_of(edges: pa.RecordBatch) -> npt.NDArray[np.float64]:
+    """Return the weights of edges, shape (n,); `to_numpy` would import pandas if it is there."""
+    column = edges["weight"]
+    return np.frombuffer(column.buffers()[1], np.float64)[column.offset :][: len(column)]
 
 
 def _none_empty(ids: pa.Array) -> bool:

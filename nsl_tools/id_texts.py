@@ -66,7 +66,8 @@ class IdTexts:
 
     def fetch(self, rows: Rows) -> pa.Array:
         """Return the ids of ascending `rows`, shape (m,), as a binary array."""
-        parts = [pa.array([], pa.binary())]
+        none = np.empty(0, np.int64)
+        parts = [texts_at(np.empty(0, np.uint8), none, none)]
         start = 0
         while start < len(rows):
             piece = bisect_right(self._firsts, int(rows[start])) - 1

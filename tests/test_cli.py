@@ -81,6 +81,15 @@ def test_the_data_tools_do_not_load_tensorflow(job: Path) -> None:
     assert (job / "out").exists()
 
 
+def test_packing_does_not_load_pandas(job: Path, run: Run) -> None:
+    """Where it is installed, pyarrow would: it takes longer than packing thousands of records."""
+    (job / "pandas.py").write_text("raise SystemExit('pandas was imported')")
+    (job / "graph").write_bytes(b"a\tb\t0.5\na\tc\t0.5\nb\te\t0.8\n")  # ids decide
+    path = os.pathsep.join(filter(None, [str(job), os.environ.get("PYTHONPATH")]))
+    ended = run(*_PACK, env={**os.environ, "PYTHONPATH": path})
+    assert (ended.returncode, (job / "out").exists()) == (0, True), ended.stderr
+
+
 def test_help_takes_little_cpu_time(run: Run) -> None:
     """The best of several runs is far from noticeable."""
 
