@@ -16,6 +16,7 @@ import numpy as np
 from nsl_tools import example
 from nsl_tools.feature_names import NEIGHBOR_PREFIX, WEIGHT_NAME, neighbor_weight
 from nsl_tools.layout import ExampleError
+from nsl_tools.spans import rows_of
 from nsl_tools.wire import write_varint
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ class Shape:
         empty = self.fill([bytes(end - start) for start, end in self._values])
         blocks = np.tile(np.frombuffer(empty, np.uint8), (len(rows), 1))
         spans = group.layout.spans.values()
+        records = rows_of(group.records, rows)
         for (start, end), (a, b) in zip(self._values, spans, strict=True):
-            blocks[:, start:end] = group.records[rows, a:b]
+            blocks[:, start:end] = records[:, a:b]
         return blocks
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.spans import Bytes, Places, windows
+from nsl_tools.spans import Bytes, Places, picked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,7 +66,7 @@ def leading_words(ids: pa.Array) -> tuple[Words, Words]:
     for start in range(0, len(ids), _ROWS):
         rows = slice(start, start + _ROWS)
         padded, starts, lengths = _pieces(offsets[start : start + _ROWS + 1], data)
-        words = windows(padded, _BLOCK)[starts].view(np.uint64)
+        words = picked(padded, starts, _BLOCK).view(np.uint64)
         lengths = np.minimum(lengths, _BLOCK)
         high[rows] = (words[:, 0] & _LOW_MASKS[lengths]).byteswap()
         low[rows] = (words[:, 1] & _HIGH_MASKS[lengths]).byteswap()
@@ -127,7 +127,7 @@ def spans_of(ids: pa.Array, rows: Places) -> tuple[Bytes, Places, Places]:
 
 def _absorb(high: Words, low: Words, padded: Bytes, starts: Places, lengths: Places) -> None:
     """Mix the next `lengths` bytes, up to 16, into the words."""
-    words = windows(padded, _BLOCK)[starts].view(np.uint64)
+    words = picked(padded, starts, _BLOCK).view(np.uint64)
     low ^= words[:, 0] & _LOW_MASKS[lengths]
     high ^= words[:, 1] & _HIGH_MASKS[lengths]
     # Each step can be undone, given the other word.

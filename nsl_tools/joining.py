@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nsl_tools.runs import Records
     from nsl_tools.tfrecord import Framed
 
-_MOST_BYTES = 1 << 22
+_MOST_BYTES = 1 << 21
 """Packed records to make at once, unless one is longer."""
 
 

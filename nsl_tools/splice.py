@@ -16,7 +16,7 @@ from nsl_tools import example
 from nsl_tools.blocks import FLOAT_BYTES
 from nsl_tools.feature_names import LABEL_WEIGHT, NEIGHBOR_PREFIX, NUM_NEIGHBORS
 from nsl_tools.layout import ExampleError
-from nsl_tools.spans import Bytes, Places, by_length, copy_spans, offsets_of, windows
+from nsl_tools.spans import Bytes, Places, by_length, copy_spans, offsets_of, put
 from nsl_tools.tfrecord import FOOTER_BYTES, HEADER_BYTES, Framed, frame_header, masked_crcs
 from nsl_tools.wire import write_varint
 
@@ -134,7 +134,7 @@ def _fill_gaps(
     """Put the weight and the digits of the rank into each block."""
     weight_at = np.array([shape.weight for shape in shapes], np.int64)
     values = neighbors.weights.astype("<f4").view(np.uint8).reshape(-1, FLOAT_BYTES)
-    windows(out, FLOAT_BYTES)[places + weight_at[shape_of]] = values
+    put(values, out, places + weight_at[shape_of])
     ranks = np.arange(len(places)) - np.repeat(neighbors.bounds[:-1], degrees)
     for number, rows in by_length(shape_of):
         gaps = places[rows, np.newaxis] + shapes[number].digits
@@ -154,7 +154,7 @@ def sealed(records: Framed) -> Framed:
     """Write the checksum behind each record, and return them."""
     starts, after = records.ends[:-1] + HEADER_BYTES, records.ends[1:] - FOOTER_BYTES
     crcs = masked_crcs(records.data, starts, after).astype("<u4")
-    windows(records.data, FOOTER_BYTES)[after] = crcs.view(np.uint8).reshape(-1, FOOTER_BYTES)
+    put(crcs.view(np.uint8).reshape(-1, FOOTER_BYTES), records.data, after)
     return records
 
 

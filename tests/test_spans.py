@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.spans import by_length, copy_spans, gather, offsets_of, windows
+from nsl_tools.spans import by_length, copy_spans, gather, offsets_of, put, rows_of, windows
 
 _DATA = np.arange(256, dtype=np.uint8)
 _spans = st.lists(
@@ -29,6 +29,22 @@ def test_gathered_spans_are_what_slices_give(starts: list[int], length: int) -> 
     """In any order; steps that are equal give a view."""
     found = gather(_DATA, np.array(starts, np.int64), length)
     assert [row.tobytes() for row in found] == [_DATA[a : a + length].tobytes() for a in starts]
+
+
+@given(st.lists(st.integers(0, 9), max_size=30), st.integers(0, 7), st.integers(0, 5))
+def test_rows_of_a_table_are_those_and_may_be_put_anywhere(
+    rows: list[int], length: int, gap: int
+) -> None:
+    """Whatever lies between the rows of the table, and between the places."""
+    table = np.arange(10 * (length + gap), dtype=np.uint8).reshape(10, -1)[:, :length]
+    found = rows_of(table, np.array(rows, np.intp))
+    assert found.tolist() == [table[row].tolist() for row in rows]
+    places = np.arange(10)[::-1] * (length + gap)
+    out = np.full(10 * (length + gap), 255, np.uint8)
+    put(table, out, places)
+    for row, place in enumerate(places.tolist()):
+        assert out[place : place + length].tolist() == table[row].tolist()
+    assert (out == 255).sum() >= 10 * gap
 
 
 def test_spans_at_equal_steps_are_a_view() -> None:
