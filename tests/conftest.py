@@ -10,17 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from hypothesis import settings
-from support import spill_everywhere
+from spilling import spill_everywhere, spill_in_children
 
-from nsl_tools import (
-    build_graph,
-    candidates,
-    example,
-    groups,
-    matrix,
-    neighbors,
-    pending,
-)
+from nsl_tools import example
 from nsl_tools.tfrecord_writer import write_records
 
 if TYPE_CHECKING:
@@ -38,13 +30,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--spill",
         type=int,
         metavar="ROWS",
-        help="Leave pack-nbrs no memory in this process, and blocks of so many rows.",
+        help="Leave both tools no memory, here and in child processes, and blocks of so many rows.",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "own_memory(why): sets memory and blocks itself; not run with --spill"
+    )
+    if rows := config.getoption("--spill"):
+        spill_in_children(rows)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what `--spill` would change the sense of."""
+    if config.getoption("--spill"):
+        own = [item for item in items if item.get_closest_marker("own_memory")]
+        config.hook.pytest_deselected(items=own)
+        items[:] = [item for item in items if item not in own]
 
 
 @pytest.fixture(autouse=True)
 def spilled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let pack-nbrs put everything into scratch files, if `--spill` says so."""
+    """Let both tools put everything into scratch files, if `--spill` says so."""
     if rows := request.config.getoption("--spill"):
         spill_everywhere(monkeypatch, rows)
 
@@ -101,32 +109,6 @@ def run() -> Run:
         return subprocess.run(command, check=False, timeout=60, **(pipes | options))
 
     return run_child
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Vary `any_memory` but for tests that vary the tiles themselves."""
-    if "any_memory" in metafunc.fixturenames:
-        sizes = [None] if "tile" in metafunc.fixturenames else [None, 1, 7]
-        metafunc.parametrize("any_memory", sizes, indirect=True)
-
-
-@pytest.fixture
-def any_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once as it is; then no memory, so that all goes by way of scratch files, and tiny blocks."""
-    if (size := request.param) is None:
-        return
-    monkeypatch.setattr(build_graph, "_budget", lambda *_: 0)
-    for module, name in (
-        (candidates, "TILE"),
-        (candidates, "_LEAST_LOT"),
-        (candidates, "_STRIP"),
-        (groups, "_BLOCK"),
-        (matrix, "_RUN_BYTES"),
-        (neighbors, "_PAIR_FLOATS"),
-        (pending, "_GROUP"),
-        (pending, "_MOST_PARTS"),
-    ):
-        monkeypatch.setattr(module, name, size)
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nsl_tools import example, graph_tsv, joining, node_table, tfrecord, top_edges
-from nsl_tools import pack_nbrs as packing
-from nsl_tools.progress import Progress
-from nsl_tools.scratch import claim_space
+from nsl_tools import example
 from nsl_tools.streams import source
 from nsl_tools.tfrecord import read_batches
 from nsl_tools.tfrecord_writer import write_records
@@ -18,22 +15,6 @@ NEEDS_PROTOBUF_7 = pytest.mark.skipif(
     int(version("protobuf").split(".")[0]) < 7,
     reason="protobuf before 7 takes lengths of six bytes, and rejects field 0 inside a group",
 )
-
-
-def spill_everywhere(patch: pytest.MonkeyPatch, pending: int) -> None:
-    """Leave pack-nbrs one byte of memory, and batches of `pending` edges and records, or less.
-
-    `pending` rows are also a run, and what is found of a part of the node table at once.
-    """
-    patch.setattr(packing, "memory_of", lambda _: 1)
-    patch.setattr(packing, "claim_space", lambda size, what, _: claim_space(size, what, Progress()))
-    patch.setattr(node_table, "_LEAST_BYTES_PER_NODE", 0)
-    patch.setattr(node_table, "_ENTRIES_PER_RUN", pending)
-    patch.setattr(node_table, "_PIECE", 4 * pending)
-    patch.setattr(top_edges, "_LEAST_PENDING", pending)
-    patch.setattr(graph_tsv, "_BLOCK", 12 * pending)
-    patch.setattr(tfrecord, "CHUNK", 40 * pending)
-    patch.setattr(joining, "_MOST_BYTES", 100 * pending)
 
 
 Value = Sequence[bytes] | Sequence[float] | Sequence[int]

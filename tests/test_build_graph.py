@@ -22,9 +22,6 @@ from nsl_tools.neighbors import Edges, NearestNeighbors
 from nsl_tools.options import BuildGraphOptions
 from nsl_tools.shards import split_evenly
 
-# In memory and out of it, by blocks of every size.
-pytestmark = pytest.mark.usefixtures("any_memory")
-
 Nodes = list[tuple[str, list[float]]]
 
 GRAPHS = 500

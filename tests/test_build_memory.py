@@ -33,6 +33,7 @@ def _peak(folder: Path, output: str, *options: str) -> float:
     return float(done.stdout)
 
 
+@pytest.mark.own_memory("compares limits")
 @pytest.mark.parametrize(
     ("n", "d", "options"),
     [(30_000, 1500, ["--seeds=s"]), (3_500, 3, ["-k", "all"])],

@@ -14,9 +14,6 @@ from nsl_tools.options import BuildGraphOptions, PackOptions
 from nsl_tools.pack_nbrs import pack_nbrs
 from nsl_tools.tfrecord_writer import write_records
 
-# In memory and out of it, by blocks of every size.
-pytestmark = pytest.mark.usefixtures("any_memory")
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path

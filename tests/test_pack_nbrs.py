@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import Value, read_payloads, spill_everywhere, write_examples
+from spilling import spill_everywhere
+from support import Value, read_payloads, write_examples
 
 from nsl_tools.build_graph import build_graph
 from nsl_tools.errors import DataError, UsageError
@@ -121,6 +122,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("joins")
 
 
+@pytest.mark.own_memory("draws it")
 @settings(max_examples=JOINS, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     labeled=examples(),

@@ -23,12 +23,18 @@ Edges = dict[tuple[str, str], float]
 
 
 @pytest.fixture(scope="module")
-def embeddings(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the path of 3,000 examples in a dense cloud, with duplicates and zero vectors."""
+def count(request: pytest.FixtureRequest) -> int:
+    """Return how many nodes there are: fewer where each is a block of its own."""
+    return 300 if request.config.getoption("--spill") else 3000
+
+
+@pytest.fixture(scope="module")
+def embeddings(tmp_path_factory: pytest.TempPathFactory, count: int) -> str:
+    """Return the path of examples in a dense cloud, with duplicates and zero vectors."""
     random = np.random.default_rng(0)
-    vectors = random.normal(size=(3000, 8)).astype(np.float32)
+    vectors = random.normal(size=(count, 8)).astype(np.float32)
     vectors[100:160] = vectors[100]
-    vectors[[0, 7, 2999]] = 0
+    vectors[[0, 7, -1]] = 0
     examples = [
         {"id": [b"n%d" % i], "embedding": vector} for i, vector in enumerate(vectors.tolist())
     ]
@@ -39,7 +45,7 @@ def embeddings(tmp_path_factory: pytest.TempPathFactory) -> str:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks and samples, so that a small graph takes several searches."""
     monkeypatch.setattr(recall, "LEAST_ROWS", 0)
-    monkeypatch.setattr(recall, "_sample_size", lambda *_: 500)
+    monkeypatch.setattr(recall, "_sample_size", lambda _, rows: min(rows, 500))
     monkeypatch.setattr(recall, "_OVERHEAD", 0.05)
     for name, value in {"_BLOCK": 64, "_CELLS_AT_ONCE": 5, "_TABLE_ROWS": 512}.items():
         monkeypatch.setattr(cells, name, value)
@@ -76,16 +82,16 @@ def test_the_promised_recall_is_kept(
     assert all(exact[edge] == found[edge] for edge in exact.keys() & found.keys())
 
 
-def test_the_exact_search_which_judges_finds_what_faiss_finds() -> None:
+def test_the_exact_search_which_judges_finds_what_faiss_finds(count: int) -> None:
     """Two searches that share no code agree on the similarities of the nearest."""
-    vectors = np.random.default_rng(1).normal(size=(3000, 24)).astype(np.float32)
-    vectors[500:520] = vectors[500]
+    vectors = np.random.default_rng(1).normal(size=(count, 24)).astype(np.float32)
+    vectors[50:70] = vectors[50]
     norms = np.linalg.norm(vectors, axis=1)
-    nodes = Embeddings(pa.array([b"%d" % i for i in range(3000)]), vectors, norms)
-    sample = np.arange(0, 3000, 7)
+    nodes = Embeddings(pa.array([b"%d" % i for i in range(count)]), vectors, norms)
+    sample = np.arange(0, count, 7)
     with MatrixStore(1 << 30) as store, workers(2) as pool:
         nearest = NearestNeighbors(nodes, 5, -1.0, pool, store)
-        edges = list(nearest.edges(sample, np.arange(3000)))
+        edges = list(nearest.edges(sample, np.arange(count)))
     unit = vectors / norms[:, np.newaxis]
     theirs = faiss.knn(unit[sample], unit, 6, metric=faiss.METRIC_INNER_PRODUCT)[0]
     ours = np.concatenate([part.weights for part in edges]).reshape(-1, 5)

@@ -14,9 +14,6 @@ from nsl_tools.build_graph import build_graph
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.options import BuildGraphOptions
 
-# In memory and out of it, by blocks of every size.
-pytestmark = pytest.mark.usefixtures("any_memory")
-
 VECTORS = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
 IDS = [f"n{row}" for row in range(len(VECTORS))]
 

@@ -8,9 +8,6 @@ from support import read_payloads, write_examples
 import nsl_tools as nsl
 from nsl_tools import example
 
-# In memory and out of it, by blocks of every size.
-pytestmark = pytest.mark.usefixtures("any_memory")
-
 NODES = [
     {"id": [node.encode()], "embedding": vector}
     for node, vector in (("a", [1.0, 0.0]), ("b", [2.0, 0.5]), ("c", [0.0, 1.0]))

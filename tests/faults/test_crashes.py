@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.own_memory("runs of its own sizes")
+
 _SCRIPT = Path(__file__).parents[2] / "scripts" / "crash_test.py"
 
 

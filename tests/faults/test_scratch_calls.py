@@ -16,6 +16,8 @@ from judge import can_mount
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.own_memory("leaves no memory itself")
+
 _OLD = "a good old file\n"
 _REMEDY = "name another folder by TMPDIR, or (raise --memory-limit|give a file instead of a stream)"
 

@@ -19,6 +19,8 @@ from nsl_tools.output_checks import check_space
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.own_memory("takes the space away")
+
 _NEEDED = len(records(*LABELED))
 
 

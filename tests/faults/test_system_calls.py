@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+pytestmark = pytest.mark.own_memory("names each call that may fail")
+
 _OLD = b"a good old file\n"
 
 # A child that runs the command line many times, each time with another failure, and prints for
