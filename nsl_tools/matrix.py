@@ -132,6 +132,11 @@ class MatrixStore:
         for file in self._files:
             file.__exit__(kind, error, trace)
 
+    @property
+    def spilled(self) -> bool:
+        """Whether anything is in a scratch file."""
+        return bool(self._files)
+
     def writer(self, expected: int = 0) -> MatrixWriter:
         """Return the means to write one matrix, row by row, of about `expected` bytes at most."""
         return MatrixWriter(self, expected)
