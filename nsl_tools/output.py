@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import select
 import stat
 from dataclasses import dataclass
@@ -286,7 +285,7 @@ def _restorer(file: Written) -> Callable[[], None]:
 
 
 def _temporary_name(final: str) -> str:
-    return f"{os.path.basename(final)[:_PREFIX_LENGTH]}.{secrets.token_hex(8)}"
+    return f"{os.path.basename(final)[:_PREFIX_LENGTH]}.{os.urandom(8).hex()}"
 
 
 def write_file(path: str, data: bytes, *, sync: bool) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -245,7 +244,7 @@ class ShardSet(Outputs):
         label = f"{self._path} (its manifest)"
         with os_errors_as_output_errors(label):
             folder = self.workspace(os.path.dirname(final))
-            temporary = os.path.join(folder, f"manifest.{secrets.token_hex(8)}")
+            temporary = os.path.join(folder, f"manifest.{os.urandom(8).hex()}")
             content = Manifest(path, shards, complete, self._run).encode()
             write_file(temporary, content, sync=True)
         return Written(label, final, temporary)

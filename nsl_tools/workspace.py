@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import os
 import re
-import secrets
 import shutil
 
 _NAME = re.compile(r"\.[0-9a-f]{16}\.nsl-tools\.tmp")
@@ -37,7 +36,7 @@ class Workspace:
         _reclaim(self._folder)
         while self._lock is None:
             # Known before it exists: a signal between the two must not leave it behind.
-            self.path = os.path.join(self._folder, f".{secrets.token_hex(8)}.nsl-tools.tmp")
+            self.path = os.path.join(self._folder, f".{os.urandom(8).hex()}.nsl-tools.tmp")
             _live.add(self)
             os.mkdir(self.path)
             # Another run may have taken it for an abandoned one before it was locked.
