@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MOST_ARENAS = -1, -3, -8  # of mallopt
 _MOST_KEPT = 64 << 20
 _LARGE = 4 << 20  # numpy asks for huge pages from here on, which cost little
 
@@ -46,3 +46,5 @@ def _keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_MMAP_THRESHOLD, _LARGE)
         mallopt(_TRIM_THRESHOLD, _MOST_KEPT)
+        # What one thread frees, others may have.
+        mallopt(_MOST_ARENAS, 1)
