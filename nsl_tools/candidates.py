@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.buffers import Buffers
-from nsl_tools.groups import group_maxima, kth_largest
+from nsl_tools.groups import group_maxima, kth_largest, true_places
 from nsl_tools.pending import Pairs, Pending, by_rows
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 TILE = 1024
 _CROWD = 4
 _STRIP = 128  # rows of a crowded tile that are looked at together
-_TOGETHER, _SELDOM = 8, 32  # places that are looked at at once, if not one in so many is true
 _BANDS, _SMALLEST_BAND, _LARGEST_BAND = 8, 8, 64
 _BANDS_AT_ONCE = 4  # two of units, and the vectors of a lot as read, with room to spare
 _LOT_BYTES = 512  # for a pair, some lots at a time, with all that weighing it takes
@@ -178,7 +177,7 @@ class _Sweep:
             lowest = min(lowest, self._floors[right].min())
         np.greater_equal(products, lowest, out=mask)
         few = np.count_nonzero(mask) <= _CROWD * sum(products.shape)
-        loose = _places(mask) if few else None
+        loose = true_places(mask) if few else None
         for tile, axis, other in ((i, 0, right), (j, 1, left))[: 1 + both]:
             own = self._tiles[tile]
             places = self._crowd(products, mask, axis, own) if loose is None else [loose]
@@ -196,7 +195,7 @@ class _Sweep:
             self._raise_by_products(products, axis, own, best)
             np.greater_equal(products, floors, out=mask)
         for start in range(0, len(mask), _STRIP):
-            yield _places(mask[start : start + _STRIP]) + start * mask.shape[1]
+            yield true_places(mask[start : start + _STRIP]) + start * mask.shape[1]
 
     def _passing(
         self, products: Floats, places: Rows, axis: int, own: slice, other: slice
@@ -239,16 +238,6 @@ class _Sweep:
         self._raise_floors(self._tiles[i], *kth)
         kept = pairs.similarities >= floors[pairs.rows]
         return Pairs(pairs.rows[kept], pairs.others[kept], pairs.similarities[kept])
-
-
-def _places(mask: npt.NDArray[np.bool_]) -> Rows:
-    """Return where `mask`, C order, is true, as if it were flat: sooner than numpy if seldom."""
-    flat = mask.reshape(-1)
-    if len(flat) % _TOGETHER or np.count_nonzero(flat) * _SELDOM > len(flat):
-        return np.flatnonzero(flat)
-    some = np.flatnonzero(flat.view(np.uint64))
-    rows, columns = np.nonzero(flat.reshape(-1, _TOGETHER)[some])
-    return some[rows] * _TOGETHER + columns
 
 
 def _tiles(rows: int) -> list[slice]:

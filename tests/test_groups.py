@@ -1,10 +1,11 @@
 """Groups of equal things: against what a loop over them says."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.groups import blocks, kth_largest, order_by, rank_in_group
+from nsl_tools.groups import blocks, kth_largest, order_by, rank_in_group, true_places
 
 GROUPS = st.lists(st.integers(0, 5), max_size=40)
 
@@ -50,3 +51,19 @@ def test_an_order_by_several_keys(rows: list[tuple[int, int, int]], scale: int) 
     order = order_by(*keys)
     assert sorted(order.tolist()) == list(range(len(rows)))
     assert [rows[i] for i in order.tolist()] == sorted(rows)
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (1, 1), (3, 7), (4, 16), (128, 1024), (1024, 1000)])
+@pytest.mark.parametrize("density", [0, 0.0005, 0.02, 0.5, 1])
+def test_places_are_those_of_the_flat_mask(shape: tuple[int, int], density: float) -> None:
+    """Be they few or many, and columns a multiple of eight or not."""
+    mask = np.random.default_rng(0).random(shape) < density
+    assert true_places(mask).tolist() == np.flatnonzero(mask).tolist()
+
+
+def test_places_of_some_rows_of_a_mask() -> None:
+    """Which need not begin where a number of eight bytes may."""
+    mask = np.random.default_rng(0).random((64, 9)) < 0.01
+    for start in range(56):
+        part = mask[start : start + 8]
+        assert true_places(part).tolist() == np.flatnonzero(part).tolist()
