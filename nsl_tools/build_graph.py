@@ -219,7 +219,7 @@ def _write(file: Part, nodes: Embeddings, found: Iterable[Edges], statistics: St
         file.write(format_edges(nodes.ids, edges.sources, edges.targets, edges.weights))
         file.records += len(edges)
         statistics.counts["edges"] += len(edges)
-        statistics.counts["sources"] += np.count_nonzero(np.diff(edges.sources, prepend=-1))
+        statistics.counts["sources"] += int(np.count_nonzero(np.diff(edges.sources, prepend=-1)))
 
 
 def _warn_of_gaps(statistics: Statistics, options: BuildGraphOptions) -> None:

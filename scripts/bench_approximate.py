@@ -10,8 +10,9 @@ For `bench_graph.py approximate` and `tune`. A peer is timed twice:
 Ours is the whole command, from start to exit. Recall is measured for all alike, on the
 same 1,000 rows.
 
-`tune` tries the grids below and writes the fastest settings that reach each recall to
-`peer_settings.json`, from which `approximate` takes them.
+`approximate` takes the settings of the peers from `peer_settings.json`. `tune` tries the
+grids below and writes the fastest settings that reach each recall there; those in the
+repository were chosen by hand from such runs, for FAISS on `clustered` by guess.
 """
 
 from __future__ import annotations

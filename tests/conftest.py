@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,6 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if rows := config.getoption("--spill"):
         spill_in_children(rows)
+    # In the background of a shell, or under nohup, children would ignore what tests send them.
+    for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, None)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, default or signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
