@@ -253,6 +253,7 @@ def test_a_long_id_is_fine() -> None:
     assert _read(node + b"\tb\t0.5\n")[0] == [(node, b"b", 0.5)]
 
 
+@pytest.mark.own_memory("a million lines: a block each would take minutes")
 def test_line_numbers_count_across_blocks() -> None:
     """The line of a problem is counted from the start of the file."""
     lines = 9 * CHUNK // 8
