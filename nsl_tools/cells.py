@@ -82,7 +82,7 @@ class Cells:
         return self._met + self._nearest.cost
 
     def search(self, visits: float) -> None:
-        """Compare rows with the members of the cells nearest to them: 1 at first.
+        """Compare rows with the members of the cells nearest to them that they did not visit yet.
 
         Args:
             visits: cells for each row on average, more than before.
@@ -140,7 +140,8 @@ class Cells:
             pass
 
     def _weigh(self, weigh: Callable[[Rows, Rows], Weights], places: Rows) -> None:
-        keys, kept = self._best[places], self._hopeful(self._best[places])
+        keys = self._best[places]
+        kept = self._hopeful(keys)
         weights = np.zeros(keys.shape)
         weights[kept] = weigh(*self._ends(keys[kept]))
         self._weights[places] = weights
@@ -151,7 +152,8 @@ class Cells:
         Without those that cannot be among the best.
         """
         places = np.searchsorted(self._unit.rows, rows)
-        keys, kept = self._best[places], self._hopeful(self._best[places])
+        keys = self._best[places]
+        kept = self._hopeful(keys)
         return *self._ends(keys[kept]), self._weights[places][kept]
 
     def _hopeful(self, keys: Keys) -> npt.NDArray[np.bool_]:

@@ -46,7 +46,7 @@ class NearestCells:
 
     Attributes:
         listed: the cells nearest to each row, nearest first, shape (rows, columns).
-        cells: how many there are.
+        cells: how many there are, those counted that were cut from a large one.
         cost: products of a row and a centroid so far.
     """
 
