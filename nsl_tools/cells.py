@@ -1,9 +1,9 @@
 """Approximate candidates: each row compared with the k-means cells nearest to it.
 
 A row is a *member* of the cell nearest to it, and *visits* the next nearest ones: one
-dense product of the members of a cell and its visitors serves both. Each search lets
-rows visit a few cells more, so that more neighbours meet; a row keeps its best so far,
-and recall can only grow.
+dense product of the members of a cell and its visitors serves both. A search by a larger
+margin lets rows visit more cells, so that more neighbours meet; a row keeps its best so
+far, and recall can only grow.
 
 What is kept does not depend on threads, nor on when a row learns what was found: a
 pair meets once, and candidates are totally ordered, by similarity, then row. The
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.buffers import Buffers
-from nsl_tools.groups import group_maxima
+from nsl_tools.groups import group_maxima, true_places
 from nsl_tools.nearest_cells import NearestCells
 from nsl_tools.pair_keys import NO_KEY, PairKeys
 
@@ -39,6 +39,7 @@ _BLOCK = 1024
 _CELLS_AT_ONCE = 64
 _TABLE_ROWS = 1 << 14
 _LOT = 1024
+_STEPS = 0.0, 1.0  # of the margin: what rows find in their own cell first spares much after it
 Weights = npt.NDArray[np.float64]
 
 
@@ -69,26 +70,33 @@ class Cells:
         self._members = self._by_cell(np.arange(len(unit)), self._homes)
         self._buffers = Buffers()
         self._before = self._visits = np.zeros(len(unit), np.uint16)
-        self._met = 0
 
-    @property
-    def visited(self) -> float:
-        """How many cells a row has been compared with, on average."""
-        return float(self._visits.mean())
+    def meeting_margins(self, rows: Rows, others: Rows) -> npt.NDArray[np.int64]:
+        """Return the least margin at which each of some pairs meets, shape (m,), or NEVER."""
+        known = self._unit.rows
+        return self._nearest.meeting_margins(*(np.searchsorted(known, r) for r in (rows, others)))
 
-    @property
-    def cost(self) -> int:
-        """Products so far: of pairs of rows, and of rows and centroids."""
-        return self._met + self._nearest.cost
+    def list_enough(self, margin: int) -> bool:
+        """List more cells if `margin` makes rows visit most of those listed; tell whether."""
+        return self._nearest.list_enough(margin)
 
-    def search(self, visits: float) -> None:
-        """Compare rows with the members of the cells nearest to them that they did not visit yet.
+    def cost(self, margin: int) -> int:
+        """Return how many products a search takes: those of the lists, and of all visits."""
+        return self._nearest.cost + self._nearest.meetings(margin)
+
+    def search(self, margin: int) -> None:
+        """Compare rows with the members of the cells within a margin that they did not visit yet.
 
         Args:
-            visits: cells for each row on average, more than before.
+            margin: no smaller than before.
         """
+        for share in _STEPS:
+            self._visit(self._nearest.visits(int(share * margin)))
+
+    def _visit(self, visits: Numbers) -> None:
         self._before = self._visits
-        self._visits = np.maximum(self._before, self._nearest.visits(visits))
+        self._visits = np.maximum(self._before, visits)
+        self._most = int(self._visits.max())
         found: list[Keys] = []
         meetings = self._meetings()
         while some := list(islice(meetings, _CELLS_AT_ONCE)):
@@ -109,7 +117,6 @@ class Cells:
         meetings = list(zip(self._members, visitors, strict=True))
         if not self._before.any():
             meetings = [*zip(self._members, self._members, strict=True), *meetings]
-        self._met += sum(len(own) * len(others) for own, others in meetings)
         return iter(meetings)
 
     def _by_cell(self, rows: Rows, cells: Numbers) -> list[Rows]:
@@ -199,7 +206,7 @@ class Cells:
         if np.count_nonzero(passing) > crowd:
             floors = _raised(floors, products, axis, depth)
             np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=passing)
-        places = np.flatnonzero(passing)
+        places = true_places(passing)
         pair = np.divmod(places, products.shape[1])
         both = sides[0].take(pair[0]), sides[1].take(pair[1])
         keys = self._keys.pack(both[axis], both[1 - axis], products.ravel().take(places))
@@ -210,9 +217,8 @@ class Cells:
     def _met_already(self, visitors: Rows, members: Rows) -> Rows:
         """Return the places of pairs that met before, or meet in a cell of smaller number too."""
         homes = self._homes.take(visitors)
-        width = int(self._visits.max())
-        back = self._nearest.listed.take(members, axis=0)[:, :width] == homes[:, np.newaxis]
-        pair, place = np.divmod(np.flatnonzero(back), width)
+        back = self._nearest.listed.take(members, axis=0)[:, : self._most] == homes[:, np.newaxis]
+        pair, place = np.divmod(np.flatnonzero(back), self._most)
         members = members[pair]
         # Those of one cell met there at first.
         met = place < self._before[members]

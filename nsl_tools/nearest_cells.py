@@ -2,30 +2,35 @@
 
 FAISS places centroids on a sample of the rows. A row that lies between two cells has
 neighbours in both; one well within its cell has them all there. So how far behind its
-nearest cell another lies, the *margin*, tells which cells are worth a visit: they are
-visited by all rows together in the order of margins.
+nearest cell another lies, the *margin*, tells which cells are worth a visit: all rows
+visit what lies within one margin. Two rows meet where one visits the cell of the other,
+so that the margin at which they do is known without a search.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from nsl_tools.faiss_loader import load_faiss
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nsl_tools.embeddings import UnitRows
-    from nsl_tools.matrix import Floats
+    from nsl_tools.matrix import Floats, Rows
     from nsl_tools.workers import Workers
 
 _MOST_CELLS = 1 << 15
 _ROWS = 16  # of a cell, times the fourth root of all rows: small ones are seldom worth the call
 _SAMPLED = 20  # rows for each centroid, at least
 _SAMPLED_SHARE = 10  # one row of so many, since small clusters want to be seen
-_MOST_SAMPLED = 1 << 16
-_ITERATIONS = 2  # of k-means: more would cost more than denser cells save
+_MOST_SAMPLED = 1 << 17
+_ITERATIONS = 5  # of k-means: more would cost more than denser cells save
 _LARGEST = 8  # times the mean cell
 _LISTED = 32
 _SMALL = 1024  # rows: cells that are not too large
@@ -33,6 +38,10 @@ _BLOCK_FLOATS = 1 << 19  # the C library keeps so much for the next block
 _COUNTED = 1 << 14
 _MARGIN_BITS = 15  # below the point: margins are up to 2
 _FARTHEST = (1 << 16) - 1
+NEVER = _FARTHEST + 1
+"""A margin that no cell is listed with."""
+
+T = TypeVar("T")
 Numbers = npt.NDArray[np.uint16]
 
 
@@ -59,18 +68,54 @@ class NearestCells:
     def __len__(self) -> int:
         return self.cells
 
-    def visits(self, mean: float) -> Numbers:
-        """Return how many of its listed cells each row visits, shape (rows,), at least 1.
-
-        All rows visit what lies within one margin, so that they visit `mean` cells on average.
-        """
-        if self.listed.shape[1] < min(2 * mean, len(self._centroids)):
-            self._list(math.ceil(4 * mean))
-        largest = np.searchsorted(np.cumsum(self._histogram), mean * len(self._unit))
+    def visits(self, margin: int) -> Numbers:
+        """Return how many of its listed cells lie within a margin of each row, shape (rows,)."""
         # Margins rise from column to column.
-        blocks = np.array_split(self._margins, len(self._margins) // _COUNTED + 1)
-        counts = self._pool.map(lambda block: np.count_nonzero(block <= largest, axis=1), blocks)
-        return np.concatenate(list(counts)).astype(np.uint16)
+        counts = self._of_blocks(
+            lambda block: np.count_nonzero(block <= margin, axis=1), self._margins
+        )
+        return np.concatenate(counts).astype(np.uint16)
+
+    def mean_visits(self, margin: int) -> float:
+        """Return the mean of `visits`."""
+        return float(self._histogram[: margin + 1].sum() / len(self._unit))
+
+    def meetings(self, margin: int) -> int:
+        """Return how many pairs of a row and a row of a cell within a margin of it there are."""
+        sizes = np.bincount(self.listed[:, 0], minlength=self.cells)
+        met = self._of_blocks(
+            lambda cells, margins: int(sizes.take(cells[margins <= margin]).sum()),
+            self.listed,
+            self._margins,
+        )
+        return sum(met)
+
+    def _of_blocks(self, function: Callable[..., T], *lists: Numbers) -> list[T]:
+        parts = len(self._unit) // _COUNTED + 1
+        return list(self._pool.map(function, *(np.array_split(each, parts) for each in lists)))
+
+    def meeting_margins(self, rows: Rows, others: Rows) -> npt.NDArray[np.int64]:
+        """Return the least margin at which each of some pairs of rows meets, shape (m,); or NEVER.
+
+        Args:
+            rows: their places, shape (m,).
+            others: places of the other ones.
+        """
+        margins = np.full(len(rows), NEVER)
+        for visitors, hosts in ((rows, others), (others, rows)):
+            homes = self.listed[hosts, :1]
+            pairs, columns = np.nonzero(self.listed[visitors] == homes)
+            found = self._margins[visitors[pairs], columns]
+            np.minimum.at(margins, pairs, found)
+        return margins
+
+    def list_enough(self, margin: int) -> bool:
+        """List more cells if rows would visit most of those listed; tell whether it did."""
+        mean, columns = self.mean_visits(margin), self.listed.shape[1]
+        if columns >= min(2 * mean, len(self._centroids)):
+            return False
+        self._list(math.ceil(4 * mean))
+        return True
 
     def _list(self, columns: int) -> None:
         columns = min(columns, len(self._centroids))
@@ -79,7 +124,9 @@ class NearestCells:
         self._margins = np.empty_like(self.listed)
         step = max(1, _BLOCK_FLOATS // len(self._centroids))
         blocks = (slice(start, start + step) for start in range(0, len(self._unit), step))
-        self._histogram = sum(self._pool.map(self._list_block, blocks))
+        self._histogram = np.zeros(_FARTHEST + 1, np.int64)
+        for counts in self._pool.map(self._list_block, blocks):
+            self._histogram += counts
         self.cells = self._divide_large()
 
     def _list_block(self, block: slice) -> npt.NDArray[np.int64]:
@@ -113,8 +160,7 @@ class NearestCells:
 
 def _centroids(unit: UnitRows, threads: int, seed: int) -> Floats:
     """Return centroids of the cells of all rows, shape (cells, d)."""
-    import faiss
-
+    faiss = load_faiss()
     count = min(_MOST_CELLS, max(math.isqrt(len(unit)), int(len(unit) ** 0.75 / _ROWS)))
     sampled = max(_SAMPLED * count, min(_MOST_SAMPLED, len(unit) // _SAMPLED_SHARE))
     random = np.random.default_rng(seed)

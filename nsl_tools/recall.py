@@ -1,76 +1,35 @@
 """Approximate neighbours with a measured promise.
 
-Rows are compared with more and more cells until the recall that is *measured* on
-random rows, against their exact neighbours, is surely high enough. Where that would
-cost more than comparing all pairs, all pairs are compared: recall is 1.
-
-A found edge counts if its weight as written reaches that of the last exact
-neighbour, so that a tie is no miss.
+Random rows are compared with all others. At which margin a row meets a neighbour is then known
+without a search, and so is the least one at which enough of them are met. With that one all
+rows are compared, and the recall is *measured* on the random rows: it has to be surely
+high enough. Where that would cost more than comparing all pairs, all pairs are
+compared: recall is 1.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from nsl_tools.weights import as_written
+from nsl_tools.nearest_cells import NEVER
+from nsl_tools.sample import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nsl_tools.matrix import Rows
     from nsl_tools.neighbors import Edges, NearestNeighbors
+    from nsl_tools.sample import Recall
 
 _SAMPLE = 100  # rows, if all were allowed to miss; more where few are
 LEAST_ROWS = 20_000
 """Below this, all pairs take no longer."""
 
-_NORMAL_QUANTILE = 2.326  # of 0.99
 _OVERHEAD = 1.5  # a product in a cell costs more than one in the sweep of all pairs
-_FIRST_VISITS = 2.0
-_POWER = 1.8  # of the cells visited, by which misses fall: a guess, until it is measured
-_HASTE = 1.3  # misses fall faster the more cells are visited
-_SURPLUS = 1.05
-_HOPE = 1.5
-_MOST_GROWTH = 4.0
 _TILE = 1024
-Counts = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Recall:
-    """Recall as measured on a sample.
-
-    Attributes:
-        measured: the share of exact edges found.
-        surely: what it is at least, with 99 % confidence.
-    """
-
-    measured: float
-    surely: float
-
-
-def estimate(hits: Counts, wanted: Counts, rows: int) -> Recall:
-    """Estimate the recall over all `rows` from those sampled, shapes (m,).
-
-    Args:
-        hits: exact edges found, for each sampled row.
-        wanted: exact edges.
-        rows: from how many the sample was drawn, without replacement.
-    """
-    if not wanted.sum():
-        return Recall(1.0, 1.0)
-    measured = float(hits.sum() / wanted.sum())
-    # One more row that missed all: a sample without a miss does not prove that there is none.
-    found, all_ = np.r_[hits, 0], np.r_[wanted, wanted.mean()]
-    ratio = found.sum() / all_.sum()
-    deviation = float(np.sqrt(np.sum((found - ratio * all_) ** 2) / (len(all_) - 1)))
-    error = deviation / all_.mean() / math.sqrt(len(all_)) * math.sqrt(1 - len(hits) / rows)
-    return Recall(measured, float(ratio - _NORMAL_QUANTILE * error))
 
 
 def promised(
@@ -103,24 +62,36 @@ class RecallSearch:
         self._least = least
         self._cells = nearest.cells(rows, seed)
         random = np.random.default_rng((seed, len(rows)))
-        self._sample = np.sort(random.choice(rows, _sample_size(least, len(rows)), replace=False))
+        drawn = np.sort(random.choice(rows, _sample_size(least, len(rows)), replace=False))
+        self._sample = Sample(drawn, nearest.edges(drawn, rows), len(rows))
 
     def run(self) -> Recall | None:
         """Search until the recall is promised; None if comparing all pairs costs less."""
-        lowest, wanted = self._exact()
-        budget = len(self._rows) ** 2 / 2 / _OVERHEAD
-        steps: list[_Step] = []
-        visits = _FIRST_VISITS
-        while True:
-            self._cells.search(visits)
-            recall = estimate(self._hits(lowest, wanted), wanted, len(self._rows))
+        asked, margin = self._least, self._margin(self._least, 0)
+        while margin is not None:
+            self._cells.search(margin)
+            pairs = self._cells.pairs(self._sample.rows)
+            recall = self._sample.recall(self._nearest.best(*pairs))
             if recall.surely >= self._least:
                 return recall
-            steps.append(_Step(self._cells.visited, (1 - recall.surely) / (1 - self._least)))
-            if self._cells.cost * _growth(steps, _HOPE) > budget:
+            # Some pairs met and yet were not kept, since float32 mistook their order.
+            asked += self._least - recall.surely
+            margin = self._margin(asked, margin + 1)
+        return None
+
+    def _margin(self, asked: float, least: int) -> int | None:
+        """Return the least margin from `least` that promises a recall; None if it costs too much.
+
+        Lists more cells where rows would visit most of those listed.
+        """
+        most = len(self._rows) ** 2 / 2 / _OVERHEAD
+        while True:
+            margins = self._cells.meeting_margins(self._sample.sources, self._sample.targets)
+            margin = max(least, self._sample.promising(margins, asked))
+            if margin > NEVER or self._cells.cost(margin) > most:
                 return None
-            growth = _SURPLUS * _growth(steps, _HASTE)
-            visits = self._cells.visited * min(_MOST_GROWTH, max(1.1, growth))
+            if not self._cells.list_enough(margin):
+                return margin
 
     def edges(self, queries: Rows) -> Iterator[Edges]:
         """Return the best edges found for `queries`, ascending."""
@@ -129,46 +100,7 @@ class RecallSearch:
         tiles = (queries[start : start + _TILE] for start in range(0, len(queries), _TILE))
         return self._nearest.choose_of_each(map(self._cells.weighed, tiles))
 
-    def _exact(self) -> tuple[Counts, Counts]:
-        """Return the smallest weight and the number of the exact edges of each sampled row."""
-        lowest = np.zeros(len(self._sample), np.int64)
-        wanted = np.zeros(len(self._sample), np.int64)
-        for edges in self._nearest.edges(self._sample, self._rows):
-            places = np.searchsorted(self._sample, edges.sources)
-            # Weights fall within a source: the last one written stays.
-            lowest[places] = as_written(edges.weights)
-            wanted += np.bincount(places, minlength=len(wanted))
-        return lowest, wanted
-
-    def _hits(self, lowest: Counts, wanted: Counts) -> Counts:
-        edges = self._nearest.best(*self._cells.pairs(self._sample))
-        places = np.searchsorted(self._sample, edges.sources)
-        reached = as_written(edges.weights) >= lowest[places]
-        return np.minimum(wanted, np.bincount(places[reached], minlength=len(wanted)))
-
 
 def _sample_size(least: float, rows: int) -> int:
     """Return how many rows to judge by: doubt is to be in proportion to the misses allowed."""
     return min(rows, round(_SAMPLE / math.sqrt(1 - least)))
-
-
-@dataclass(frozen=True)
-class _Step:
-    """How many times too many edges were missed once each row had visited so many cells."""
-
-    visited: float
-    missed: float
-
-
-def _growth(steps: list[_Step], hope: float) -> float:
-    """Return how many times the cells visited by now it takes to miss no more than allowed.
-
-    Misses fall as a power of the cells visited: that between the last two steps, times `hope`.
-    """
-    power, now = _POWER, steps[-1]
-    if len(steps) > 1:
-        before = steps[-2]
-        if now.visited == before.visited or now.missed >= before.missed:
-            return math.inf
-        power = math.log(before.missed / now.missed) / math.log(now.visited / before.visited)
-    return float(now.missed ** (1 / (hope * power)))

@@ -9,6 +9,7 @@ import pytest
 from nsl_tools import cells, nearest_cells
 from nsl_tools.cells import Cells
 from nsl_tools.embeddings import Embeddings, UnitRows
+from nsl_tools.nearest_cells import NEVER
 from nsl_tools.workers import Workers, workers
 
 ROWS, BEST = 400, 6
@@ -40,7 +41,7 @@ def found(searched: Cells, rows: np.ndarray) -> set[tuple[int, int]]:
     return set(pairs)
 
 
-@pytest.mark.parametrize("steps", [[1, 4, 5, 11, 99], [1, 99], [1, 2, 3, 99]])
+@pytest.mark.parametrize("steps", [[0, 4000, 4500, 9000, NEVER], [NEVER], [0, 0, 700, NEVER]])
 @pytest.mark.parametrize("floor", [-2.0, 0.7])
 def test_rows_that_visit_all_cells_find_all_neighbours(
     pool: Workers, steps: list[int], floor: float
@@ -48,8 +49,8 @@ def test_rows_that_visit_all_cells_find_all_neighbours(
     """Each pair meets once, however the visits are cut, so that nothing better is left out."""
     unit, rows = units(), np.setdiff1d(np.arange(ROWS), [3, 17, 399])
     searched = searched_in(unit, rows, floor, pool)
-    for visits in steps:
-        searched.search(visits)
+    for margin in steps:
+        searched.search(margin)
     products = (unit @ unit.T).astype(np.float64)
     products[:, [3, 17, 399]] = -9
     np.fill_diagonal(products, -9)
@@ -69,8 +70,8 @@ def test_what_is_kept_does_not_depend_on_when_it_is_kept(
 
     def pairs() -> set[tuple[int, int]]:
         searched = searched_in(units(), rows, -2.0, pool)
-        for visits in (1, 3, 7):
-            searched.search(visits)
+        for margin in (0, 3000, 7000):
+            searched.search(margin)
         return found(searched, rows)
 
     before = pairs()
@@ -84,9 +85,8 @@ def test_a_cell_that_is_too_large_is_cut(pool: Workers, monkeypatch: pytest.Monk
     monkeypatch.setattr(nearest_cells, "_LARGEST", 1)
     unit = np.repeat(units()[:1], ROWS, axis=0)
     searched = searched_in(unit, np.arange(ROWS), -2.0, pool)
-    before = searched.cost
-    searched.search(1)
-    assert searched.cost - before <= ROWS * 2 * 20
+    searched.search(0)
+    assert searched.cost(0) - searched.cost(-1) <= ROWS * 2 * 20
     sources, _ = searched.pairs(np.arange(ROWS))
     assert (np.bincount(sources, minlength=ROWS) >= BEST).all()
 
@@ -96,11 +96,27 @@ def test_more_visits_find_no_less(pool: Workers) -> None:
     products = unit @ unit.T
     searched = searched_in(unit, rows, -2.0, pool)
     sums = []
-    for visits in (1, 2, 4, 8):
-        searched.search(visits)
+    for margin in (0, 2000, 4000, 8000):
+        searched.search(margin)
         sums.append(sum(products[pair] for pair in found(searched, rows)))
     assert sums == sorted(sums)
     assert sums[0] < sums[-1]
+
+
+def test_rows_meet_at_the_margin_that_was_foretold(pool: Workers) -> None:
+    """Of the pairs that a search by no more than a margin compares, and so finds if near."""
+    rows = np.arange(0, ROWS, 2)
+    searched = searched_in(units(3)[:], rows, -2.0, pool)
+    pairs = np.array([(a, b) for a in rows[:60].tolist() for b in rows.tolist() if a != b]).T
+    margins = searched.meeting_margins(*pairs)
+    for margin in (0, 1500, 3000, 6000):
+        searched.search(margin)
+        met = set(map(tuple, pairs.T[margins <= margin].tolist()))
+        near = {pair for pair in found(searched, rows[:60]) if pair[0] != pair[1]}
+        assert near <= met
+        full = [row for row in rows[:60].tolist() if sum(a == row for a, _ in met) <= BEST + 2]
+        assert {pair for pair in met if pair[0] in full} <= near
+    assert full or len(met) > 60 * BEST
 
 
 def test_cells_and_their_numbers_do_not_depend_on_threads() -> None:
@@ -108,8 +124,8 @@ def test_cells_and_their_numbers_do_not_depend_on_threads() -> None:
     for threads in (1, 3):
         with workers(threads) as pool:
             searched = searched_in(units(2), np.arange(ROWS), -2.0, pool)
-            searched.search(1)
-            searched.search(3)
+            searched.search(0)
+            searched.search(3000)
             kept.append(found(searched, np.arange(ROWS)))
     assert kept[0] == kept[1]
 
@@ -118,7 +134,7 @@ def test_candidates_are_weighed_but_for_those_that_are_surely_too_far(pool: Work
     """Of equal similarities all are weighed; of others only the best, of which none is lost."""
     unit, rows = units(), np.setdiff1d(np.arange(ROWS), [3, 17, 399])
     searched = searched_in(unit, rows, -2.0, pool)
-    searched.search(99)
+    searched.search(NEVER)
     some = rows[::3]
     searched.weigh(some, lambda sources, targets: sources * 1000.0 + targets)
     for row in some.tolist():

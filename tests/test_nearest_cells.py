@@ -8,7 +8,7 @@ import pytest
 
 from nsl_tools import nearest_cells
 from nsl_tools.embeddings import Embeddings, UnitRows
-from nsl_tools.nearest_cells import NearestCells
+from nsl_tools.nearest_cells import NEVER, NearestCells
 from nsl_tools.workers import Workers, workers
 
 ROWS, WIDTH = 700, 12
@@ -42,17 +42,27 @@ def test_cells_are_listed_by_similarity(pool: Workers) -> None:
     assert all(len(set(row)) == len(row) for row in cells.listed.tolist())
 
 
+def margin_for(cells: NearestCells, mean: float) -> int:
+    """Return the least margin that makes rows visit so many cells."""
+    return next(margin for margin in range(1 << 16) if cells.mean_visits(margin) >= mean)
+
+
 @pytest.mark.parametrize("mean", [1, 1.7, 3, 8])
 def test_all_rows_visit_what_lies_within_one_margin(pool: Workers, mean: float) -> None:
-    """The mean is as asked, every row visits its own cell, and no row visits one much farther."""
+    """Every row visits its own cell, and no row visits one that is farther than the margin."""
     cells = NearestCells(unit_rows(), pool, 0)
-    visits = cells.visits(mean)
+    margin = margin_for(cells, mean)
+    visits = cells.visits(margin)
     assert visits.min() >= 1
-    assert visits.mean() == pytest.approx(mean, abs=0.1)
+    assert visits.mean() == pytest.approx(cells.mean_visits(margin), abs=1e-9)
     listed = similarities(cells)
+    sizes = np.bincount(cells.listed[:, 0], minlength=len(cells))
+    met = sum(sizes[cells.listed[row, :count]].sum() for row, count in enumerate(visits.tolist()))
+    assert cells.meetings(margin) == met
     margins = listed[:, :1] - listed
     visited = np.arange(margins.shape[1]) < visits[:, np.newaxis]
-    assert margins[visited].max() <= margins[~visited].min() + 1e-3
+    assert margins[visited].max() <= margin / (1 << 15) + 1e-3
+    assert margins[~visited].min() >= margin / (1 << 15) - 1e-3
 
 
 def test_more_visits_than_are_listed_list_more(
@@ -60,11 +70,43 @@ def test_more_visits_than_are_listed_list_more(
 ) -> None:
     monkeypatch.setattr(nearest_cells, "_LISTED", 3)
     cells = NearestCells(unit_rows(), pool, 0)
-    before = cells.listed.copy()
+    before, cost = cells.listed.copy(), cells.cost
     assert before.shape == (ROWS, 3)
-    assert cells.visits(6).mean() == pytest.approx(6, abs=0.1)
+    assert not cells.list_enough(0)
+    assert cells.list_enough(margin_for(cells, 2))
+    assert cells.cost == 2 * cost
+    assert cells.listed.shape[1] >= 8
     assert (cells.listed[:, :3] == before).all()
-    assert (cells.visits(1000) == len(cells)).all()
+    while cells.list_enough(NEVER):
+        pass
+    assert cells.listed.shape[1] == len(cells)
+    assert (cells.visits(NEVER) == len(cells)).all()
+
+
+def test_the_margin_at_which_rows_meet_is_that_of_the_first_visit(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the one to the cell of the other, or back; by a look at each list."""
+    monkeypatch.setattr(nearest_cells, "_LISTED", 5)
+    cells = NearestCells(unit_rows(), pool, 0)
+    rows, others = np.random.default_rng(1).integers(0, ROWS, (2, 300))
+    expected = [
+        min(_visit(cells, row, other), _visit(cells, other, row))
+        for row, other in zip(rows.tolist(), others.tolist(), strict=True)
+    ]
+    assert cells.meeting_margins(rows, others).tolist() == expected
+    assert 0 in expected
+    assert NEVER in expected
+    assert len(set(expected)) > 50
+
+
+def _visit(cells: NearestCells, visitor: int, host: int) -> int:
+    home = int(cells.listed[host, 0])
+    listed = cells.listed[visitor].tolist()
+    if home not in listed:
+        return NEVER
+    place = listed.index(home)
+    return next(margin for margin in range(1 << 16) if cells.visits(margin)[visitor] > place)
 
 
 @pytest.mark.parametrize("scale", [1e-37, 1e30])
@@ -84,4 +126,4 @@ def test_threads_and_blocks_do_not_change_the_lists(
     with workers(threads) as others:
         cells = NearestCells(unit_rows(), others, 0)
         assert (cells.listed == expected).all()
-        assert (cells.visits(3) == NearestCells(unit_rows(), pool, 0).visits(3)).all()
+        assert (cells.visits(900) == NearestCells(unit_rows(), pool, 0).visits(900)).all()

@@ -16,7 +16,6 @@ from nsl_tools.errors import UsageError
 from nsl_tools.matrix import MatrixStore
 from nsl_tools.neighbors import NearestNeighbors
 from nsl_tools.options import BuildGraphOptions
-from nsl_tools.recall import estimate
 from nsl_tools.workers import workers
 
 Edges = dict[tuple[str, str], float]
@@ -132,28 +131,6 @@ def test_a_small_graph_is_exact(embeddings: str, tmp_path: Path) -> None:
     found, measures = build(embeddings, tmp_path / "found", recall=0.5)
     assert found == exact
     assert measures == {"recall": 1.0}
-
-
-def test_the_bound_lies_below_what_was_measured() -> None:
-    """By how much follows the spread; even a sample without a miss leaves some doubt."""
-    wanted = np.full(100, 10)
-    even = estimate(np.full(100, 9), wanted, 10**9)
-    uneven = estimate(np.repeat([10, 0], [90, 10]), wanted, 10**9)
-    perfect = estimate(wanted, wanted, 10**9)
-    assert (even.measured, uneven.measured, perfect.measured) == (0.9, 0.9, 1.0)
-    assert uneven.surely < 0.85 < even.surely < 0.9
-    assert 0.95 < perfect.surely < 1.0
-
-
-def test_the_bound_holds_in_99_of_100_samples() -> None:
-    """On rows drawn from a known whole, the bound is above the truth as seldom as it says."""
-    random = np.random.default_rng(0)
-    hits = random.binomial(10, random.beta(20, 1, size=100_000))
-    truth = hits.mean() / 10
-    wanted = np.full(300, 10)
-    samples = (random.choice(hits, 300, replace=False) for _ in range(2000))
-    above = sum(estimate(sample, wanted, len(hits)).surely > truth for sample in samples)
-    assert above <= 30
 
 
 @pytest.mark.parametrize("options", [{"recall": 0.0}, {"recall": 1.1},

@@ -1,0 +1,33 @@
+"""FAISS with the BLAS kernels of this processor.
+
+FAISS brings an OpenBLAS of its own, which may be older than the processor, and then takes
+its oldest kernels, several times as slow as those that numpy's takes.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from threadpoolctl import threadpool_info
+
+_CORE_TYPE = "OPENBLAS_CORETYPE"
+_KERNELS = {"cooperlake": "SkylakeX", "sapphirerapids": "SkylakeX", "skylakex": "SkylakeX",
+            "haswell": "Haswell", "zen": "Zen"}  # fmt: skip
+"""By what OpenBLAS says of itself: kernels that one of the last ten years has too."""
+
+
+def load_faiss() -> Any:
+    """Return the module `faiss`; its OpenBLAS takes the kernels of numpy's, if it has any."""
+    libraries = (str(library.get("architecture")).lower() for library in threadpool_info())
+    kernels = next(filter(None, map(_KERNELS.get, libraries)), None)
+    if kernels is None or _CORE_TYPE in os.environ:
+        import faiss
+
+        return faiss
+    os.environ[_CORE_TYPE] = kernels
+    try:
+        import faiss
+    finally:
+        del os.environ[_CORE_TYPE]
+    return faiss
