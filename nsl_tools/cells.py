@@ -175,13 +175,15 @@ class Cells:
     def _meet(self, meeting: tuple[Rows, Rows]) -> Keys:
         """Return candidates, sorted, among the members of a cell and its visitors."""
         members, visitors = meeting
-        base = self._units("members", members).T
+        base = self._units("members", members)
         found = [np.empty(0, np.uint64)]
         for start in range(0, len(visitors), _BLOCK):
             block = visitors[start : start + _BLOCK]
             products = self._buffers.array("products", np.float32, len(block), len(members))
-            np.matmul(self._units("visitors", block), base, out=products)
-            if visitors is members:
+            own = visitors is members
+            units = base[start : start + _BLOCK] if own else self._units("visitors", block)
+            np.matmul(units, base.T, out=products)
+            if own:
                 np.fill_diagonal(products[:, start:], -np.inf)
                 found.append(self._passing(products, 0, (block, members), strangers=False))
             else:

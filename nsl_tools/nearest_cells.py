@@ -10,12 +10,14 @@ so that the margin at which they do is known without a search.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from nsl_tools.buffers import Buffers
 from nsl_tools.faiss_loader import load_faiss
 
 if TYPE_CHECKING:
@@ -34,10 +36,12 @@ _ITERATIONS = 5  # of k-means: more would cost more than denser cells save
 _LARGEST = 8  # times the mean cell
 _LISTED = 32
 _SMALL = 1024  # rows: cells that are not too large
-_BLOCK_FLOATS = 1 << 19  # the C library keeps so much for the next block
+_BLOCK_FLOATS = 1 << 20
 _COUNTED = 1 << 14
 _MARGIN_BITS = 15  # below the point: margins are up to 2
 _FARTHEST = (1 << 16) - 1
+_SCALE_BITS = 29  # so that distances, which are up to 2.5, have 31
+_SCALE = 1 << _SCALE_BITS
 NEVER = _FARTHEST + 1
 """A margin that no cell is listed with."""
 
@@ -62,6 +66,7 @@ class NearestCells:
     def __init__(self, unit: UnitRows, workers: Workers, seed: int) -> None:
         self._unit, self._pool = unit, workers.products
         self._centroids = _centroids(unit, workers.count, seed)
+        self._buffers = Buffers()
         self.cost = 0
         self._list(_LISTED)
 
@@ -122,28 +127,36 @@ class NearestCells:
         self.cost += len(self._unit) * len(self._centroids)
         self.listed = np.empty((len(self._unit), columns), np.uint16)
         self._margins = np.empty_like(self.listed)
+        self._histogram = np.zeros(_FARTHEST + 1, np.int64)
         step = max(1, _BLOCK_FLOATS // len(self._centroids))
         blocks = (slice(start, start + step) for start in range(0, len(self._unit), step))
-        self._histogram = np.zeros(_FARTHEST + 1, np.int64)
-        for counts in self._pool.map(self._list_block, blocks):
+        scaled = self._centroids.T * np.float32(-_SCALE)
+        for counts in self._pool.map(partial(self._list_block, scaled), blocks):
             self._histogram += counts
         self.cells = self._divide_large()
 
-    def _list_block(self, block: slice) -> npt.NDArray[np.int64]:
+    def _list_block(self, scaled: Floats, block: slice) -> npt.NDArray[np.int64]:
         """Fill a block of the lists, and count how often each margin occurs."""
         columns = self.listed.shape[1]
+        unit = self._unit[block]
+        shape = len(unit), len(self._centroids)
+        distances = self._buffers.array("distances", np.float32, *shape)
+        np.matmul(unit, scaled, out=distances)
+        distances += np.float32(1.5 * _SCALE)
         # One sort of integers: the distance above, the cell below.
         bits = len(self._centroids).bit_length()
-        distances = np.float32(1.5) - self._unit[block] @ self._centroids.T
-        keys = (distances * np.float32(1 << (30 - bits))).astype(np.uint32) << np.uint32(bits)
-        keys |= np.arange(keys.shape[1], dtype=np.uint32)
-        if columns < keys.shape[1]:
+        keys = self._buffers.array("keys", np.int32, *shape)
+        np.copyto(keys, distances, casting="unsafe")
+        keys &= np.int32(-1 << bits)
+        keys |= np.arange(shape[1], dtype=np.int32)
+        if columns < shape[1]:
             keys.partition(columns, axis=1)
-        keys = np.sort(keys[:, :columns], axis=1)
-        self.listed[block] = keys & np.uint32((1 << bits) - 1)
-        keys >>= np.uint32(bits)
-        margins = (keys - keys[:, :1]) >> np.uint32(max(0, 30 - bits - _MARGIN_BITS))
-        self._margins[block] = margins = np.minimum(margins, _FARTHEST)
+        nearest = np.sort(keys[:, :columns], axis=1)
+        self.listed[block] = nearest & np.int32((1 << bits) - 1)
+        nearest >>= np.int32(bits)
+        nearest -= nearest[:, :1].copy()
+        nearest >>= np.int32(max(0, _SCALE_BITS - bits - _MARGIN_BITS))
+        self._margins[block] = margins = np.minimum(nearest, _FARTHEST)
         return np.bincount(margins.ravel(), minlength=_FARTHEST + 1)
 
     def _divide_large(self) -> int:
