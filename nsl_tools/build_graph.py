@@ -21,13 +21,14 @@ from nsl_tools.fingerprints import rows_among
 from nsl_tools.graph_writer import format_edges
 from nsl_tools.lsh import buckets
 from nsl_tools.matrix import MatrixStore
+from nsl_tools.memory import shown_size
 from nsl_tools.neighbors import EdgeFlow, Edges, NearestNeighbors
 from nsl_tools.nodes import Omissions, read_ids, refuse_empty
 from nsl_tools.options import memory_of
 from nsl_tools.output import is_stream, marked_if_incomplete
 from nsl_tools.output_checks import check_outputs, check_space
 from nsl_tools.progress import Progress
-from nsl_tools.recall import promised
+from nsl_tools.recall import bytes_for, promised
 from nsl_tools.recipe import recipe
 from nsl_tools.scratch import claim_space
 from nsl_tools.shard_set import ShardSet
@@ -184,18 +185,40 @@ def _finder(
     """
     if options.lsh_splits:
         return partial(_bucketed_edges, nodes, nearest, options)
+    exact = partial(nearest.edges, base=np.arange(len(nodes.ids)))
+    if options.recall == 1:
+        return exact
     # Seeds are few, and pairs above a threshold have no bound: exact is the fast way for both.
-    if options.recall < 1 and options.k is not None and len(queries) == len(nodes.ids):
-        rows = np.flatnonzero(nodes.norms)
-        found = promised(nearest, rows, options.recall, options.random_seed)
-        if found is not None:
-            recall, search = found
-            statistics.measures["recall"] = recall.measured
-            statistics.measures["with 99 % confidence at least"] = recall.surely
+    if options.k is not None and len(queries) == len(nodes.ids):
+        search = _approximate(np.flatnonzero(nodes.norms), nearest, options.k, options, statistics)
+        if search is not None:
             return search
-    if options.recall < 1:
-        statistics.measures["recall"] = 1.0
-    return partial(nearest.edges, base=np.arange(len(nodes.ids)))
+    statistics.measures["recall"] = 1.0
+    return exact
+
+
+def _approximate(
+    rows: Rows,
+    nearest: NearestNeighbors,
+    k: int,
+    options: BuildGraphOptions,
+    statistics: Statistics,
+) -> Callable[[Rows], Iterator[Edges]] | None:
+    """Return a search that keeps the promise of `--recall`; None to compare all pairs."""
+    needed, limit = bytes_for(len(rows), k), memory_of(options)
+    if needed > limit:
+        statistics.warnings[
+            f"--recall takes {shown_size(needed)} for these nodes and --memory-limit leaves "
+            f"{shown_size(limit)}: all pairs were compared"
+        ] = 1
+        return None
+    found = promised(nearest, rows, options.recall, options.random_seed)
+    if found is None:
+        return None
+    recall, search = found
+    statistics.measures["recall"] = recall.measured
+    statistics.measures["with 99 % confidence at least"] = recall.surely
+    return search
 
 
 def _bucketed_edges(

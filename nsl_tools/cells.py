@@ -40,7 +40,7 @@ _CELLS_AT_ONCE = 64
 _TABLE_ROWS = 1 << 14
 _LOT = 1024
 _STEPS = 0.0, 1.0  # of the margin: what rows find in their own cell first spares much after it
-Weights = npt.NDArray[np.float64]
+Weights = npt.NDArray[np.int32]
 
 
 class Cells:
@@ -93,6 +93,10 @@ class Cells:
         for share in _STEPS:
             self._visit(self._nearest.visits(int(share * margin)))
 
+    def end_search(self) -> None:
+        """Free what only a search needs."""
+        del self._nearest, self._members, self._before, self._visits, self._floors
+
     def _visit(self, visits: Numbers) -> None:
         self._before = self._visits
         self._visits = np.maximum(self._before, visits)
@@ -101,7 +105,7 @@ class Cells:
         meetings = self._meetings()
         while some := list(islice(meetings, _CELLS_AT_ONCE)):
             found += self._pool.map(self._meet, some)
-            if sum(map(len, found)) > self._best.size:
+            if sum(map(len, found)) > self._best.size // 2:
                 self._keep(found)
                 found = []
         self._keep(found)
@@ -139,7 +143,7 @@ class Cells:
             rows: for `weighed` to return.
             weigh: returns the weights of pairs; called by the threads.
         """
-        self._weights = np.zeros(self._best.shape)
+        self._weights = np.zeros(self._best.shape, np.int32)
         places = np.searchsorted(self._unit.rows, rows)
         order = places[np.argsort(self._homes[places], kind="stable")]
         lots = (order[start : start + _LOT] for start in range(0, len(order), _LOT))
@@ -149,7 +153,7 @@ class Cells:
     def _weigh(self, weigh: Callable[[Rows, Rows], Weights], places: Rows) -> None:
         keys = self._best[places]
         kept = self._hopeful(keys)
-        weights = np.zeros(keys.shape)
+        weights = np.zeros(keys.shape, np.int32)
         weights[kept] = weigh(*self._ends(keys[kept]))
         self._weights[places] = weights
 

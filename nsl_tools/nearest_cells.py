@@ -31,10 +31,12 @@ _MOST_CELLS = 1 << 15
 _ROWS = 16  # of a cell, times the fourth root of all rows: small ones are seldom worth the call
 _SAMPLED = 20  # rows for each centroid, at least
 _SAMPLED_SHARE = 10  # one row of so many, since small clusters want to be seen
-_MOST_SAMPLED = 1 << 17
+_SAMPLED_FLOATS = 1 << 24
 _ITERATIONS = 5  # of k-means: more would cost more than denser cells save
 _LARGEST = 8  # times the mean cell
 _LISTED = 32
+_LISTED_NUMBERS = 1 << 24  # fewer columns where rows are many, but
+_LEAST_LISTED = 12
 _SMALL = 1024  # rows: cells that are not too large
 _BLOCK_FLOATS = 1 << 20
 _COUNTED = 1 << 14
@@ -68,7 +70,7 @@ class NearestCells:
         self._centroids = _centroids(unit, workers.count, seed)
         self._buffers = Buffers()
         self.cost = 0
-        self._list(_LISTED)
+        self._list(max(_LEAST_LISTED, min(_LISTED, _LISTED_NUMBERS // len(unit))))
 
     def __len__(self) -> int:
         return self.cells
@@ -175,7 +177,10 @@ def _centroids(unit: UnitRows, threads: int, seed: int) -> Floats:
     """Return centroids of the cells of all rows, shape (cells, d)."""
     faiss = load_faiss()
     count = min(_MOST_CELLS, max(math.isqrt(len(unit)), int(len(unit) ** 0.75 / _ROWS)))
-    sampled = max(_SAMPLED * count, min(_MOST_SAMPLED, len(unit) // _SAMPLED_SHARE))
+    sampled = max(
+        _SAMPLED * count,
+        min(_SAMPLED_FLOATS // unit.shape[1], len(unit) // _SAMPLED_SHARE),
+    )
     random = np.random.default_rng(seed)
     sample = np.sort(random.choice(len(unit), min(len(unit), sampled), replace=False))
     means = faiss.Kmeans(

@@ -28,7 +28,7 @@ from nsl_tools.fingerprints import spans_of
 from nsl_tools.groups import blocks, order_by, rank_in_group
 from nsl_tools.ids import id_ranks, texts_at
 from nsl_tools.matrix import Rows, row_hashes
-from nsl_tools.weights import MICRO, as_written
+from nsl_tools.weights import MICRO, as_written, compact, restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -199,10 +199,7 @@ class NearestNeighbors:
         """Weigh distinct pairs, in any order, and keep the best of each source."""
         others = sources != targets
         sources, targets = sources[others], targets[others]
-        return self.choose(sources, targets, self.weigh(sources, targets))
-
-    def choose(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> Edges:
-        """Keep the best of each source, of pairs in any order."""
+        weights = self.weigh(sources, targets)
         near = weights >= self._threshold
         return self._select(sources[near], targets[near], weights[near])
 
@@ -210,11 +207,24 @@ class NearestNeighbors:
         """Yield `best` of each lot of pairs, in order, some lots ahead on other threads."""
         return self._workers.ahead(lambda lot: self.best(*lot), pairs)
 
+    def weigh_compactly(self, sources: Rows, targets: Rows) -> npt.NDArray[np.int32]:
+        """Return the weight of each pair as `compact` does; negative below the threshold."""
+        weights = self.weigh(sources, targets)
+        return np.where(weights >= self._threshold, compact(weights), np.int32(-1))
+
     def choose_of_each(
-        self, pairs: Iterable[tuple[Rows, Rows, npt.NDArray[np.float64]]]
+        self, pairs: Iterable[tuple[Rows, Rows, npt.NDArray[np.int32]]]
     ) -> Iterator[Edges]:
-        """Yield `choose` of each lot of pairs, in order, some lots ahead on other threads."""
-        return self._workers.ahead(lambda lot: self.choose(*lot), pairs)
+        """Yield the best of each source of each lot of pairs, weighed by `weigh_compactly`.
+
+        In order, some lots ahead on other threads.
+        """
+
+        def choose(sources: Rows, targets: Rows, weights: npt.NDArray[np.int32]) -> Edges:
+            near = weights >= 0
+            return self._select(sources[near], targets[near], restored(weights[near]))
+
+        return self._workers.ahead(lambda lot: choose(*lot), pairs)
 
     def cells(self, rows: Rows, seed: int) -> Cells:
         """Return the means to approximate the k best among `rows`."""

@@ -30,6 +30,12 @@ LEAST_ROWS = 20_000
 
 _OVERHEAD = 1.5  # a product in a cell costs more than one in the sweep of all pairs
 _TILE = 1024
+_BYTES_PER_ROW, _BYTES_PER_CANDIDATE = 200, 12  # as measured
+
+
+def bytes_for(rows: int, k: int) -> int:
+    """Return the memory that an approximate search for `k` neighbours of all rows takes."""
+    return rows * (_BYTES_PER_ROW + _BYTES_PER_CANDIDATE * k)
 
 
 def promised(
@@ -73,6 +79,7 @@ class RecallSearch:
             pairs = self._cells.pairs(self._sample.rows)
             recall = self._sample.recall(self._nearest.best(*pairs))
             if recall.surely >= self._least:
+                self._cells.end_search()
                 return recall
             # Some pairs met and yet were not kept, since float32 mistook their order.
             asked += self._least - recall.surely
@@ -96,7 +103,7 @@ class RecallSearch:
     def edges(self, queries: Rows) -> Iterator[Edges]:
         """Return the best edges found for `queries`, ascending."""
         queries = np.intersect1d(queries, self._rows, assume_unique=True)
-        self._cells.weigh(queries, self._nearest.weigh)
+        self._cells.weigh(queries, self._nearest.weigh_compactly)
         tiles = (queries[start : start + _TILE] for start in range(0, len(queries), _TILE))
         return self._nearest.choose_of_each(map(self._cells.weighed, tiles))
 

@@ -40,6 +40,7 @@ def changes(rows: int) -> dict[str, dict[str, Any]]:
         "groups": {"_BLOCK": rows},
         "matrix": {"_RUN_BYTES": rows},
         "neighbors": {"_PAIR_FLOATS": rows},
+        "recall": {"_BYTES_PER_ROW": 0, "_BYTES_PER_CANDIDATE": 0},
         "pending": {"_GROUP": rows, "_MOST_PARTS": rows},
         "pack_nbrs": tool,
         "node_table": {"_LEAST_BYTES_PER_NODE": 0, "_ENTRIES_PER_RUN": rows, "_PIECE": 4 * rows},

@@ -68,7 +68,8 @@ def test_all_rows_visit_what_lies_within_one_margin(pool: Workers, mean: float) 
 def test_more_visits_than_are_listed_list_more(
     pool: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nearest_cells, "_LISTED", 3)
+    monkeypatch.setattr(nearest_cells, "_LEAST_LISTED", 3)
+    monkeypatch.setattr(nearest_cells, "_LISTED_NUMBERS", ROWS)
     cells = NearestCells(unit_rows(), pool, 0)
     before, cost = cells.listed.copy(), cells.cost
     assert before.shape == (ROWS, 3)
@@ -87,7 +88,9 @@ def test_the_margin_at_which_rows_meet_is_that_of_the_first_visit(
     pool: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the one to the cell of the other, or back; by a look at each list."""
-    monkeypatch.setattr(nearest_cells, "_LISTED", 5)
+    monkeypatch.setattr(nearest_cells, "_LISTED", 12)
+    monkeypatch.setattr(nearest_cells, "_LEAST_LISTED", 3)
+    monkeypatch.setattr(nearest_cells, "_LISTED_NUMBERS", 5 * ROWS)
     cells = NearestCells(unit_rows(), pool, 0)
     rows, others = np.random.default_rng(1).integers(0, ROWS, (2, 300))
     expected = [

@@ -126,6 +126,22 @@ def test_where_visits_would_cost_more_the_graph_is_exact(
     assert measures == {"recall": 1.0}
 
 
+@pytest.mark.usefixtures("small")
+@pytest.mark.own_memory("sets the limit")
+def test_where_the_limit_leaves_too_little_the_graph_is_exact_and_that_is_said(
+    embeddings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact, _ = build(embeddings, tmp_path / "exact")
+    monkeypatch.setattr(recall, "_BYTES_PER_ROW", 10**6)
+    options = BuildGraphOptions(k=5, similarity_threshold=0.3, recall=0.7, memory_limit=64_000_000)
+    statistics = build_graph([embeddings], str(tmp_path / "found"), options)
+    assert exact
+    assert (tmp_path / "found").read_bytes() == (tmp_path / "exact").read_bytes()
+    assert statistics.measures == {"recall": 1.0}
+    said = "--recall takes 3 GB for these nodes and --memory-limit leaves 64 MB: all pairs"
+    assert any(warning.startswith(said) for warning in statistics.warnings)
+
+
 def test_a_small_graph_is_exact(embeddings: str, tmp_path: Path) -> None:
     exact, _ = build(embeddings, tmp_path / "exact")
     found, measures = build(embeddings, tmp_path / "found", recall=0.5)

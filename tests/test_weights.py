@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nsl_tools import graph_writer
 from nsl_tools.graph_writer import format_edges
-from nsl_tools.weights import MICRO, as_written, format_lines
+from nsl_tools.weights import MICRO, as_written, compact, format_lines, restored
 
 
 def _neighborhood(value: float) -> list[float]:
@@ -48,6 +48,16 @@ def test_many_halves_are_formatted_as_python_does() -> None:
     halves = (2 * rng.integers(-MICRO, MICRO, 10_000) + 1) / (2 * MICRO)
     weights = np.concatenate([np.nextafter(halves, -2), halves, np.nextafter(halves, 2)]).tolist()
     assert _lines(weights) == [b"%.6f\n" % weight for weight in weights]
+
+
+@given(st.lists(st.floats(-1, 1)))
+def test_compact_weights_are_written_as_before(weights: list[float]) -> None:
+    """To the sign of -0.000000."""
+    given_ = np.array([*weights, -1e-9, 0.0, -0.0, 1e-9, 1.0, -1.0])
+    compacted = compact(given_)
+    assert compacted.min() >= 0
+    assert format_lines(restored(compacted))[0] == format_lines(given_)[0]
+    assert (as_written(restored(compacted)) == as_written(given_)).all()
 
 
 @given(st.lists(_cosines, max_size=20))
