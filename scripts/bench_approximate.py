@@ -12,7 +12,8 @@ same 1,000 rows.
 
 `approximate` takes the settings of the peers from `peer_settings.json`. `tune` tries the
 grids below and writes the fastest settings that reach each recall there; those in the
-repository were chosen by hand from such runs, for FAISS on `clustered` by guess.
+repository were chosen by hand from such runs; HNSW and NNDescent took
+more than a minute on `clustered` whatever was tried.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ CLUSTERED_SIZE = (1_000_000, 128)
 SETS = ("wordnet", "mnist", "clustered")
 HERE = Path(__file__).parent
 CHOSEN = HERE / "peer_settings.json"
-EMPTY, FILLED = (f"pynndescent, whole process, numba's cache {x}" for x in ("empty", "filled"))
+CACHES = [f"pynndescent, whole process, numba's cache {x}" for x in ("empty", "filled")]
+EMPTY = CACHES[0]
 EXAMPLES, IDS, GRAPH = "e.tfr", "ids.txt", "g.tsv"
 FINALISTS = 4  # of the settings that reach a recall, which are timed again
 
@@ -109,14 +111,27 @@ def vectors_of(name: str, data: str | None, rows: int | None) -> np.ndarray:
 
 
 def approximate(
-    folder: Path, runs: int, vectors: np.ndarray, name: str, peers: list[str], limit: float
+    folder: Path,
+    runs: int,
+    vectors: np.ndarray,
+    name: str,
+    peers: list[str],
+    limit: float,
+    *,
+    in_memory: bool,
 ) -> None:
-    """Compare `--recall` with tuned peers; print a line for each."""
+    """Compare `--recall` with tuned peers, whole processes too if not only `in_memory`.
+
+    Prints a line for each.
+    """
     write_all(folder, vectors)
     for promise in RECALLS:
         what = f"build-graph --recall {promise}, {name} {len(vectors):,} x {vectors.shape[1]}"
         settings = {peer: chosen(name, peer, promise) for peer in peers}
         contestants = {what: partial(ours, folder, promise)} | rivals(folder, settings, limit)
+        if "pynndescent" in peers and not in_memory:
+            search = settings["pynndescent"][1]
+            contestants |= {cache: partial(whole, folder, search, cache) for cache in CACHES}
         found = race(contestants, runs, once=[EMPTY])
         mine = found.pop(what)
         for peer, theirs in found.items():
@@ -130,9 +145,6 @@ def rivals(
     calls: dict[str, Callable[[], Timing]] = {}
     for peer, (build, search) in settings.items():
         calls[f"{peer} {build | search}"] = partial(once, folder, peer, (build, search), limit)
-    if "pynndescent" in settings:
-        search = settings["pynndescent"][1]
-        calls |= {cache: partial(whole, folder, search, cache) for cache in (EMPTY, FILLED)}
     return calls
 
 

@@ -9,13 +9,13 @@ Each line gives both medians, their ranges, and the ratio with its range. Peers 
 with us, `--runs` times (3); what takes more than a minute is timed once.
 
     part          compares with                                          minutes, 2 cores
-    exact         faiss.knn, faiss.range_search, scikit-learn: matrix in memory        8
+    exact         faiss.knn, faiss.range_search, scikit-learn: matrix in memory        7
     seeds         the graph of all nodes                                               2
     memory        itself within limits                                                 6
     nsl           NSL 1.4, the whole process                                           4
     approximate   pynndescent, FAISS HNSW, IVF, NNDescent: see bench_approximate.py
-                  wordnet 7, mnist 9; clustered 20 with pynndescent only, FAISS adds
-                  up to six times --limit
+                  wordnet 7, mnist 9; clustered 5 with --in-memory --peers pynndescent IVF,
+                  HNSW and NNDescent add up to four times --limit
     tune          nothing: finds the settings for approximate; hours, less with --peers
     scaling       itself, 10,000 to 1,000,000 nodes, exact and approximate            13
 
@@ -28,13 +28,14 @@ try.
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import faiss
 import numpy as np
 from bench_approximate import SETS, approximate, tune, vectors_of
 from bench_peers import PEERS, unit
@@ -64,6 +65,7 @@ NSL_SIZES = ((5_000, 100), (20_000, 100))  # NSL takes 3 minutes for the second
 SEEDS_SIZE = (200_000, 128)
 MEMORY_SIZE = (200_000, 200)
 TILE = 1024
+HERE = Path(__file__).parent
 
 
 def products(vectors: np.ndarray) -> Timing:
@@ -93,7 +95,14 @@ def exact(folder: Path, runs: int) -> None:
         vectors = clustered(n, d)
         path = write_vectors(folder / "e.tfr", "embedding", vectors)
         vectors, graph = unit(vectors), str(folder / "g.tsv")
-        for options, peers in (([], k_nearest(vectors)), (["-k", "all"], all_near(vectors))):
+        np.save(folder / "v.npy", vectors)
+        alone = {"products": partial(products, vectors)}
+        nearest = faiss_peers(folder, "knn", K + 1) | alone
+        if vectors.size <= MOST_FOR_SCIKIT_LEARN:
+            search = partial(scikit_learn, vectors)
+            nearest["scikit-learn, brute, cosine, in memory"] = partial(time_call, search, 1)
+        near = faiss_peers(folder, "range_search", THRESHOLD) | alone
+        for options, peers in (([], nearest), (["-k", "all"], near)):
             what = " ".join(["build-graph", *options, f"{n:,} x {d}"])
             command = nsl_tools("build-graph", "-q", *options, path, graph)
             compare(what, partial(time_command, command, 1), peers, runs)
@@ -109,30 +118,25 @@ def compare(
         print_row(what, mine, name, theirs)
 
 
-def k_nearest(vectors: np.ndarray) -> dict[str, Callable[[], Timing]]:
-    """Return peers that find the nearest of each row of unit vectors."""
-    calls = {"faiss.knn": partial(faiss.knn, vectors, vectors, K + 1, faiss.METRIC_INNER_PRODUCT)}
-    if vectors.size <= MOST_FOR_SCIKIT_LEARN:
-        calls["scikit-learn, brute, cosine"] = partial(scikit_learn, vectors)
-    timed = {f"{name}, in memory": partial(time_call, call, 1) for name, call in calls.items()}
-    return timed | {"products": partial(products, vectors)}
+def faiss_peers(folder: Path, search: str, value: float) -> dict[str, Callable[[], Timing]]:
+    """Return one of FAISS's searches, matrix in memory, with its BLAS as it is and as it can be."""
+
+    def timed(kernels: str) -> Timing:
+        command = [sys.executable, str(HERE / "peer_faiss.py"), str(folder / "v.npy")]
+        command += [search, str(value), kernels]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return Timing([float(done.stdout)])
+
+    return {
+        f"faiss {search}, in memory": partial(timed, "installed"),
+        f"faiss {search}, in memory, with numpy's kernels": partial(timed, "told"),
+    }
 
 
 def scikit_learn(vectors: np.ndarray) -> None:
     """Find the nearest of each row."""
     found = NearestNeighbors(n_neighbors=K + 1, algorithm="brute", metric="cosine", n_jobs=-1)
     found.fit(vectors).kneighbors(vectors)
-
-
-def all_near(vectors: np.ndarray) -> dict[str, Callable[[], Timing]]:
-    """Return peers that find all pairs above the threshold."""
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(vectors)
-    search = partial(index.range_search, vectors, THRESHOLD)
-    return {
-        "faiss range_search, in memory": partial(time_call, search, 1),
-        "products": partial(products, vectors),
-    }
 
 
 def seeds(folder: Path, runs: int) -> None:
@@ -182,6 +186,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", metavar="FOLDER", help="of wordnet_minilm.npz and mnist.npz")
     parser.add_argument("--rows", type=int, help="take only so many vectors of a set")
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--in-memory", action="store_true", help="no whole process of a peer")
     parser.add_argument("--limit", type=float, default=300, help="seconds, to stop a peer after")
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, help="for scaling")
     parser.add_argument("--points", metavar="FILE", help="keeps scaling's points between runs")
@@ -204,7 +209,8 @@ def main() -> None:
             if given.part == "tune":
                 tune(Path(folder), vectors, name, given.peers, given.limit)
             else:
-                approximate(Path(folder), given.runs, vectors, name, given.peers, given.limit)
+                many = Path(folder), given.runs, vectors, name, given.peers, given.limit
+                approximate(*many, in_memory=given.in_memory)
 
 
 if __name__ == "__main__":
