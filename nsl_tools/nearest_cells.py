@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
 _MOST_CELLS = 1 << 15
 _ROWS = 16  # of a cell, times the fourth root of all rows: small ones are seldom worth the call
-_SAMPLED = 20  # rows for each centroid, at least
+_SAMPLED = 20  # rows for each centroid,
 _SAMPLED_SHARE = 10  # one row of so many, since small clusters want to be seen
-_SAMPLED_FLOATS = 1 << 24
+_SAMPLED_FLOATS = 1 << 24  # at most, but
+_LEAST_SAMPLED = 2  # rows for each centroid
 _ITERATIONS = 5  # of k-means: more would cost more than denser cells save
 _LARGEST = 8  # times the mean cell
 _LISTED = 32
@@ -177,10 +178,8 @@ def _centroids(unit: UnitRows, threads: int, seed: int) -> Floats:
     """Return centroids of the cells of all rows, shape (cells, d)."""
     faiss = load_faiss()
     count = min(_MOST_CELLS, max(math.isqrt(len(unit)), int(len(unit) ** 0.75 / _ROWS)))
-    sampled = max(
-        _SAMPLED * count,
-        min(_SAMPLED_FLOATS // unit.shape[1], len(unit) // _SAMPLED_SHARE),
-    )
+    wanted = max(_SAMPLED * count, len(unit) // _SAMPLED_SHARE)
+    sampled = max(_LEAST_SAMPLED * count, min(wanted, _SAMPLED_FLOATS // unit.shape[1]))
     random = np.random.default_rng(seed)
     sample = np.sort(random.choice(len(unit), min(len(unit), sampled), replace=False))
     means = faiss.Kmeans(
