@@ -4,6 +4,7 @@
     python scripts/bench_pack.py                       # NSL 1.4, --runs 5
     python scripts/bench_pack.py --scale               # as inputs grow; plotted in docs/
     python scripts/bench_pack.py --limit 12000000      # the same join in memory and within limits
+    python scripts/bench_pack.py --edges 100000000 --limits 512MB   # a large graph, 1 M examples
 
 NSL 1.4: 100,000 labeled examples of about 600 bytes, as many unlabeled ones, 8
 edges a node, 5 neighbours packed. The other tables: a sixth of the examples is
@@ -37,26 +38,29 @@ EDGES_PER_NODE, MAX_NBRS, DIMENSIONS = 8, 5, 128
 LIMITS = ("12GB", "2GB", "512MB", "256MB")
 SIZES = [10**i * j for i in (4, 5) for j in (1, 2, 5)] + [10**6, 10**7]
 AT_ONCE = 20_000
+GRAPH_NODES = 1_000_000
 
 
-def write_inputs(folder: Path, labeled: int, unlabeled: int) -> list[str]:
+def write_inputs(
+    folder: Path, labeled: int, unlabeled: int, degree: int = EDGES_PER_NODE
+) -> list[str]:
     """Write labeled and unlabeled examples and a random graph; return their paths.
 
     Another process does, since a command's peak memory begins with that of its parent.
     """
     paths = [str(folder / name) for name in ("l.tfr", "u.tfr", "g.tsv")]
-    sizes = map(str, (labeled, unlabeled))
+    sizes = map(str, (labeled, unlabeled, degree))
     subprocess.run([sys.executable, __file__, "--write", *paths, *sizes], check=True)
     return paths
 
 
 def write_all(labeled_path: str, unlabeled_path: str, graph: str, sizes: list[int]) -> None:
     """Write the three inputs."""
-    labeled, unlabeled = sizes
+    labeled, unlabeled, degree = sizes
     random = np.random.default_rng(0)
     write_examples(labeled_path, range(labeled), random)
     write_examples(unlabeled_path, range(labeled, labeled + unlabeled), random)
-    write_graph(graph, labeled + unlabeled, random)
+    write_graph(graph, labeled + unlabeled, degree, random)
 
 
 def write_examples(path: str, rows: range, random: np.random.Generator) -> None:
@@ -82,12 +86,12 @@ def write_examples(path: str, rows: range, random: np.random.Generator) -> None:
             file.write(records.tobytes())
 
 
-def write_graph(path: str, nodes: int, random: np.random.Generator) -> None:
-    """Write random edges."""
+def write_graph(path: str, nodes: int, degree: int, random: np.random.Generator) -> None:
+    """Write random edges, `degree` from each node."""
     line = np.frombuffer(b"n00000000\tn00000000\t0.000000\n", np.uint8)
     with open(path, "wb") as file:
         for first in range(0, nodes, AT_ONCE):
-            sources = np.arange(first, min(first + AT_ONCE, nodes)).repeat(EDGES_PER_NODE)
+            sources = np.arange(first, min(first + AT_ONCE, nodes)).repeat(degree)
             lines = np.tile(line, (len(sources), 1))
             lines[:, 1:9] = digits(sources, 8)
             lines[:, 11:19] = digits(random.integers(0, nodes, len(sources)), 8)
@@ -196,19 +200,43 @@ def compare_limits(
     return found
 
 
+def compare_graph(folder: Path, edges: int, limits: tuple[str, ...], runs: int) -> None:
+    """Print how many edges a second a large graph adds to a run, all that follows from them."""
+    labeled = GRAPH_NODES // 6
+    inputs = write_inputs(folder, labeled, GRAPH_NODES - labeled, edges // GRAPH_NODES)
+    few, output = folder / "few.tsv", str(folder / "m.tfr")
+    few.write_text("n00000000\tn00000001\t0.5\n")
+    graph = inputs[2]
+    print("| edges | limit | time | with one edge | memory | edges a second | graph to /dev/null |")
+    print("|---|---|---|---|---|---|---|")
+    for limit in limits:
+        option = f"--memory-limit={limit}"
+        whole = time_fresh(pack(inputs, output, option), output, runs)
+        without = time_fresh(pack([*inputs[:2], str(few)], output, option), output, runs)
+        read = time_command(["cp", graph, "/dev/null"], 1)
+        rate = edges / (whole.median - without.median) / 1e6
+        print(f"| {edges:,} | {limit} | {whole} | {without} | {whole.megabytes:,.0f} MB "
+              f"| {rate:.1f} M | {read.median:.2f} s |", flush=True)  # fmt: skip
+
+
 def main() -> None:
     """Print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--scale", type=int, nargs="*", metavar="EXAMPLES")
     parser.add_argument("--limit", type=int, metavar="EXAMPLES")
+    parser.add_argument("--edges", type=int)
     parser.add_argument("--limits", nargs="+", default=LIMITS)
-    parser.add_argument("--write", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--write", nargs=6, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.write:
         write_all(*given.write[:3], list(map(int, given.write[3:])))
         return
     print_machine("numpy", "pyarrow", "google-crc32c")
+    if given.edges:
+        with tempfile.TemporaryDirectory() as name:
+            compare_graph(Path(name), given.edges, tuple(given.limits), given.runs)
+        return
     if given.scale is None and not given.limit:
         with tempfile.TemporaryDirectory() as name:
             compare_nsl(Path(name), given.runs)
