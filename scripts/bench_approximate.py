@@ -12,8 +12,8 @@ same 1,000 rows.
 
 `approximate` takes the settings of the peers from `peer_settings.json`. `tune` tries the
 grids below and writes the fastest settings that reach each recall there; those in the
-repository were chosen by hand from such runs; HNSW and NNDescent took
-more than a minute on `clustered` whatever was tried.
+repository were chosen by hand from such runs; HNSW's and
+NNDescent's on `clustered` are guesses, which were not done within a minute at 0.95.
 """
 
 from __future__ import annotations
