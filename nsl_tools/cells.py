@@ -13,7 +13,7 @@ similarities are float32 products, so that another BLAS may choose other pairs.
 from __future__ import annotations
 
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,10 +118,9 @@ class Cells:
         now &= column >= np.maximum(self._before, 1)[:, np.newaxis]
         places = np.flatnonzero(now)
         visitors = self._by_cell(places // len(column), listed.ravel().take(places))
-        meetings = list(zip(self._members, visitors, strict=True))
-        if not self._before.any():
-            meetings = [*zip(self._members, self._members, strict=True), *meetings]
-        return iter(meetings)
+        meetings = zip(self._members, visitors, strict=True)
+        own = () if self._before.any() else zip(self._members, self._members, strict=True)
+        return ((members, guests) for members, guests in chain(own, meetings) if len(guests))
 
     def _by_cell(self, rows: Rows, cells: Numbers) -> list[Rows]:
         """Return for each cell the `rows` whose cell it is, shapes (m,), (m,)."""

@@ -1,7 +1,7 @@
 """FAISS with the BLAS kernels of this processor.
 
 FAISS brings an OpenBLAS of its own, which may be older than the processor, and then takes
-its oldest kernels, several times as slow as those that numpy's takes.
+old kernels, several times as slow as those that numpy's takes.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ def load_faiss() -> Any:
     """Return the module `faiss`; its OpenBLAS takes the kernels of numpy's, if it has any."""
     libraries = (str(library.get("architecture")).lower() for library in threadpool_info())
     kernels = next(filter(None, map(_KERNELS.get, libraries)), None)
-    if kernels is None or _CORE_TYPE in os.environ:
-        import faiss
-
-        return faiss
-    os.environ[_CORE_TYPE] = kernels
+    told = kernels is not None and _CORE_TYPE not in os.environ
+    if told:
+        os.environ[_CORE_TYPE] = str(kernels)
     try:
         import faiss
     finally:
-        del os.environ[_CORE_TYPE]
+        if told:
+            del os.environ[_CORE_TYPE]
     return faiss

@@ -87,15 +87,18 @@ class RecallSearch:
         return None
 
     def _margin(self, asked: float, least: int) -> int | None:
-        """Return the least margin from `least` that promises a recall; None if it costs too much.
+        """Return the least margin from `least` that promises a recall; None to compare all pairs.
 
         Lists more cells where rows would visit most of those listed.
         """
         most = len(self._rows) ** 2 / 2 / _OVERHEAD
         while True:
             margins = self._cells.meeting_margins(self._sample.sources, self._sample.targets)
-            margin = max(least, self._sample.promising(margins, asked))
-            if margin > NEVER or self._cells.cost(margin) > most:
+            promising = self._sample.promising(margins, asked)
+            if promising is None or least > NEVER:
+                return None
+            margin = max(least, promising)
+            if self._cells.cost(margin) > most:
                 return None
             if not self._cells.list_enough(margin):
                 return margin

@@ -87,17 +87,18 @@ class Sample:
         hits = self._counts(found.sources[as_written(found.weights) >= lowest])
         return estimate(np.minimum(self._wanted, hits), self._wanted, self._total)
 
-    def promising(self, margins: Counts, least: float) -> int:
-        """Return the least margin that promises a recall; 1 more than any in `margins` if none.
+    def promising(self, margins: Counts, least: float) -> int | None:
+        """Return the least margin that promises a recall; None if all of them promise less.
 
         Args:
             margins: at which the ends of each exact edge meet, shape (m,), from 0.
             least: the recall that it promises.
         """
-        steps = np.unique(np.r_[0, margins, margins.max(initial=0) + 1])
+        steps = np.unique(np.r_[0, margins])
 
         def kept(margin: int) -> bool:
             hits = self._counts(self.sources[margins <= margin])
             return estimate(hits, self._wanted, self._total).surely >= least
 
-        return int(steps[min(len(steps) - 1, bisect.bisect_left(steps, True, key=kept))])
+        place = bisect.bisect_left(steps, True, key=kept)
+        return int(steps[place]) if place < len(steps) else None

@@ -105,18 +105,20 @@ def test_more_visits_find_no_less(pool: Workers) -> None:
 
 def test_rows_meet_at_the_margin_that_was_foretold(pool: Workers) -> None:
     """Of the pairs that a search by no more than a margin compares, and so finds if near."""
-    rows = np.arange(0, ROWS, 2)
-    searched = searched_in(units(3)[:], rows, -2.0, pool)
-    pairs = np.array([(a, b) for a in rows[:60].tolist() for b in rows.tolist() if a != b]).T
+    rows = np.arange(0, ROWS, 8)
+    searched = searched_in(units(3), rows, -2.0, pool)
+    pairs = np.array([(a, b) for a in rows.tolist() for b in rows.tolist() if a != b]).T
     margins = searched.meeting_margins(*pairs)
+    all_kept = 0
     for margin in (0, 1500, 3000, 6000):
         searched.search(margin)
         met = set(map(tuple, pairs.T[margins <= margin].tolist()))
-        near = {pair for pair in found(searched, rows[:60]) if pair[0] != pair[1]}
+        near = {pair for pair in found(searched, rows) if pair[0] != pair[1]}
         assert near <= met
-        full = [row for row in rows[:60].tolist() if sum(a == row for a, _ in met) <= BEST + 2]
+        full = [row for row in rows.tolist() if sum(a == row for a, _ in met) <= BEST + 2]
         assert {pair for pair in met if pair[0] in full} <= near
-    assert full or len(met) > 60 * BEST
+        all_kept += len(full)
+    assert all_kept > 0
 
 
 def test_cells_and_their_numbers_do_not_depend_on_threads() -> None:

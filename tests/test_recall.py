@@ -127,6 +127,18 @@ def test_where_visits_would_cost_more_the_graph_is_exact(
 
 
 @pytest.mark.usefixtures("small")
+def test_what_no_sample_could_promise_is_exact_without_a_search(
+    embeddings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since even one without a miss leaves some doubt."""
+    monkeypatch.delattr(cells.Cells, "search")
+    exact, _ = build(embeddings, tmp_path / "exact")
+    found, measures = build(embeddings, tmp_path / "found", recall=0.9999)
+    assert found == exact
+    assert measures == {"recall": 1.0}
+
+
+@pytest.mark.usefixtures("small")
 @pytest.mark.own_memory("sets the limit")
 def test_where_the_limit_leaves_too_little_the_graph_is_exact_and_that_is_said(
     embeddings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
