@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.matrix import Floats, MatrixStore, Rows
 
-TILE = 1024
+TILE = 1008  # rows of products a power of two of bytes apart would share places in the cache
 _CROWD = 4
 _STRIP = 128  # rows of a crowded tile that are looked at together
 _BANDS, _SMALLEST_BAND, _LARGEST_BAND = 8, 8, 64

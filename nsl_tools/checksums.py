@@ -26,6 +26,8 @@ _ALL = 0xFFFFFFFF
 _ORDER = (1 << 31) - 1  # so many times x is 1
 _ROW = 64
 _FOOTER_BYTES = 4
+_WORD_BYTES, _BYTES = 4, 256
+_BYTE_TABLES = _BYTES * np.arange(_WORD_BYTES * _ROW)  # where the table of each byte starts
 
 Words = npt.NDArray[np.uint32]
 
@@ -38,13 +40,21 @@ def promised_crc(header: bytes, footers: Words) -> int:
         footers: the masked checksum after each payload, shape (n,).
     """
     length = int.from_bytes(header[:8], "little")
-    # Of the sum of `header | payload | footer`, the same for all, before the footer's place:
-    same = _times(google_crc32c.value(header), _shift(length))
-    same ^= _times(google_crc32c.value(bytes(_FOOTER_BYTES)), _shift(-_FOOTER_BYTES))
     rotated = footers - np.uint32(MASK_DELTA)
     crcs = rotated << np.uint32(15) | rotated >> np.uint32(17)
-    words = crcs ^ footers ^ np.uint32(same)
+    words = crcs ^ footers ^ np.uint32(_same(header))
     return _times(_folded(words, len(header) + length + _FOOTER_BYTES), _shift(_FOOTER_BYTES))
+
+
+@lru_cache(maxsize=16)
+def _same(header: bytes) -> int:
+    """Return the part of the sum of `header | payload | footer` that all records share.
+
+    Before the footer's place.
+    """
+    before = _times(google_crc32c.value(header), _shift(int.from_bytes(header[:8], "little")))
+    after = _times(google_crc32c.value(bytes(_FOOTER_BYTES)), _shift(-_FOOTER_BYTES))
+    return before ^ after
 
 
 def _folded(words: Words, stride: int) -> int:
@@ -52,28 +62,32 @@ def _folded(words: Words, stride: int) -> int:
     while len(words) > 1:
         rows = -(-len(words) // _ROW)
         # What comes first counts for nothing if it is zero.
-        padded = np.zeros((rows, 1, _ROW), np.uint32)
-        padded.reshape(-1)[rows * _ROW - len(words) :] = words
-        bits = padded >> np.arange(_BITS, dtype=np.uint32)[:, np.newaxis]
-        bits &= np.uint32(1)
-        bits *= _products(stride)
-        words = np.bitwise_xor.reduce(bits.reshape(rows, -1), axis=1)
+        padded = np.zeros(rows * _ROW, "<u4")
+        padded[rows * _ROW - len(words) :] = words
+        places = padded.view(np.uint8).reshape(rows, -1) + _BYTE_TABLES
+        words = np.bitwise_xor.reduce(_products(stride).take(places), axis=1)
         stride *= _ROW
     return int(words[0])
 
 
 @lru_cache(maxsize=16)
 def _products(stride: int) -> Words:
-    """Return each bit times each power of x^(8 * stride), the highest first: (32, _ROW)."""
+    """Return each byte of a word times each power of x^(8 * stride), the highest first.
+
+    Shape (_ROW * 4 * 256,): a table for each of _ROW words' four bytes, the lowest first.
+    """
     powers, step = [_ONE], _shift(stride)
     while len(powers) < _ROW:
         powers.append(_times(powers[-1], step))
-    found = np.empty((_BITS, _ROW), np.uint32)
-    found[-1] = powers[::-1]
-    for bit in range(_BITS - 1, 0, -1):
-        odd = found[bit] & np.uint32(1)
-        found[bit - 1] = found[bit] >> np.uint32(1) ^ odd * np.uint32(_CASTAGNOLI)
-    return found
+    bits = [np.array(powers[::-1], np.uint32)]
+    while len(bits) < _BITS:
+        odd = bits[-1] & np.uint32(1)
+        bits.append(bits[-1] >> np.uint32(1) ^ odd * np.uint32(_CASTAGNOLI))
+    found = np.zeros((_ROW, _WORD_BYTES, _BYTES), np.uint32)
+    for bit, product in enumerate(reversed(bits)):
+        table, low = found[:, bit // 8], 1 << bit % 8
+        table[:, low : 2 * low] = table[:, :low] ^ product[:, np.newaxis]
+    return found.reshape(-1)
 
 
 @lru_cache(maxsize=64)

@@ -70,7 +70,10 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class UnitRows:
-    """The unit vectors of some nodes, `rows` ascending, rounded to float32 when asked for."""
+    """The unit vectors of some nodes, `rows` ascending, made when asked for.
+
+    Float32, correct to 2 units in the last place.
+    """
 
     embeddings: Embeddings
     rows: npt.NDArray[np.int64]
@@ -85,14 +88,20 @@ class UnitRows:
 
     def __getitem__(self, part: slice) -> Floats:
         rows = self.rows[part]
-        if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
-            return self.embeddings.rounded_unit(slice(int(rows[0]), int(rows[-1]) + 1))
-        return self.embeddings.rounded_unit(rows)
+        if not len(rows) or rows[-1] - rows[0] + 1 != len(rows):
+            return self._made(rows, np.empty((len(rows), self.shape[1]), np.float32))
+        together = slice(int(rows[0]), int(rows[-1]) + 1)
+        scales = self._scales[together, np.newaxis]
+        if not scales.all():
+            return self.embeddings.rounded_unit(together)
+        return np.multiply(self.embeddings.vectors[together], scales)
 
     def take(self, places: npt.NDArray[np.int64], out: Floats) -> Floats:
-        """Fill `out`, shape (m, d), with some rows, in any order, to 2 units in the last place."""
-        rows, vectors = self.rows.take(places), self.embeddings.vectors
-        scales = self._scales.take(rows)[:, np.newaxis]
+        """Fill `out`, shape (m, d), with some rows, in any order."""
+        return self._made(self.rows.take(places), out)
+
+    def _made(self, rows: npt.NDArray[np.int64], out: Floats) -> Floats:
+        vectors, scales = self.embeddings.vectors, self._scales.take(rows)[:, np.newaxis]
         if not isinstance(vectors, np.ndarray) or not scales.all():
             out[:] = self.embeddings.rounded_unit(rows)
             return out

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools import example
-from nsl_tools.spans import Bytes, by_length, gather
+from nsl_tools.spans import Bytes, all_equal, by_length, gather
 from nsl_tools.wire import WireError, fields, read_varint
 
 if TYPE_CHECKING:
@@ -60,9 +60,8 @@ class Layout:
         for span, bits, template in self._pieces:
             # Where all bits count, which is nearly everywhere, they need no picking.
             found = records[:, span] if bits == _ALL_BITS else records[:, span] & bits
-            same = found == template
-            if not same.all():
-                fits &= same.all(axis=1)
+            if not all_equal(found, template):
+                fits &= (found == template).all(axis=1)
         return fits
 
 

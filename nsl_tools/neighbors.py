@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _FEW = 4
 """Until one in so many nodes was asked for, not all ids are ranked."""
-_PAIR_FLOATS = 1 << 17  # two such blocks in float64 stay in the processor's cache
+_PAIR_FLOATS = 1 << 18  # more would leave the cache, fewer would cost calls
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,14 @@ def rows_of(table: Bytes, rows: npt.NDArray[np.intp]) -> Bytes:
     return items[rows].view(np.uint8).reshape(-1, length)
 
 
+def all_equal(rows: Bytes, row: Bytes) -> bool:
+    """Tell whether each of `rows`, shape (m, length), each of which is end to end, equals `row`."""
+    if not len(row):
+        return True
+    items: npt.NDArray[np.void] = rows.view(_item(len(row)))
+    return items.tobytes() == row.tobytes() * len(rows)
+
+
 def put(rows: Bytes, out: Bytes, places: Places) -> None:
     """Copy `rows`, shape (m, length), each of which is end to end, to `places` in `out`."""
     if length := rows.shape[1]:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from nsl_tools.checksums import MASK_DELTA, promised_crc
 from nsl_tools.errors import DataError
-from nsl_tools.spans import Bytes, Places, gather
+from nsl_tools.spans import Bytes, Places, all_equal, gather
 from nsl_tools.streams import (
     CHUNK,
     ByteStream,
@@ -276,8 +276,10 @@ class _Framer:
         count = (len(self._buffer) - position) // stride
         shape, strides = (count, HEADER_BYTES), (stride, 1)
         headers = np.ndarray(shape, np.uint8, self._buffer, position, strides)
-        equal = (headers == np.frombuffer(header, np.uint8)).all(axis=1)
-        return count if equal.all() else int(equal.argmin())
+        expected = np.frombuffer(header, np.uint8)
+        if all_equal(headers, expected):
+            return count
+        return int((headers == expected).all(axis=1).argmin())
 
     def _checked_length(self, header: bytes, position: int, index: int) -> int:
         number, offset = self._number + index, self._offset + position

@@ -4,7 +4,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.spans import by_length, copy_spans, gather, offsets_of, put, rows_of, windows
+from nsl_tools.spans import (
+    all_equal,
+    by_length,
+    copy_spans,
+    gather,
+    offsets_of,
+    put,
+    rows_of,
+    windows,
+)
 
 _DATA = np.arange(256, dtype=np.uint8)
 _spans = st.lists(
@@ -58,3 +67,18 @@ def test_each_length_comes_once_with_its_places(lengths: list[int]) -> None:
     assert list(found) == sorted(set(lengths))
     for length, rows in found.items():
         assert rows == [i for i, n in enumerate(lengths) if n == length]
+
+
+@given(st.integers(0, 5), st.integers(0, 7), st.integers(0, 3), st.data())
+def test_rows_are_all_equal_if_none_differs(
+    count: int, length: int, gap: int, data: st.DataObject
+) -> None:
+    """Whatever lies between them."""
+    table = np.zeros((count, length + gap), np.uint8)
+    table[:, length:] = np.arange(count)[:, np.newaxis]
+    rows, row = table[:, :length], np.zeros(length, np.uint8)
+    assert all_equal(rows, row)
+    if count and length:
+        place = data.draw(st.tuples(st.integers(0, count - 1), st.integers(0, length - 1)))
+        rows[place] = 1
+        assert not all_equal(rows, row)
