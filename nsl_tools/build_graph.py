@@ -132,7 +132,8 @@ def _budget(inputs: Sequence[str], options: BuildGraphOptions, progress: Progres
     budget = memory_of(options) // 4
     size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
     if size > budget:
-        claim_space(size, "vectors", progress)
+        # Approximately, once more in the order of cells.
+        claim_space(size if options.recall == 1 else 2 * size, "vectors", progress)
     return budget
 
 
@@ -215,10 +216,10 @@ def _approximate(
     found = promised(nearest, rows, options.recall, options.random_seed)
     if found is None:
         return None
-    recall, search = found
-    statistics.measures["recall"] = recall.measured
-    statistics.measures["with 99 % confidence at least"] = recall.surely
-    return search
+    statistics.measures["recall"] = found.recall.measured
+    statistics.measures["with 99 % confidence at least"] = found.recall.surely
+    statistics.measures["products, as a share of those of all pairs"] = found.effort
+    return found.edges
 
 
 def _bucketed_edges(

@@ -93,6 +93,14 @@ class Cells:
         for share in _STEPS:
             self._visit(self._nearest.visits(int(share * margin)))
 
+    def order(self) -> Rows:
+        """Return the places of all rows, those of a cell together."""
+        return np.concatenate(self._members)
+
+    def read_from(self, unit: UnitRows) -> None:
+        """Take the same rows from elsewhere."""
+        self._unit = unit
+
     def end_search(self) -> None:
         """Free what only a search needs."""
         del self._nearest, self._members, self._before, self._visits, self._floors

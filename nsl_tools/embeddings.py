@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 from nsl_tools import example
 from nsl_tools.groups import blocks
 from nsl_tools.layout import ExampleError
-from nsl_tools.matrix import select
+from nsl_tools.matrix import reordered, select
 from nsl_tools.nodes import (
     ExampleBatch,
     Omissions,
@@ -52,6 +52,10 @@ class Embeddings:
         """Return some of the nodes, their vectors where they are now."""
         ids = self.ids.take(pa.array(rows))
         return Embeddings(ids, select(self.vectors, rows), self.norms[rows])
+
+    def reordered(self, rows: npt.NDArray[np.int64], store: MatrixStore) -> Embeddings:
+        """Return the nodes, with vectors as `nsl_tools.matrix.reordered` does."""
+        return replace(self, vectors=reordered(self.vectors, rows, store))
 
     def unit(self, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.float64]:
         """Return the vectors at `rows` divided by their norms, float64; zero stays zero."""
@@ -102,11 +106,14 @@ class UnitRows:
 
     def _made(self, rows: npt.NDArray[np.int64], out: Floats) -> Floats:
         vectors, scales = self.embeddings.vectors, self._scales.take(rows)[:, np.newaxis]
-        if not isinstance(vectors, np.ndarray) or not scales.all():
+        if not scales.all():
             out[:] = self.embeddings.rounded_unit(rows)
             return out
-        # Not clipped: a mode other than the default one writes to `out` at once.
-        vectors.take(rows, axis=0, out=out, mode="clip")
+        if isinstance(vectors, np.ndarray):
+            # Not clipped: a mode other than the default one writes to `out` at once.
+            vectors.take(rows, axis=0, out=out, mode="clip")
+        else:
+            out[:] = vectors[rows]
         return np.multiply(out, scales, out=out)
 
     @cached_property

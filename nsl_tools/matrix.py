@@ -17,12 +17,12 @@ from nsl_tools.groups import blocks
 from nsl_tools.scratch import ScratchFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
     from typing_extensions import Self
 
-_GAP_BYTES, _RUN_BYTES = 1 << 14, 1 << 20
+_GAP_BYTES, _LOT_BYTES = 1 << 13, 1 << 22
+_COPIES = 4  # of rows that are put into another order: sorted, in order, and kept to be written
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -44,26 +44,35 @@ class ScratchMatrix:
             return self._read(start, max(start, stop))
         distinct, places = np.unique(rows, return_inverse=True)
         found = np.empty((len(distinct), self.shape[1]), np.float32)
-        for start, stop in self._runs(distinct):
-            run = distinct[start:stop]
-            found[start:stop] = self._read(int(run[0]), int(run[-1]) + 1)[run - run[0]]
+        step = max(1, _LOT_BYTES // (_GAP_BYTES + self._width))
+        for start in range(0, len(distinct), step):
+            part = slice(start, start + step)
+            found[part] = self._read_apart(distinct[part])
         return found[places]
 
-    def _runs(self, rows: Rows) -> Iterator[tuple[int, int]]:
-        """Yield start and stop of the parts of ascending `rows` that are near each other.
+    @property
+    def _width(self) -> int:
+        return 4 * self.shape[1]
 
-        Reading the rows between them costs less than another call; a run is of bounded size.
-        """
-        width = max(1, 4 * self.shape[1])
-        apart = np.diff(rows) > max(1, _GAP_BYTES // width)
-        full = np.diff(rows // max(1, _RUN_BYTES // width)) > 0
-        borders = (np.flatnonzero(apart | full) + 1).tolist()
-        return zip([0, *borders], [*borders, len(rows)], strict=True) if len(rows) else iter(())
+    def _read_apart(self, rows: Rows) -> Floats:
+        """Return `rows`, which ascend; those near each other are read at once."""
+        # Reading the rows between them costs less than another call.
+        breaks = np.flatnonzero(np.diff(rows) > max(1, _GAP_BYTES // max(1, self._width))) + 1
+        firsts = rows[np.r_[0, breaks]]
+        counts = rows[np.r_[breaks, len(rows)] - 1] - firsts + 1
+        ends = np.cumsum(counts)
+        read: Floats = np.empty((int(ends[-1]), self.shape[1]), np.float32)
+        if read.size:
+            sizes = (self._width * counts).tolist()
+            offsets = (self._width * firsts).tolist()
+            self._file.read_spans(read.data, zip(offsets, sizes, strict=True))
+        runs = np.repeat(np.arange(len(firsts)), np.diff(np.r_[0, breaks, len(rows)]))
+        return np.asarray(read[rows - firsts[runs] + (ends - counts)[runs]])
 
     def _read(self, start: int, stop: int) -> Floats:
         found = np.empty((stop - start, self.shape[1]), np.float32)
         if found.size:
-            self._file.read_into(found.data, 4 * self.shape[1] * start)
+            self._file.read_into(found.data, self._width * start)
         return found
 
 
@@ -94,6 +103,23 @@ def select(matrix: Matrix, rows: Rows) -> Matrix:
     if isinstance(matrix, Selected):
         return Selected(matrix.matrix, matrix.rows[rows])
     return Selected(matrix, rows) if isinstance(matrix, ScratchMatrix) else matrix[rows]
+
+
+def reordered(matrix: Matrix, rows: Rows, store: MatrixStore) -> Matrix:
+    """Return `matrix`, shape (n, d); if it is in a scratch file, as one whose `rows` lie together.
+
+    So rows that follow each other in `rows` are soon read. They keep their numbers; no
+    others may be asked for.
+    """
+    if isinstance(matrix, np.ndarray) or not len(rows):
+        return matrix
+    writer = store.writer()
+    step = max(1, store.budget // _COPIES // max(1, 4 * matrix.shape[1]))
+    for start in range(0, len(rows), step):
+        writer.append(matrix[rows[start : start + step]])
+    places = np.zeros(len(matrix), np.int64)
+    places[rows] = np.arange(len(rows))
+    return select(writer.finish(), places)
 
 
 def row_hashes(matrix: Matrix) -> npt.NDArray[np.uint64]:

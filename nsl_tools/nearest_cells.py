@@ -63,14 +63,13 @@ class NearestCells:
     Attributes:
         listed: the cells nearest to each row, nearest first, shape (rows, columns).
         cells: how many there are, those counted that were cut from a large one.
-        cost: products of a row and a centroid so far.
+        cost: products of a row and a centroid so far, those that placed the centroids too.
     """
 
     def __init__(self, unit: UnitRows, workers: Workers, seed: int) -> None:
         self._unit, self._pool = unit, workers.products
-        self._centroids = _centroids(unit, workers.count, seed)
+        self._centroids, self.cost = _centroids(unit, workers.count, seed)
         self._buffers = Buffers()
-        self.cost = 0
         self._list(max(_LEAST_LISTED, min(_LISTED, _LISTED_NUMBERS // len(unit))))
 
     def __len__(self) -> int:
@@ -174,8 +173,8 @@ class NearestCells:
         return cells
 
 
-def _centroids(unit: UnitRows, threads: int, seed: int) -> Floats:
-    """Return centroids of the cells of all rows, shape (cells, d)."""
+def _centroids(unit: UnitRows, threads: int, seed: int) -> tuple[Floats, int]:
+    """Return centroids of the cells of all rows, shape (cells, d), and the products it took."""
     faiss = load_faiss()
     count = min(_MOST_CELLS, max(math.isqrt(len(unit)), int(len(unit) ** 0.75 / _ROWS)))
     wanted = max(_SAMPLED * count, len(unit) // _SAMPLED_SHARE)
@@ -196,7 +195,7 @@ def _centroids(unit: UnitRows, threads: int, seed: int) -> Floats:
     centroids = np.asarray(means.centroids, np.float32)
     norms = np.linalg.norm(centroids, axis=1, keepdims=True)
     centroids /= np.where(norms > 0, norms, 1)
-    return np.asarray(centroids)
+    return np.asarray(centroids), _ITERATIONS * len(sample) * count
 
 
 def _divide(nearest: Numbers, cell: int, more: range) -> None:

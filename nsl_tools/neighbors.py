@@ -228,8 +228,17 @@ class NearestNeighbors:
 
     def cells(self, rows: Rows, seed: int) -> Cells:
         """Return the means to approximate the k best among `rows`."""
-        unit, best = UnitRows(self._embeddings, rows), self._k or 0
-        return Cells(unit, best, self._wanted.floor, self._wanted.slack, self._workers, seed)
+        units, wanted = self.units(rows), self._wanted
+        return Cells(units, self._k or 0, wanted.floor, wanted.slack, self._workers, seed)
+
+    def reordered(self, rows: Rows) -> NearestNeighbors:
+        """Return the means to find neighbours among `rows` only, read soonest in their order."""
+        nodes = self._embeddings.reordered(rows, self._store)
+        return NearestNeighbors(nodes, self._k, self._threshold, self._workers, self._store)
+
+    def units(self, rows: Rows) -> UnitRows:
+        """Return the unit vectors of `rows`, ascending."""
+        return UnitRows(self._embeddings, rows)
 
     def weigh(self, sources: Rows, targets: Rows) -> npt.NDArray[np.float64]:
         """Return the weight of each pair, shape (m,), symmetric to the bit."""

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nsl_tools.nearest_cells import NEVER
-from nsl_tools.sample import Sample
+from nsl_tools.sample import Recall, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from nsl_tools.matrix import Rows
     from nsl_tools.neighbors import Edges, NearestNeighbors
-    from nsl_tools.sample import Recall
 
 _SAMPLE = 100  # rows, if all were allowed to miss; more where few are
 LEAST_ROWS = 20_000
@@ -38,18 +37,12 @@ def bytes_for(rows: int, k: int) -> int:
     return rows * (_BYTES_PER_ROW + _BYTES_PER_CANDIDATE * k)
 
 
-def promised(
-    nearest: NearestNeighbors, rows: Rows, least: float, seed: int
-) -> tuple[Recall, Callable[[Rows], Iterator[Edges]]] | None:
-    """Return an approximate search and its recall, at least `least`; None if exact is as fast.
-
-    See `RecallSearch`; the search is its `edges`.
-    """
+def promised(nearest: NearestNeighbors, rows: Rows, least: float, seed: int) -> RecallSearch | None:
+    """Return a search that ran, of a recall of at least `least`; None if exact is as fast."""
     if len(rows) < LEAST_ROWS:
         return None
     search = RecallSearch(nearest, rows, least, seed)
-    recall = search.run()
-    return None if recall is None else (recall, search.edges)
+    return search if search.run() else None
 
 
 class RecallSearch:
@@ -60,6 +53,10 @@ class RecallSearch:
         rows: all rows, ascending.
         least: the recall to promise.
         seed: of the sample and of the cells.
+
+    Attributes:
+        recall: as measured, once it ran.
+        effort: products that it took, as a share of those of all pairs.
     """
 
     def __init__(self, nearest: NearestNeighbors, rows: Rows, least: float, seed: int) -> None:
@@ -70,21 +67,28 @@ class RecallSearch:
         random = np.random.default_rng((seed, len(rows)))
         drawn = np.sort(random.choice(rows, _sample_size(least, len(rows)), replace=False))
         self._sample = Sample(drawn, nearest.edges(drawn, rows), len(rows))
+        self.recall, self.effort = Recall(0.0, 0.0), 0.0
 
-    def run(self) -> Recall | None:
-        """Search until the recall is promised; None if comparing all pairs costs less."""
+    def run(self) -> bool:
+        """Search until the recall is promised; False if comparing all pairs costs less."""
         asked, margin = self._least, self._margin(self._least, 0)
+        if margin is not None:
+            # From here on rows are read by cells.
+            self._nearest = self._nearest.reordered(self._rows[self._cells.order()])
+            self._cells.read_from(self._nearest.units(self._rows))
         while margin is not None:
             self._cells.search(margin)
             pairs = self._cells.pairs(self._sample.rows)
-            recall = self._sample.recall(self._nearest.best(*pairs))
-            if recall.surely >= self._least:
+            self.recall = self._sample.recall(self._nearest.best(*pairs))
+            if self.recall.surely >= self._least:
+                products = self._cells.cost(margin) + len(self._sample.rows) * len(self._rows)
+                self.effort = products / (len(self._rows) ** 2 / 2)
                 self._cells.end_search()
-                return recall
+                return True
             # Some pairs met and yet were not kept, since float32 mistook their order.
-            asked += self._least - recall.surely
+            asked += self._least - self.recall.surely
             margin = self._margin(asked, margin + 1)
-        return None
+        return False
 
     def _margin(self, asked: float, least: int) -> int | None:
         """Return the least margin from `least` that promises a recall; None to compare all pairs.

@@ -18,7 +18,7 @@ from nsl_tools.errors import NslToolsError, printable
 from nsl_tools.memory import shown_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from typing_extensions import Buffer, Self
 
@@ -78,13 +78,24 @@ class ScratchFile:
 
     def read_into(self, buffer: Buffer, offset: int) -> None:
         """Fill the whole of `buffer` with what was written at `offset`."""
-        left = memoryview(buffer).cast("B")
+        self.read_spans(buffer, [(offset, memoryview(buffer).nbytes)])
+
+    def read_spans(self, buffer: Buffer, spans: Iterable[tuple[int, int]]) -> None:
+        """Fill the whole of `buffer` with spans of what was written, end to end.
+
+        Args:
+            buffer: as long as all of them.
+            spans: offset and size of each.
+        """
+        left, descriptor = memoryview(buffer).cast("B"), self._file.fileno()
         with self._errors():
-            while left:
-                count = os.preadv(self._file.fileno(), [left], offset)
-                if not count:
-                    raise OSError("shorter than what was written")
-                left, offset = left[count:], offset + count
+            for offset, size in spans:
+                place, end = offset, offset + size
+                while place < end:
+                    count = os.preadv(descriptor, [left[: end - place]], place)
+                    if not count:
+                        raise OSError("shorter than what was written")
+                    left, place = left[count:], place + count
 
 
 class Spool(ScratchFile):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.matrix import MatrixStore, ScratchMatrix, row_hashes, select
+from nsl_tools.matrix import MatrixStore, ScratchMatrix, reordered, row_hashes, select
 
 
 @given(
@@ -13,12 +13,16 @@ from nsl_tools.matrix import MatrixStore, ScratchMatrix, row_hashes, select
     width=st.integers(1, 5),
     budget=st.sampled_from([0, 60, 10**6]),
     room=st.sampled_from([0, 50, 10**5]),
+    gap=st.sampled_from([4, 40, 10**4]),
     data=st.data(),
 )
 def test_a_matrix_reads_as_the_blocks_written(
-    sizes: list[int], width: int, budget: int, room: int, data: st.DataObject
+    sizes: list[int], width: int, budget: int, room: int, gap: int, data: st.DataObject
 ) -> None:
-    """By slice, by row numbers in any order and repeated, whole and as a selection."""
+    """By slice, by row numbers in any order and repeated, whole and as a selection.
+
+    The same if it was put into another order, and whatever is read together.
+    """
     random = np.random.default_rng(0)
     parts = [random.normal(size=(size, width)).astype(np.float32) for size in sizes]
     expected = np.concatenate([np.empty((0, width), np.float32), *parts])
@@ -27,7 +31,9 @@ def test_a_matrix_reads_as_the_blocks_written(
         np.array(data.draw(st.lists(numbers, max_size=20 if len(expected) else 0)), np.int64)
         for _ in range(2)
     )
-    with MatrixStore(budget) as store:
+    with MatrixStore(budget) as store, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nsl_tools.matrix._GAP_BYTES", gap)
+        patch.setattr("nsl_tools.matrix._LOT_BYTES", 10 * gap)
         writer = store.writer(room)
         for part in parts:
             place = writer.room(part.shape) if data.draw(st.booleans()) else np.empty_like(part)
@@ -46,6 +52,8 @@ def test_a_matrix_reads_as_the_blocks_written(
         again = again[again < len(rows)]
         assert np.array_equal(chosen[again], expected[rows][again])
         assert np.array_equal(select(chosen, again)[:], expected[rows][again])
+        distinct = np.array(list(dict.fromkeys(rows.tolist())), np.int64)
+        assert np.array_equal(reordered(matrix, distinct, store)[rows], expected[rows])
 
 
 @given(st.lists(st.lists(st.integers(0, 1), min_size=3, max_size=3), min_size=1, max_size=300))
