@@ -11,18 +11,19 @@ with us, `--runs` times (3); what takes more than a minute is timed once.
     part          compares with                                          minutes, 2 cores
     exact         faiss.knn, faiss.range_search, scikit-learn: matrix in memory        9
     seeds         the graph of all nodes                                               2
-    memory        itself within limits                                                 6
+    memory        itself within the last of some limits                                5
     nsl           NSL 1.4, the whole process                                           4
     approximate   pynndescent, FAISS HNSW, IVF, NNDescent: see bench_approximate.py
-                  wordnet 7, mnist 9; clustered 7 with --in-memory --peers pynndescent IVF,
-                  HNSW and NNDescent add up to four times --limit
+                  wordnet 7, mnist 9, clustered 9 with --in-memory
     tune          nothing: finds the settings for approximate; hours, less with --peers
     scaling       itself, 10,000 to 1,000,000 nodes, exact and approximate            13
 
-"products" is what BLAS takes for the products that the graph needs (each pair once), and
-nothing else. `--data` is the folder of `wordnet_minilm.npz` (`embedding`, shape (50000, 384))
-and of Keras's `mnist.npz`; the set `clustered` is made here. `--rows` cuts the sets, for a
-try.
+Each line is one of a table in Markdown; what is timed meanwhile goes to standard error.
+"products" is what BLAS takes for the products that the graph needs (each pair once; of
+`--recall` those that it says it took), and nothing else. `--data` is the folder of
+`wordnet_minilm.npz` (`embedding`, shape (50000, 384)) and of Keras's `mnist.npz`; the set
+`clustered` is made here. `--rows` cuts the sets, for a try; `memory --rows 800000 --limits
+800MB --runs 1` takes 7 minutes.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,15 +46,16 @@ from bench_support import (
     clustered,
     nsl_original,
     nsl_tools,
+    print_header,
     print_machine,
     print_row,
+    products,
     race,
     time_call,
     time_command,
     write_vectors,
 )
 from sklearn.neighbors import NearestNeighbors
-from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,30 +65,9 @@ EXACT_SIZES = ((50_000, 100), (100_000, 256))
 MOST_FOR_SCIKIT_LEARN = 50_000 * 100  # more takes it more than a minute
 NSL_SIZES = ((5_000, 100), (20_000, 100))  # NSL takes 3 minutes for the second
 SEEDS_SIZE = (200_000, 128)
-MEMORY_SIZE = (200_000, 200)
-TILE = 1008  # as fast as any: rows a power of two of bytes apart share places in the cache
+MEMORY_ROWS, MEMORY_WIDTH = 200_000, 200
+LIMITS = ("64MB", "256MB", "512MB", "2GB")
 HERE = Path(__file__).parent
-
-
-def products(vectors: np.ndarray) -> Timing:
-    """Time a twentieth of the tiles of the triangle of products, and scale it to all."""
-    tiles = len(vectors) / TILE
-    some = max(4, int(tiles * tiles / 2 / 20))
-    random = np.random.default_rng(0)
-    starts = random.integers(0, len(vectors) - TILE, (some, 2))
-    buffers = [np.empty((TILE, TILE), np.float32) for _ in range(2)]
-
-    def work(thread: int) -> None:
-        for a, b in starts[thread::2]:
-            np.matmul(vectors[a : a + TILE], vectors[b : b + TILE].T, out=buffers[thread])
-
-    def both() -> None:
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(work, range(2)))
-
-    with threadpool_limits(1):
-        found = time_call(both, 1)
-    return Timing([seconds * tiles * tiles / 2 / some for seconds in found.seconds])
 
 
 def exact(folder: Path, runs: int) -> None:
@@ -97,26 +77,29 @@ def exact(folder: Path, runs: int) -> None:
         path = write_vectors(folder / "e.tfr", "embedding", vectors)
         vectors, graph = unit(vectors), str(folder / "g.tsv")
         np.save(folder / "v.npy", vectors)
-        alone = {"products": partial(products, vectors)}
-        nearest = faiss_peers(folder, "knn", K + 1) | alone
+        nearest = faiss_peers(folder, "knn", K + 1)
         if vectors.size <= MOST_FOR_SCIKIT_LEARN:
             search = partial(scikit_learn, vectors)
             nearest["scikit-learn, brute, cosine, in memory"] = partial(time_call, search, 1)
-        near = faiss_peers(folder, "range_search", THRESHOLD) | alone
+        near = faiss_peers(folder, "range_search", THRESHOLD)
         for options, peers in (([], nearest), (["-k", "all"], near)):
             what = " ".join(["build-graph", *options, f"{n:,} x {d}"])
             command = nsl_tools("build-graph", "-q", *options, path, graph)
-            compare(what, partial(time_command, command, 1), peers, runs)
+            compare(what, command, peers, partial(products, vectors), runs)
 
 
 def compare(
-    what: str, ours: Callable[[], Timing], peers: dict[str, Callable[[], Timing]], runs: int
+    what: str,
+    command: list[str],
+    peers: dict[str, Callable[[], Timing]],
+    limit: Callable[[], Timing],
+    runs: int,
 ) -> None:
-    """Race us against peers; print a line for each."""
-    found = race({what: ours} | peers, runs)
-    mine = found.pop(what)
+    """Race our command against peers, and the limit too; print a line for each."""
+    found = race({what: partial(time_command, command, 1), "products": limit} | peers, runs)
+    mine, least = found.pop(what), found.pop("products")
     for name, theirs in found.items():
-        print_row(what, mine, name, theirs)
+        print_row(what, mine, name, theirs, least)
 
 
 def faiss_peers(folder: Path, search: str, value: float) -> dict[str, Callable[[], Timing]]:
@@ -145,37 +128,45 @@ def scikit_learn(vectors: np.ndarray) -> None:
 def seeds(folder: Path, runs: int) -> None:
     """Compare the graph of 1 % seeds with that of all nodes."""
     n, d = SEEDS_SIZE
-    path = write_vectors(folder / "e.tfr", "embedding", clustered(n, d))
+    vectors = clustered(n, d)
+    path = write_vectors(folder / "e.tfr", "embedding", vectors)
     some = write_vectors(folder / "s.tfr", "unused", np.zeros((n // 100, 1)))
     graph = f"{folder}/g.tsv"
-    few = partial(time_command, nsl_tools("build-graph", "-q", "--seeds", some, path, graph), 1)
+    few = nsl_tools("build-graph", "-q", "--seeds", some, path, graph)
     full = partial(time_command, nsl_tools("build-graph", "-q", path, graph), 1)
-    compare(f"build-graph --seeds of 1 %, {n:,} x {d}", few, {"all nodes": full}, runs)
+    limit = partial(products, unit(vectors), n * n // 100)
+    compare(f"build-graph --seeds of 1 %, {n:,} x {d}", few, {"all nodes": full}, limit, runs)
 
 
-def memory(folder: Path, runs: int) -> None:
-    """Compare runs within limits with the products alone."""
-    n, d = MEMORY_SIZE
-    vectors = clustered(n, d, 0.15)
+def memory(folder: Path, runs: int, rows: int, limits: list[str]) -> None:
+    """Compare runs within limits with the one within the last of them."""
+    vectors = clustered(rows, MEMORY_WIDTH, 0.15)
     path = write_vectors(folder / "e.tfr", "embedding", vectors)
     command = ["build-graph", "-q", "--similarity-threshold=0.95", path, f"{folder}/g.tsv"]
-    alone = {"products": partial(products, unit(vectors))}
-    for limit in ("64MB", "256MB", "512MB", "2GB"):
-        ours = partial(time_command, nsl_tools(*command, f"--memory-limit={limit}"), 1)
-        compare(f"build-graph {n:,} x {d} within {limit}", ours, alone, runs)
+    what = f"build-graph {rows:,} x {MEMORY_WIDTH} within"
+    commands = {
+        f"{what} {limit}": nsl_tools(*command, f"--memory-limit={limit}") for limit in limits
+    }
+    calls = {name: partial(time_command, command, 1) for name, command in commands.items()}
+    found = race(calls | {"products": partial(products, unit(vectors))}, runs)
+    least = found.pop("products")
+    for name, timing in found.items():
+        print_row(name, timing, f"within {limits[-1]}", found[f"{what} {limits[-1]}"], least)
 
 
 def nsl(folder: Path, runs: int) -> None:
     """Compare the threshold graph with NSL's, which is the same graph."""
     for n, d in NSL_SIZES:
-        path = write_vectors(folder / "e.tfr", "embedding", clustered(n, d))
+        vectors = clustered(n, d)
+        path = write_vectors(folder / "e.tfr", "embedding", vectors)
         command = nsl_tools("build-graph", "-q", "-k", "all", path, f"{folder}/g.tsv")
         theirs = nsl_original("build.build_graph", [path], f"{folder}/n.tsv")
         peers = {"NSL 1.4, whole process": partial(time_command, theirs, 1)}
-        compare(f"build-graph -k all {n:,} x {d}", partial(time_command, command, 1), peers, runs)
+        limit = partial(products, unit(vectors))
+        compare(f"build-graph -k all {n:,} x {d}", command, peers, limit, runs)
 
 
-PARTS = {"exact": exact, "seeds": seeds, "memory": memory, "nsl": nsl}
+PARTS = {"exact": exact, "seeds": seeds, "nsl": nsl}
 
 
 def parse() -> argparse.Namespace:
@@ -183,11 +174,12 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("part", choices=[*PARTS, "approximate", "tune", "scaling"])
+    parser.add_argument("part", choices=[*PARTS, "memory", "approximate", "tune", "scaling"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
     parser.add_argument("--data", metavar="FOLDER", help="of wordnet_minilm.npz and mnist.npz")
-    parser.add_argument("--rows", type=int, help="take only so many vectors of a set")
+    parser.add_argument("--rows", type=int, help="of a set, or for memory")
+    parser.add_argument("--limits", nargs="+", default=LIMITS, help="for memory")
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--in-memory", action="store_true", help="no whole process of a peer")
     parser.add_argument("--limit", type=float, default=300, help="seconds, to stop a peer after")
@@ -201,11 +193,16 @@ def main() -> None:
     given = parse()
     print_machine("faiss-cpu", "numpy", "pyarrow", "pynndescent", "scikit-learn")
     with tempfile.TemporaryDirectory() as folder:
+        if given.part == "scaling":
+            scaling(Path(folder), given.sizes, given.runs, given.points)
+            return
+        if given.part != "tune":
+            print_header("products")
         if given.part in PARTS:
             PARTS[given.part](Path(folder), given.runs)
             return
-        if given.part == "scaling":
-            scaling(Path(folder), given.sizes, given.runs, given.points)
+        if given.part == "memory":
+            memory(Path(folder), given.runs, given.rows or MEMORY_ROWS, given.limits)
             return
         for name in given.sets:
             vectors = vectors_of(name, given.data, given.rows)

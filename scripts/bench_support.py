@@ -8,16 +8,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Container, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from nsl_tools import example
 from nsl_tools.tfrecord_writer import write_records
 
 ENOUGH_SECONDS = 60  # what takes longer is timed once
+TILE = 1008  # as fast as any: rows a power of two of bytes apart share places in the cache
+MOST_TILES = 4000  # of products that are timed
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def race(
         for name, call in contestants.items():
             if run == 0:
                 found[name] = call()
-                print(f"  {name}: {found[name]}", flush=True)
+                print(f"  {name}: {found[name]}", file=sys.stderr, flush=True)
             elif name not in once and max(found[name].seconds) < ENOUGH_SECONDS:
                 found[name] += call()
     return found
@@ -87,6 +91,27 @@ def time_call(call: Callable[[], object], runs: int) -> Timing:
         call()
         seconds.append(time.perf_counter() - start)
     return Timing(seconds)
+
+
+def products(vectors: np.ndarray, pairs: float | None = None) -> Timing:
+    """Time what BLAS takes for the products of `pairs`, all once if not given, by some of them."""
+    tiles = (len(vectors) ** 2 / 2 if pairs is None else pairs) / TILE**2
+    some = int(max(4, min(tiles / 20, MOST_TILES)))
+    random = np.random.default_rng(0)
+    starts = random.integers(0, len(vectors) - TILE, (some, 2))
+    buffers = [np.empty((TILE, TILE), np.float32) for _ in range(2)]
+
+    def work(thread: int) -> None:
+        for a, b in starts[thread::2]:
+            np.matmul(vectors[a : a + TILE], vectors[b : b + TILE].T, out=buffers[thread])
+
+    def both() -> None:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(work, range(2)))
+
+    with threadpool_limits(1):
+        found = time_call(both, 1)
+    return Timing([seconds * tiles / some for seconds in found.seconds])
 
 
 # A process begins with its parent's peak memory on its account: the parent must be small.
@@ -168,10 +193,17 @@ def print_machine(*packages: str) -> None:
     print(f"{machine}, {versions}")
 
 
-def print_row(what: str, ours: Timing, peer: str, theirs: Timing) -> None:
-    """Print one comparison: both timings and their ratio, with the ratio's range."""
+def print_header(limit: str) -> None:
+    """Print the head of a table of comparisons; `limit` says what nothing can be faster than."""
+    print(f"| command | time, memory | peer | time, memory | ratio | {limit} |")
+    print("|---|---|---|---|---|---|", flush=True)
+
+
+def print_row(what: str, ours: Timing, peer: str, theirs: Timing, limit: Timing) -> None:
+    """Print one comparison: both timings, their ratio with its range, and the limit."""
     low = min(ours.seconds) / max(theirs.seconds)
     high = max(ours.seconds) / min(theirs.seconds)
     ratio = ours.median / theirs.median
     shown = f"< {ratio:.3f}" if theirs.stopped else f"{ratio:.3f} ({low:.3f} to {high:.3f})"
-    print(f"{what}: {ours} | {peer}: {theirs} | ratio {shown}", flush=True)
+    cells = what, str(ours), peer, str(theirs), shown, f"{limit.median:.2f} s"
+    print(f"| {' | '.join(cells)} |", flush=True)
