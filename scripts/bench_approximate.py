@@ -138,9 +138,9 @@ def approximate(
             contestants |= {cache: partial(whole, folder, search, cache) for cache in CACHES}
         found = race(contestants, runs, once=[EMPTY])
         mine = found.pop(what)
-        limit = products(unit(vectors), effort(folder) * len(vectors) ** 2 / 2)
+        least = products(unit(vectors), effort(folder) * len(vectors) ** 2 / 2)
         for peer, theirs in found.items():
-            print_row(what, mine, peer, theirs, limit)
+            print_row(what, mine, peer, theirs, least)
 
 
 def rivals(
