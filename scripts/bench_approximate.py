@@ -12,8 +12,8 @@ same 1,000 rows.
 
 `approximate` takes the settings of the peers from `peer_settings.json`. `tune` tries the
 grids below and writes the fastest settings that reach each recall there; those in the
-repository were chosen by hand from such runs. HNSW's and NNDescent's on `clustered` are the
-cheapest there are: they take longer than we do, and find next to nothing.
+repository were chosen by hand from such runs. HNSW's and NNDescent's on `clustered` are next
+to the cheapest there are: they take longer than we do, and find next to nothing.
 """
 
 from __future__ import annotations
