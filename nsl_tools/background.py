@@ -41,10 +41,16 @@ class Background(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """Yield the items; raise the exception that ended them."""
-        while not isinstance(item := self._made.get(), _End):
+        while not isinstance(item := self._taken(), _End):
             yield item
         if item.failure is not None:
             raise item.failure
+
+    def _taken(self) -> T | _End:
+        while True:
+            with contextlib.suppress(queue.Empty):
+                # Not for ever: a signal just before a wait is seen only after it.
+                return self._made.get(timeout=_SECONDS_BETWEEN_LOOKS)
 
     def close(self) -> None:
         """End the thread, and the iteration in whatever thread it is."""
