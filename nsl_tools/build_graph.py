@@ -93,8 +93,10 @@ def _build(
     run = recipe("build-graph", options, {"embeddings": inputs, "seeds": seed_files, "ids": ids})
     statistics = report.statistics if report else Statistics(options.max_errors)
     threads = options.threads or os.cpu_count() or 1
+    # Seeds are few, and pairs above a threshold have no bound: exact is the fast way for both.
+    approximately = options.recall < 1 and options.k is not None and not seeds
     # Each of the workers multiplies on a BLAS thread of its own.
-    store = MatrixStore(_budget(inputs, options, progress))
+    store = MatrixStore(_budget(inputs, options, progress, 1 + approximately))
     shards = ShardSet(output, run=run, resume=options.resume, report=report)
     with store, shards, threadpool_limits(1), workers(threads) as pools:
         if shards.all_kept(statistics, progress):
@@ -102,7 +104,7 @@ def _build(
         nodes = _read(inputs, options, statistics, store)
         queries = _query_rows(nodes, seed_files, options, statistics)
         nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pools, store)
-        edges_of = _finder(nodes, nearest, queries, options, statistics)
+        edges_of = _finder(nodes, nearest, options, statistics, approximately=approximately)
         parts = {path: queries[part.start : part.stop] for path, part in shards.parts(len(queries))}
         missing = np.concatenate([queries[:0], *parts.values()])
         flow = EdgeFlow(progress.track(edges_of(missing), "edges", len))
@@ -122,18 +124,19 @@ def _refuse_to_replace_examples(outputs: Sequence[str]) -> None:
             )
 
 
-def _budget(inputs: Sequence[str], options: BuildGraphOptions, progress: Progress) -> int:
+def _budget(
+    inputs: Sequence[str], options: BuildGraphOptions, progress: Progress, copies: int
+) -> int:
     """Return the bytes that each of the large things may take in memory.
 
     There are four: the vectors, waiting pairs, bands of unit vectors, and all the rest.
-    Scratch space for larger vectors is announced and checked; that for pairs is known
-    only as they are found.
+    Scratch space for `copies` of larger vectors is announced and checked; that for pairs
+    is known only as they are found.
     """
     budget = memory_of(options) // 4
     size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
     if size > budget:
-        # Approximately, once more in the order of cells.
-        claim_space(size if options.recall == 1 else 2 * size, "vectors", progress)
+        claim_space(copies * size, "vectors", progress)
     return budget
 
 
@@ -176,11 +179,12 @@ def _query_rows(
 def _finder(
     nodes: Embeddings,
     nearest: NearestNeighbors,
-    queries: Rows,
     options: BuildGraphOptions,
     statistics: Statistics,
+    *,
+    approximately: bool,
 ) -> Callable[[Rows], Iterator[Edges]]:
-    """Return the function from any of `queries`, ascending, to the edges that leave them.
+    """Return the function from any rows, ascending, to the edges that leave them.
 
     What it finds for a row does not depend on the others that it is asked for.
     """
@@ -189,9 +193,8 @@ def _finder(
     exact = partial(nearest.edges, base=np.arange(len(nodes.ids)))
     if options.recall == 1:
         return exact
-    # Seeds are few, and pairs above a threshold have no bound: exact is the fast way for both.
-    if options.k is not None and len(queries) == len(nodes.ids):
-        search = _approximate(np.flatnonzero(nodes.norms), nearest, options.k, options, statistics)
+    if approximately:
+        search = _approximate(np.flatnonzero(nodes.norms), nearest, options, statistics)
         if search is not None:
             return search
     statistics.measures["recall"] = 1.0
@@ -199,14 +202,10 @@ def _finder(
 
 
 def _approximate(
-    rows: Rows,
-    nearest: NearestNeighbors,
-    k: int,
-    options: BuildGraphOptions,
-    statistics: Statistics,
+    rows: Rows, nearest: NearestNeighbors, options: BuildGraphOptions, statistics: Statistics
 ) -> Callable[[Rows], Iterator[Edges]] | None:
     """Return a search that keeps the promise of `--recall`; None to compare all pairs."""
-    needed, limit = bytes_for(len(rows), k), memory_of(options)
+    needed, limit = bytes_for(len(rows), options.k or 0), memory_of(options)
     if needed > limit:
         statistics.warnings[
             f"--recall takes {shown_size(needed)} for these nodes and --memory-limit leaves "

@@ -81,7 +81,7 @@ class Cells:
         return self._nearest.list_enough(margin)
 
     def cost(self, margin: int) -> int:
-        """Return how many products a search takes: those of the lists, and of all visits."""
+        """Return how many products a search takes: of k-means, of the lists, and of all visits."""
         return self._nearest.cost + self._nearest.meetings(margin)
 
     def search(self, margin: int) -> None:

@@ -57,6 +57,16 @@ class Embeddings:
         """Return the nodes, with vectors as `nsl_tools.matrix.reordered` does."""
         return replace(self, vectors=reordered(self.vectors, rows, store))
 
+    @cached_property
+    def scales(self) -> Floats:
+        """What to multiply each vector by for a unit vector, shape (n,), float32.
+
+        0 where float32 has no good inverse of a norm.
+        """
+        good = (self.norms > _SMALLEST_SCALE) & (self.norms < 1 / _SMALLEST_SCALE)
+        scales = np.divide(1.0, self.norms, out=np.zeros(len(self.norms)), where=good)
+        return scales.astype(np.float32)
+
     def unit(self, rows: npt.NDArray[np.int64] | slice) -> npt.NDArray[np.float64]:
         """Return the vectors at `rows` divided by their norms, float64; zero stays zero."""
         norms = self.norms[rows, np.newaxis]
@@ -95,7 +105,7 @@ class UnitRows:
         if not len(rows) or rows[-1] - rows[0] + 1 != len(rows):
             return self._made(rows, np.empty((len(rows), self.shape[1]), np.float32))
         together = slice(int(rows[0]), int(rows[-1]) + 1)
-        scales = self._scales[together, np.newaxis]
+        scales = self.embeddings.scales[together, np.newaxis]
         if not scales.all():
             return self.embeddings.rounded_unit(together)
         return np.multiply(self.embeddings.vectors[together], scales)
@@ -105,7 +115,8 @@ class UnitRows:
         return self._made(self.rows.take(places), out)
 
     def _made(self, rows: npt.NDArray[np.int64], out: Floats) -> Floats:
-        vectors, scales = self.embeddings.vectors, self._scales.take(rows)[:, np.newaxis]
+        vectors = self.embeddings.vectors
+        scales = self.embeddings.scales.take(rows)[:, np.newaxis]
         if not scales.all():
             out[:] = self.embeddings.rounded_unit(rows)
             return out
@@ -115,13 +126,6 @@ class UnitRows:
         else:
             out[:] = vectors[rows]
         return np.multiply(out, scales, out=out)
-
-    @cached_property
-    def _scales(self) -> Floats:
-        """What to multiply each vector by; 0 where float32 has no good inverse of a norm."""
-        norms = self.embeddings.norms
-        good = (norms > _SMALLEST_SCALE) & (norms < 1 / _SMALLEST_SCALE)
-        return np.divide(1.0, norms, out=np.zeros(len(norms)), where=good).astype(np.float32)
 
 
 def read_embeddings(

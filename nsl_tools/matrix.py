@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _GAP_BYTES, _LOT_BYTES = 1 << 13, 1 << 22
-_COPIES = 4  # of rows that are put into another order: sorted, in order, and kept to be written
+_COPIES = 2  # of rows that are put into another order: as read, and in order
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -106,20 +106,27 @@ def select(matrix: Matrix, rows: Rows) -> Matrix:
 
 
 def reordered(matrix: Matrix, rows: Rows, store: MatrixStore) -> Matrix:
-    """Return `matrix`, shape (n, d); if it is in a scratch file, as one whose `rows` lie together.
+    """Return a matrix in a scratch file copied to another one, in which rows lie as in `rows`.
 
-    So rows that follow each other in `rows` are soon read. They keep their numbers; no
-    others may be asked for.
+    So those that follow each other in `rows`, which is distinct, are soon read. Row `i` of
+    `matrix` is row `i` of what is returned, too, if `rows` holds it: else it is any row. A
+    matrix in memory is returned as it is.
     """
     if isinstance(matrix, np.ndarray) or not len(rows):
         return matrix
-    writer = store.writer()
+    file = store.file()
     step = max(1, store.budget // _COPIES // max(1, 4 * matrix.shape[1]))
     for start in range(0, len(rows), step):
-        writer.append(matrix[rows[start : start + step]])
+        file.write(matrix[rows[start : start + step]].data)
     places = np.zeros(len(matrix), np.int64)
     places[rows] = np.arange(len(rows))
-    return select(writer.finish(), places)
+    return Selected(ScratchMatrix(file, (len(rows), matrix.shape[1])), places)
+
+
+def file_order(matrix: ScratchMatrix | Selected, rows: Rows) -> Rows:
+    """Return the order in which some rows, shape (m,), lie in the file."""
+    places = matrix.rows.take(rows) if isinstance(matrix, Selected) else rows
+    return np.argsort(places, kind="stable")
 
 
 def row_hashes(matrix: Matrix) -> npt.NDArray[np.uint64]:

@@ -12,6 +12,7 @@ weight *as written* (millionths), ties to the larger id: what packing chooses.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -27,7 +28,7 @@ from nsl_tools.embeddings import UnitRows
 from nsl_tools.fingerprints import spans_of
 from nsl_tools.groups import blocks, order_by, rank_in_group
 from nsl_tools.ids import id_ranks, texts_at
-from nsl_tools.matrix import Rows, row_hashes
+from nsl_tools.matrix import Rows, file_order, row_hashes
 from nsl_tools.weights import MICRO, as_written, compact, restored
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _FEW = 4
 """Until one in so many nodes was asked for, not all ids are ranked."""
+_UNIT_ROUNDOFF = 2.0**-24
 _PAIR_FLOATS = 1 << 18  # more would leave the cache, fewer would cost calls
 
 
@@ -102,6 +104,9 @@ class NearestNeighbors:
         threshold: smallest weight of an edge.
         workers: the threads.
         store: keeps what may not fit the memory.
+
+    Attributes:
+        embeddings: the n nodes.
     """
 
     def __init__(
@@ -112,14 +117,15 @@ class NearestNeighbors:
         workers: Workers,
         store: MatrixStore,
     ) -> None:
-        self._embeddings = embeddings
+        self.embeddings = embeddings
         self._k = k
         self._threshold = threshold
         self._workers = workers
         self._store = store
         self._buffers = Buffers()
-        # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, and both were rounded themselves.
-        margin = (embeddings.vectors.shape[1] + 8) * 2.0**-24
+        # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, each number of which is off by 2 u.
+        rounding = min(0.5, embeddings.vectors.shape[1] * _UNIT_ROUNDOFF)
+        margin = rounding / (1 - rounding) + 5 * _UNIT_ROUNDOFF
         # One place more than k, since a row is its own best match.
         best = None if k is None else k + 1
         self._wanted = Wanted(best, threshold - margin, 2 * margin + 1 / MICRO)
@@ -127,18 +133,18 @@ class NearestNeighbors:
 
     @cached_property
     def _id_ranks(self) -> Rows:
-        return id_ranks(self._embeddings.ids)
+        return id_ranks(self.embeddings.ids)
 
     @cached_property
     def _hashes(self) -> npt.NDArray[np.uint64]:
-        return row_hashes(self._embeddings.vectors)
+        return row_hashes(self.embeddings.vectors)
 
     def edges(self, queries: Rows, base: Rows) -> Iterator[Edges]:
         """Yield the edges from `queries` to `base` (ascending rows) in order of `queries`.
 
         Rows without direction (zero vectors) have no edges.
         """
-        queries, base = (rows[self._embeddings.norms[rows] > 0] for rows in (queries, base))
+        queries, base = (rows[self.embeddings.norms[rows] > 0] for rows in (queries, base))
         if not len(base):
             return
         search = self._within if np.array_equal(queries, base) else self._between
@@ -149,7 +155,7 @@ class NearestNeighbors:
         surplus = self._surplus_duplicates(rows)
         rest, base = rows[surplus], rows[~surplus]
         done = 0
-        units = UnitRows(self._embeddings, base)
+        units = UnitRows(self.embeddings, base)
         for i, j in all_pairs(units, self._wanted, self._workers.products, self._store):
             sources, targets = [base[i]], [base[j]]
             # A row meets itself, so the largest source is the end of the lot.
@@ -182,7 +188,7 @@ class NearestNeighbors:
 
     def _same_vectors(self, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
         same = np.empty(len(left), np.bool_)
-        vectors = self._embeddings.vectors
+        vectors = self.embeddings.vectors
         for block in blocks(len(left)):
             bits = (vectors[rows[block]].view(np.uint32) for rows in (left, right))
             same[block] = np.equal(*bits).all(axis=1)
@@ -190,7 +196,7 @@ class NearestNeighbors:
 
     def _between(self, queries: Rows, base: Rows) -> Iterator[tuple[Rows, Rows]]:
         if len(queries):
-            units = UnitRows(self._embeddings, queries), UnitRows(self._embeddings, base)
+            units = UnitRows(self.embeddings, queries), UnitRows(self.embeddings, base)
             pool = self._workers.products
             for sources, targets in pairs_between(*units, self._wanted, pool, self._store):
                 yield queries[sources], base[targets]
@@ -232,22 +238,23 @@ class NearestNeighbors:
         return Cells(units, self._k or 0, wanted.floor, wanted.slack, self._workers, seed)
 
     def reordered(self, rows: Rows) -> NearestNeighbors:
-        """Return the means to find neighbours among `rows` only, read soonest in their order."""
-        nodes = self._embeddings.reordered(rows, self._store)
-        return NearestNeighbors(nodes, self._k, self._threshold, self._workers, self._store)
+        """Return the same for `rows` only, with vectors as `nsl_tools.matrix.reordered` does."""
+        found = copy.copy(self)
+        found.embeddings = self.embeddings.reordered(rows, self._store)
+        return found
 
     def units(self, rows: Rows) -> UnitRows:
         """Return the unit vectors of `rows`, ascending."""
-        return UnitRows(self._embeddings, rows)
+        return UnitRows(self.embeddings, rows)
 
     def weigh(self, sources: Rows, targets: Rows) -> npt.NDArray[np.float64]:
         """Return the weight of each pair, shape (m,), symmetric to the bit."""
-        norms, far = self._embeddings.norms, self._embeddings.vectors
+        norms, far = self.embeddings.norms, self.embeddings.vectors
         near, places, order = far, sources, np.arange(len(sources))
         if not isinstance(far, np.ndarray):
             # The sources of a lot are few; targets are read in the order of the file.
             distinct, places = np.unique(sources, return_inverse=True)
-            near, order = far[distinct], np.argsort(targets, kind="stable")
+            near, order = far[distinct], file_order(far, targets)
         weights = np.empty(len(sources), np.float64)
         step = max(1, _PAIR_FLOATS // max(1, far.shape[1]))
         for start in range(0, len(sources), step):
@@ -275,7 +282,7 @@ class NearestNeighbors:
 
     def _ranks(self, rows: Rows) -> Rows:
         """Return numbers that order `rows`, shape (m,), as their ids are ordered, by bytes."""
-        ids = self._embeddings.ids
+        ids = self.embeddings.ids
         self._ranked += len(rows)
         if self._ranked * _FEW > len(ids):
             return self._id_ranks[rows]

@@ -73,7 +73,7 @@ class RecallSearch:
         """Search until the recall is promised; False if comparing all pairs costs less."""
         asked, margin = self._least, self._margin(self._least, 0)
         if margin is not None:
-            # From here on rows are read by cells.
+            # A search reads rows by cells; lists go on reading the first file, in its order.
             self._nearest = self._nearest.reordered(self._rows[self._cells.order()])
             self._cells.read_from(self._nearest.units(self._rows))
         while margin is not None:

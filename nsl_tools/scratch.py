@@ -84,7 +84,7 @@ class ScratchFile:
         """Fill the whole of `buffer` with spans of what was written, end to end.
 
         Args:
-            buffer: as long as all of them.
+            buffer: as long as all of them together.
             spans: offset and size of each.
         """
         left, descriptor = memoryview(buffer).cast("B"), self._file.fileno()

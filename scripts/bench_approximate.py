@@ -177,7 +177,8 @@ def ours(folder: Path, promise: float) -> Timing:
 def effort(folder: Path) -> float:
     """Return how many products our last run took, as a share of those of all pairs."""
     measures = json.loads((folder / REPORT).read_text())["measures"]
-    return float(next(value for name, value in measures.items() if name.startswith("products")))
+    found = (value for name, value in measures.items() if name.startswith("products"))
+    return float(next(found, 1.0))
 
 
 def whole(folder: Path, settings: Settings, cache: str) -> Timing:
@@ -235,7 +236,7 @@ def climb(
 
 
 def chosen(name: str, peer: str, promise: float) -> Pair:
-    """Return the settings tuned for a recall."""
+    """Return the settings chosen for a recall."""
     build, search = json.loads(CHOSEN.read_text())[name][peer][str(promise)]
     return build, search
 

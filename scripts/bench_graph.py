@@ -5,25 +5,24 @@
     python scripts/bench_graph.py approximate --data FOLDER --sets wordnet --peers pynndescent
     python scripts/bench_graph.py scaling --sizes 10000 20000 --points points.csv
 
-Each line gives both medians, their ranges, and the ratio with its range. Peers take turns
-with us, `--runs` times (3); what takes more than a minute is timed once.
+Peers take turns with us, `--runs` times (3); what takes more than a minute is timed once.
 
     part          compares with                                          minutes, 2 cores
     exact         faiss.knn, faiss.range_search, scikit-learn: matrix in memory        9
     seeds         the graph of all nodes                                               2
-    memory        itself within the last of some limits                                5
+    memory        its products alone, within some limits                               5
     nsl           NSL 1.4, the whole process                                           4
     approximate   pynndescent, FAISS HNSW, IVF, NNDescent: see bench_approximate.py
                   wordnet 7, mnist 9, clustered 9 with --in-memory
     tune          nothing: finds the settings for approximate; hours, less with --peers
     scaling       itself, 10,000 to 1,000,000 nodes, exact and approximate            13
 
-Each line is one of a table in Markdown; what is timed meanwhile goes to standard error.
-"products" is what BLAS takes for the products that the graph needs (each pair once; of
-`--recall` those that it says it took), and nothing else. `--data` is the folder of
-`wordnet_minilm.npz` (`embedding`, shape (50000, 384)) and of Keras's `mnist.npz`; the set
-`clustered` is made here. `--rows` cuts the sets, for a try; `memory --rows 800000 --limits
-800MB --runs 1` takes 7 minutes.
+Each line is one of a table in Markdown: both medians, their ranges, the ratio with its
+range, and "products": what BLAS takes for the products that the graph needs (each pair
+once; of `--recall` those that it says it took), and nothing else. What is timed meanwhile
+goes to standard error. `--data` is the folder of `wordnet_minilm.npz` (`embedding`, shape
+(50000, 384)) and of Keras's `mnist.npz`; the set `clustered` is made here. `--rows` cuts the
+sets, for a try; `memory --rows 800000 --limits 800MB --runs 1` takes 7 minutes.
 """
 
 from __future__ import annotations
@@ -139,7 +138,7 @@ def seeds(folder: Path, runs: int) -> None:
 
 
 def memory(folder: Path, runs: int, rows: int, limits: list[str]) -> None:
-    """Compare runs within limits with the one within the last of them."""
+    """Compare runs within limits with their products alone."""
     vectors = clustered(rows, MEMORY_WIDTH, 0.15)
     path = write_vectors(folder / "e.tfr", "embedding", vectors)
     command = ["build-graph", "-q", "--similarity-threshold=0.95", path, f"{folder}/g.tsv"]
@@ -151,7 +150,7 @@ def memory(folder: Path, runs: int, rows: int, limits: list[str]) -> None:
     found = race(calls | {"products": partial(products, unit(vectors))}, runs)
     least = found.pop("products")
     for name, timing in found.items():
-        print_row(name, timing, f"within {limits[-1]}", found[f"{what} {limits[-1]}"], least)
+        print_row(name, timing, "its products", least, least)
 
 
 def nsl(folder: Path, runs: int) -> None:

@@ -70,7 +70,7 @@ def race(
 ) -> dict[str, Timing]:
     """Time each in turn, then all again, and so on, so that what slows the machine slows all.
 
-    What takes more than a minute is timed once, as are those named in `once`.
+    What takes more than a minute, or is said to, is timed once, as are those named in `once`.
     """
     found: dict[str, Timing] = {}
     for run in range(runs):
@@ -95,15 +95,16 @@ def time_call(call: Callable[[], object], runs: int) -> Timing:
 
 def products(vectors: np.ndarray, pairs: float | None = None) -> Timing:
     """Time what BLAS takes for the products of `pairs`, all once if not given, by some of them."""
-    tiles = (len(vectors) ** 2 / 2 if pairs is None else pairs) / TILE**2
+    tile = min(TILE, len(vectors))
+    tiles = (len(vectors) ** 2 / 2 if pairs is None else pairs) / tile**2
     some = int(max(4, min(tiles / 20, MOST_TILES)))
     random = np.random.default_rng(0)
-    starts = random.integers(0, len(vectors) - TILE, (some, 2))
-    buffers = [np.empty((TILE, TILE), np.float32) for _ in range(2)]
+    starts = random.integers(0, len(vectors) - tile + 1, (some, 2))
+    buffers = [np.empty((tile, tile), np.float32) for _ in range(2)]
 
     def work(thread: int) -> None:
         for a, b in starts[thread::2]:
-            np.matmul(vectors[a : a + TILE], vectors[b : b + TILE].T, out=buffers[thread])
+            np.matmul(vectors[a : a + tile], vectors[b : b + tile].T, out=buffers[thread])
 
     def both() -> None:
         with ThreadPoolExecutor(2) as pool:
