@@ -10,7 +10,6 @@ so that the margin at which they do is known without a search.
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from nsl_tools.buffers import Buffers
 from nsl_tools.faiss_loader import load_faiss
+from nsl_tools.groups import group_maxima, rank_in_group, true_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,8 @@ _MARGIN_BITS = 15  # below the point: margins are up to 2
 _FARTHEST = (1 << 16) - 1
 _SCALE_BITS = 29  # so that distances, which are up to 2.5, have 31
 _SCALE = 1 << _SCALE_BITS
+_NO_KEY = np.int32(2**31 - 1)  # sorts after all
+_CROWD = 4
 NEVER = _FARTHEST + 1
 """A margin that no cell is listed with."""
 
@@ -132,34 +134,50 @@ class NearestCells:
         self._histogram = np.zeros(_FARTHEST + 1, np.int64)
         step = max(1, _BLOCK_FLOATS // len(self._centroids))
         blocks = (slice(start, start + step) for start in range(0, len(self._unit), step))
-        scaled = self._centroids.T * np.float32(-_SCALE)
-        for counts in self._pool.map(partial(self._list_block, scaled), blocks):
+        for counts in self._pool.map(self._list_block, blocks):
             self._histogram += counts
         self.cells = self._divide_large()
 
-    def _list_block(self, scaled: Floats, block: slice) -> npt.NDArray[np.int64]:
+    def _list_block(self, block: slice) -> npt.NDArray[np.int64]:
         """Fill a block of the lists, and count how often each margin occurs."""
-        columns = self.listed.shape[1]
         unit = self._unit[block]
         shape = len(unit), len(self._centroids)
-        distances = self._buffers.array("distances", np.float32, *shape)
-        np.matmul(unit, scaled, out=distances)
-        distances += np.float32(1.5 * _SCALE)
-        # One sort of integers: the distance above, the cell below.
-        bits = len(self._centroids).bit_length()
-        keys = self._buffers.array("keys", np.int32, *shape)
-        np.copyto(keys, distances, casting="unsafe")
-        keys &= np.int32(-1 << bits)
-        keys |= np.arange(shape[1], dtype=np.int32)
-        if columns < shape[1]:
-            keys.partition(columns, axis=1)
-        nearest = np.sort(keys[:, :columns], axis=1)
+        similarities = self._buffers.array("similarities", np.float32, *shape)
+        np.matmul(unit, self._centroids.T, out=similarities)
+        bits = shape[1].bit_length()
+        nearest = self._nearest_keys(similarities, bits)
         self.listed[block] = nearest & np.int32((1 << bits) - 1)
         nearest >>= np.int32(bits)
         nearest -= nearest[:, :1].copy()
         nearest >>= np.int32(max(0, _SCALE_BITS - bits - _MARGIN_BITS))
         self._margins[block] = margins = np.minimum(nearest, _FARTHEST)
         return np.bincount(margins.ravel(), minlength=_FARTHEST + 1)
+
+    def _nearest_keys(self, similarities: Floats, bits: int) -> npt.NDArray[np.int32]:
+        """Return for each row, shape (rows, cells), the least keys, ascending, as many as listed.
+
+        A key is the distance above, and the number of the cell in the last `bits`.
+        """
+        columns, cells = self.listed.shape[1], similarities.shape[1]
+        maxima = group_maxima(similarities, 0, _CROWD * columns)
+        if len(maxima) == cells:
+            keys = _keys(similarities, np.arange(cells, dtype=np.int32), bits)
+        else:
+            # So many groups reach the bound, and so do as many cells at least, and few others.
+            bounds = np.partition(maxima, -columns, axis=0)[-columns]
+            reached = self._buffers.array("reached", np.bool_, *similarities.shape)
+            np.greater_equal(similarities, bounds[:, np.newaxis], out=reached)
+            places = true_places(reached)
+            rows, numbers = np.divmod(places, cells)
+            ranks = rank_in_group(rows)
+            keys = np.full((len(similarities), ranks.max() + 1), _NO_KEY)
+            found = similarities.ravel().take(places)
+            keys[rows, ranks] = _keys(found, numbers.astype(np.int32), bits)
+        if keys.shape[1] > _CROWD * columns:
+            keys.partition(columns, axis=1)
+            keys = keys[:, :columns]
+        keys.sort(axis=1)
+        return keys[:, :columns]
 
     def _divide_large(self) -> int:
         """Cut cells that are too large anywhere; return how many there are then."""
@@ -171,6 +189,12 @@ class NearestCells:
             _divide(self.listed, cell, range(cells, cells + more))
             cells += more
         return cells
+
+
+def _keys(similarities: Floats, cells: npt.NDArray[np.int32], bits: int) -> npt.NDArray[np.int32]:
+    """Return what sorts as distances do, then as the numbers of cells, in the last `bits`."""
+    distances = np.float32(1.5 * _SCALE) - np.float32(_SCALE) * similarities
+    return np.asarray(distances.astype(np.int32) & np.int32(-1 << bits) | cells)
 
 
 def _centroids(unit: UnitRows, threads: int, seed: int) -> tuple[Floats, int]:

@@ -323,3 +323,24 @@ def test_an_existing_tfrecord_is_not_replaced(tmp_path: Path) -> None:
 def test_an_impossible_option_is_a_usage_error(options: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=r"expected .*, received"):
         BuildGraphOptions(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("k", "recall", "seeds", "copies"),
+    [(5, 0.9, None, 2), (5, 0.9, ["a"], 1), (None, 0.9, None, 1), (5, 1.0, None, 1)],
+)
+def test_scratch_space_for_a_second_copy_is_claimed_only_where_one_may_be_made(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    k: int | None,
+    recall: float,
+    seeds: list[str] | None,
+    copies: int,
+) -> None:
+    """In the order of cells, which only the approximate search of all nodes reads."""
+    claimed: list[int] = []
+    monkeypatch.setattr(building, "memory_of", lambda _: 1)
+    monkeypatch.setattr(building, "claim_space", lambda size, *_: claimed.append(size))
+    graph = [("a", [1.0, 0.0]), ("b", [1.0, 1.0])]
+    build(tmp_path, graph, BuildGraphOptions(k=k, recall=recall), seeds)
+    assert claimed == [copies * os.path.getsize(tmp_path / "e")]
