@@ -22,7 +22,7 @@ import numpy.typing as npt
 from nsl_tools.buffers import Buffers
 from nsl_tools.groups import group_maxima, true_places
 from nsl_tools.nearest_cells import NearestCells
-from nsl_tools.pair_keys import NO_KEY, PairKeys
+from nsl_tools.pair_keys import NO_KEY, PairKeys, best_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -184,7 +184,7 @@ class Cells:
         return rows.take(self._keys.owners(keys)), rows.take(self._keys.others(keys))
 
     def _meet(self, meeting: tuple[Rows, Rows]) -> Keys:
-        """Return candidates, sorted, among the members of a cell and its visitors."""
+        """Return candidates among the members of a cell and its visitors, table by table."""
         members, visitors = meeting
         base = self._units("members", members)
         found = [np.empty(0, np.uint64)]
@@ -200,8 +200,8 @@ class Cells:
             else:
                 found += [self._passing(products, axis, (block, members)) for axis in (0, 1)]
         keys = np.concatenate(found)
-        keys.sort()
-        return keys
+        tables = (self._keys.owners(keys) // _TABLE_ROWS).astype(np.uint16)
+        return np.asarray(keys.take(np.argsort(tables, kind="stable")))
 
     def _units(self, name: str, rows: Rows) -> Floats:
         shape = len(rows), self._unit.shape[1]
@@ -220,12 +220,17 @@ class Cells:
             floors = _raised(floors, products, axis, depth)
             np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=passing)
         places = true_places(passing)
+        found = products.ravel().take(places)
         pair = np.divmod(places, products.shape[1])
         both = sides[0].take(pair[0]), sides[1].take(pair[1])
-        keys = self._keys.pack(both[axis], both[1 - axis], products.ravel().take(places))
+        keys, owners = self._keys.pack(both[axis], both[1 - axis], found), pair[axis]
         if strangers:
-            keys = np.delete(keys, self._met_already(*both))
-        return self._keys.best(keys, depth)[0] if len(keys) > crowd else keys
+            met = self._met_already(*both)
+            keys, owners = np.delete(keys, met), np.delete(owners, met)
+        if len(keys) <= crowd:
+            return keys
+        best = best_of_each(keys, owners, len(own), depth)
+        return np.asarray(best[best != NO_KEY])
 
     def _met_already(self, visitors: Rows, members: Rows) -> Rows:
         """Return the places of pairs that met before, or meet in a cell of smaller number too."""
@@ -239,7 +244,7 @@ class Cells:
         return pair[met]
 
     def _keep(self, found: list[Keys]) -> None:
-        """Keep the best of what was kept and of `found`, which are sorted each."""
+        """Keep the best of what was kept and of `found`, which go table by table each."""
         starts = np.arange(0, len(self._best), _TABLE_ROWS)
         borders = self._keys.first_of(starts[1:])
         cuts = [[0, *np.searchsorted(keys, borders).tolist(), len(keys)] for keys in found]
@@ -252,10 +257,12 @@ class Cells:
 
     def _keep_rows(self, start: int, found: list[Keys]) -> None:
         table = self._best[start : start + _TABLE_ROWS]
-        held = table[table != NO_KEY]
-        keys, owners, ranks = self._keys.best(np.concatenate([held, *found]), table.shape[1])
-        table[:] = NO_KEY
-        table[owners - start, ranks] = keys
+        keys = np.concatenate([np.empty(0, np.uint64), *found])
+        owners = self._keys.owners(keys) - start
+        more = best_of_each(keys, owners, len(table), table.shape[1])
+        both = np.concatenate([table, more], axis=1)
+        both.sort(axis=1)
+        table[:] = both[:, : table.shape[1]]
         full = np.flatnonzero(table[:, -1] != NO_KEY)
         reached = self._keys.floors(table[full, -1])
         floors = self._floors[start : start + _TABLE_ROWS]

@@ -20,6 +20,7 @@ Places = npt.NDArray[np.int64]
 NO_KEY = np.uint64(2**64 - 1)
 """Sorts after all candidates, of which a row is none of its own."""
 
+_WIDE = 64  # keys of one owner: with more a table would be too large
 _FARTHEST = 1.5  # similarity less distance: cosines may leave their range by a little
 
 
@@ -65,10 +66,29 @@ class PairKeys:
         """Return keys that all candidates of `owners` and later ones reach."""
         return np.asarray(owners.astype(np.uint64) << self._top)
 
-    def best(self, keys: Keys, depth: int) -> tuple[Keys, Places, Places]:
-        """Sort `keys`, and return the first `depth` of each owner, with owners and ranks."""
-        keys.sort()
-        owners = self.owners(keys)
-        ranks = rank_in_group(owners)
+
+def best_of_each(keys: Keys, owners: Places, rows: int, depth: int) -> Keys:
+    """Return the first `depth` keys of each of `rows` owners, or fewer, then NO_KEY.
+
+    Shape (rows, depth), or less wide if none has as many.
+
+    Args:
+        keys: in any order, shape (m,).
+        owners: whose they are, numbered from 0, shape (m,).
+        rows: how many owners there are.
+        depth: from 1.
+    """
+    widest = int(np.bincount(owners, minlength=1).max())
+    # Numpy sorts small integers, and short rows, many times as fast as as many large integers.
+    crowded = widest > max(_WIDE, depth)
+    small = owners.astype(np.min_scalar_type(rows))
+    order = np.argsort(keys) if crowded else np.argsort(small, kind="stable")
+    keys, owners = keys.take(order), owners.take(order)
+    ranks = rank_in_group(owners)
+    if crowded:
         kept = ranks < depth
-        return keys[kept], owners[kept], ranks[kept]
+        keys, owners, ranks, widest = keys[kept], owners[kept], ranks[kept], depth
+    table = np.full((rows, widest), NO_KEY)
+    table[owners, ranks] = keys
+    table.sort(axis=1)
+    return table[:, :depth]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.pair_keys import NO_KEY, PairKeys
+from nsl_tools.pair_keys import NO_KEY, PairKeys, best_of_each
 
 SIMILARITIES = st.floats(-1.0000002384185791, 1.0000002384185791, width=32)
 
@@ -13,11 +13,8 @@ SIMILARITIES = st.floats(-1.0000002384185791, 1.0000002384185791, width=32)
 @given(
     rows=st.integers(2, 1 << 28),
     pairs=st.lists(st.tuples(st.integers(0), st.integers(0), SIMILARITIES), min_size=1),
-    depth=st.integers(1, 4),
 )
-def test_keys_sort_by_owner_then_similarity(
-    rows: int, pairs: list[tuple[int, int, float]], depth: int
-) -> None:
+def test_keys_sort_by_owner_then_similarity(rows: int, pairs: list[tuple[int, int, float]]) -> None:
     owners, others, similarities = (np.array(part) for part in zip(*pairs, strict=True))
     owners, others = owners % rows, others % (rows - 1)
     others = np.where(others >= owners, others + 1, others).astype(np.int64)
@@ -29,14 +26,28 @@ def test_keys_sort_by_owner_then_similarity(
     assert (keys < NO_KEY).all()
     assert (keys >= layout.first_of(owners)).all()
     assert (keys < layout.first_of(owners + 1)).all() or rows - 1 in owners
-    best, owned, ranks = layout.best(keys.copy(), depth)
-    assert best.tolist() == sorted(best.tolist())
-    assert np.bincount(ranks).tolist() == [
-        int((np.unique(owners, return_counts=True)[1] > rank).sum())
-        for rank in range(int(ranks.max()) + 1)
-    ]
-    assert ranks.max() < depth
-    assert owned.tolist() == sorted(owned.tolist())
+
+
+@given(
+    rows=st.integers(1, 300),
+    many=st.lists(st.tuples(st.integers(0), st.integers(0, 2**40)), max_size=100),
+    depth=st.integers(1, 5),
+    wide=st.sampled_from([1, 4, 64]),
+)
+def test_the_best_of_each_owner_are_its_first_keys(
+    rows: int, many: list[tuple[int, int]], depth: int, wide: int
+) -> None:
+    """Whether all keys are sorted at once, where one owner has many, or those of each."""
+    expected: dict[int, list[int]] = {row: [] for row in range(rows)}
+    for owner, rest in many:
+        expected[owner % rows].append((owner % rows) << 50 | rest)
+    keys = np.array([(owner % rows) << 50 | rest for owner, rest in many], np.uint64)
+    owners = np.array([owner % rows for owner, _ in many], np.int64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nsl_tools.pair_keys._WIDE", wide)
+        best = best_of_each(keys, owners, rows, depth)
+    found = [[key for key in row if key != NO_KEY] for row in best.tolist()]
+    assert found == [sorted(row)[:depth] for row in expected.values()]
 
 
 @given(st.integers(2, 1 << 28), SIMILARITIES, SIMILARITIES)
