@@ -145,39 +145,13 @@ class NearestCells:
         similarities = self._buffers.array("similarities", np.float32, *shape)
         np.matmul(unit, self._centroids.T, out=similarities)
         bits = shape[1].bit_length()
-        nearest = self._nearest_keys(similarities, bits)
+        nearest = nearest_keys(similarities, self.listed.shape[1], bits)
         self.listed[block] = nearest & np.int32((1 << bits) - 1)
         nearest >>= np.int32(bits)
         nearest -= nearest[:, :1].copy()
         nearest >>= np.int32(max(0, _SCALE_BITS - bits - _MARGIN_BITS))
         self._margins[block] = margins = np.minimum(nearest, _FARTHEST)
         return np.bincount(margins.ravel(), minlength=_FARTHEST + 1)
-
-    def _nearest_keys(self, similarities: Floats, bits: int) -> npt.NDArray[np.int32]:
-        """Return for each row, shape (rows, cells), the least keys, ascending, as many as listed.
-
-        A key is the distance above, and the number of the cell in the last `bits`.
-        """
-        columns, cells = self.listed.shape[1], similarities.shape[1]
-        maxima = group_maxima(similarities, 0, _CROWD * columns)
-        if len(maxima) == cells:
-            keys = _keys(similarities, np.arange(cells, dtype=np.int32), bits)
-        else:
-            # So many groups reach the bound, and so do as many cells at least, and few others.
-            bounds = np.partition(maxima, -columns, axis=0)[-columns]
-            reached = self._buffers.array("reached", np.bool_, *similarities.shape)
-            np.greater_equal(similarities, bounds[:, np.newaxis], out=reached)
-            places = true_places(reached)
-            rows, numbers = np.divmod(places, cells)
-            ranks = rank_in_group(rows)
-            keys = np.full((len(similarities), ranks.max() + 1), _NO_KEY)
-            found = similarities.ravel().take(places)
-            keys[rows, ranks] = _keys(found, numbers.astype(np.int32), bits)
-        if keys.shape[1] > _CROWD * columns:
-            keys.partition(columns, axis=1)
-            keys = keys[:, :columns]
-        keys.sort(axis=1)
-        return keys[:, :columns]
 
     def _divide_large(self) -> int:
         """Cut cells that are too large anywhere; return how many there are then."""
@@ -189,6 +163,36 @@ class NearestCells:
             _divide(self.listed, cell, range(cells, cells + more))
             cells += more
         return cells
+
+
+def nearest_keys(similarities: Floats, columns: int, bits: int) -> npt.NDArray[np.int32]:
+    """Return for each row the keys of the nearest cells, shape (rows, columns), ascending.
+
+    A key is the distance above, and the number of the cell in the last `bits`.
+
+    Args:
+        similarities: of rows and cells, shape (rows, cells).
+        columns: how many, of 1 to all cells.
+        bits: enough for the number of a cell.
+    """
+    cells = similarities.shape[1]
+    maxima = group_maxima(similarities, 0, _CROWD * columns)
+    if len(maxima) == cells:
+        keys = _keys(similarities, np.arange(cells, dtype=np.int32), bits)
+    else:
+        # So many groups reach the bound, and so do as many cells at least, and few others.
+        bounds = np.partition(maxima, -columns, axis=0)[-columns]
+        places = true_places(similarities >= bounds[:, np.newaxis])
+        rows, numbers = np.divmod(places, cells)
+        ranks = rank_in_group(rows)
+        keys = np.full((len(similarities), ranks.max() + 1), _NO_KEY)
+        found = similarities.ravel().take(places)
+        keys[rows, ranks] = _keys(found, numbers.astype(np.int32), bits)
+    if keys.shape[1] > _CROWD * columns:
+        keys.partition(columns, axis=1)
+        keys = keys[:, :columns]
+    keys.sort(axis=1)
+    return keys[:, :columns]
 
 
 def _keys(similarities: Floats, cells: npt.NDArray[np.int32], bits: int) -> npt.NDArray[np.int32]:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nsl_tools import nearest_cells
 from nsl_tools.embeddings import Embeddings, UnitRows
-from nsl_tools.nearest_cells import NEVER, NearestCells
+from nsl_tools.nearest_cells import NEVER, NearestCells, nearest_keys
 from nsl_tools.workers import Workers, workers
 
 ROWS, WIDTH = 700, 12
@@ -111,6 +113,25 @@ def _visit(cells: NearestCells, visitor: int, host: int) -> int:
         return NEVER
     place = listed.index(home)
     return bisect.bisect(range(1 << 16), place, key=lambda margin: cells.visits(margin)[visitor])
+
+
+@given(
+    rows=st.integers(1, 6),
+    cells=st.integers(1, 90),
+    columns=st.integers(1, 8),
+    levels=st.sampled_from([1, 3, 1000]),
+    seed=st.integers(0, 9),
+)
+def test_the_keys_of_the_nearest_cells_are_those_of_a_sort(
+    rows: int, cells: int, columns: int, levels: int, seed: int
+) -> None:
+    """With few levels many cells are as near as each other: then the smaller number is first."""
+    columns, bits = min(columns, cells), cells.bit_length()
+    steps = np.random.default_rng(seed).integers(0, levels, (rows, cells))
+    keys = nearest_keys((steps / np.float32(1024)).astype(np.float32), columns, bits)
+    order = np.argsort(-steps, axis=1, kind="stable")[:, :columns]
+    assert (keys & ((1 << bits) - 1) == order).all()
+    assert (np.diff(keys >> bits, axis=1) >= 0).all()
 
 
 @pytest.mark.parametrize("scale", [1e-37, 1e30])
