@@ -271,8 +271,7 @@ class Cells:
 
 def _raised(floors: Floats, products: Floats, axis: int, depth: int) -> Floats:
     """Raise floors by the largest of groups of products: as many as are kept reach them."""
-    # One more, since a row meets itself.
-    maxima = group_maxima(products, axis, _CROWD * (depth + 1))
-    if len(maxima) <= depth:
+    maxima = group_maxima(products, axis, _CROWD * depth)
+    if len(maxima) < depth:
         return floors
-    return np.asarray(np.maximum(floors, np.partition(maxima, -depth - 1, axis=0)[-depth - 1]))
+    return np.asarray(np.maximum(floors, np.partition(maxima, -depth, axis=0)[-depth]))

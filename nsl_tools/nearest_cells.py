@@ -45,6 +45,7 @@ _MARGIN_BITS = 15  # below the point: margins are up to 2
 _FARTHEST = (1 << 16) - 1
 _SCALE_BITS = 29  # so that distances, which are up to 2.5, have 31
 _SCALE = 1 << _SCALE_BITS
+_COARSEST_BITS = 7  # of a distance in float32, below 2.5 times the scale
 _NO_KEY = np.int32(2**31 - 1)  # sorts after all
 _CROWD = 4
 NEVER = _FARTHEST + 1
@@ -181,7 +182,9 @@ def nearest_keys(similarities: Floats, columns: int, bits: int) -> npt.NDArray[n
         keys = _keys(similarities, np.arange(cells, dtype=np.int32), bits)
     else:
         # So many groups reach the bound, and so do as many cells at least, and few others.
-        bounds = np.partition(maxima, -columns, axis=0)[-columns]
+        # What a key cannot tell from the bound counts too, or longer lists would begin otherwise.
+        step = 2.0 ** (max(bits, _COARSEST_BITS) + 2 - _SCALE_BITS)
+        bounds = np.partition(maxima, -columns, axis=0)[-columns] - np.float32(step)
         places = true_places(similarities >= bounds[:, np.newaxis])
         rows, numbers = np.divmod(places, cells)
         ranks = rank_in_group(rows)

@@ -123,9 +123,10 @@ class NearestNeighbors:
         self._workers = workers
         self._store = store
         self._buffers = Buffers()
-        # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, each number of which is off by 2 u.
+        # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, each number of which is off by 2 u;
+        # floors are rounded, too.
         rounding = min(0.5, embeddings.vectors.shape[1] * _UNIT_ROUNDOFF)
-        margin = rounding / (1 - rounding) + 5 * _UNIT_ROUNDOFF
+        margin = rounding / (1 - rounding) + 6 * _UNIT_ROUNDOFF
         # One place more than k, since a row is its own best match.
         best = None if k is None else k + 1
         self._wanted = Wanted(best, threshold - margin, 2 * margin + 1 / MICRO)

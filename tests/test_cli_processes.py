@@ -23,13 +23,13 @@ _TOOL = f"{shlex.quote(sys.executable)} -m nsl_tools"
 _PACK = ("pack-nbrs", "labeled", "unlabeled", "graph", "out")
 _BUILD = ("build-graph", "-k", "all", "--similarity-threshold=-1", "embeddings")
 
-# Runs the command line with `{patched}` replaced by a function that says so and waits for ever;
+# Runs the command line with `{patched}` replaced by a function that says so and waits a minute;
 # by short waits, since a signal that comes just before a wait is seen only after it.
 _STUCK = """
 import sys, time, {module}
 def stuck(*_):
     print("stuck", file=sys.stderr, flush=True)
-    while True:
+    for _ in range(6000):
         time.sleep(0.01)
 {module}.{patched} = stuck
 from nsl_tools.cli import main

@@ -120,18 +120,20 @@ def _visit(cells: NearestCells, visitor: int, host: int) -> int:
     cells=st.integers(1, 90),
     columns=st.integers(1, 8),
     levels=st.sampled_from([1, 3, 1000]),
+    bits=st.sampled_from([7, 15, 20]),
+    centre=st.sampled_from([-0.9, 0.0, 0.9]),
     seed=st.integers(0, 9),
 )
 def test_the_keys_of_the_nearest_cells_are_those_of_a_sort(
-    rows: int, cells: int, columns: int, levels: int, seed: int
+    rows: int, cells: int, columns: int, levels: int, bits: int, centre: float, seed: int
 ) -> None:
-    """With few levels many cells are as near as each other: then the smaller number is first."""
-    columns, bits = min(columns, cells), cells.bit_length()
+    """So are those of cells that are as near as each other, or nearly: the smaller is first."""
+    columns, spread = min(columns, cells), 2.0 ** (bits - 29)
     steps = np.random.default_rng(seed).integers(0, levels, (rows, cells))
-    keys = nearest_keys((steps / np.float32(1024)).astype(np.float32), columns, bits)
-    order = np.argsort(-steps, axis=1, kind="stable")[:, :columns]
-    assert (keys & ((1 << bits) - 1) == order).all()
-    assert (np.diff(keys >> bits, axis=1) >= 0).all()
+    similarities = (centre + spread * steps / 8).astype(np.float32)
+    every = nearest_cells._keys(similarities, np.arange(cells, dtype=np.int32), bits)
+    keys = nearest_keys(similarities, columns, bits)
+    assert (keys == np.sort(every, axis=1)[:, :columns]).all()
 
 
 @pytest.mark.parametrize("scale", [1e-37, 1e30])
