@@ -24,7 +24,7 @@ Edges = dict[tuple[str, str], float]
 @pytest.fixture(scope="module")
 def count(request: pytest.FixtureRequest) -> int:
     """Return how many nodes there are: fewer where each is a block of its own."""
-    return 300 if request.config.getoption("--spill") else 3000
+    return 200 if request.config.getoption("--spill") else 3000
 
 
 @pytest.fixture(scope="module")
