@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.buffers import Buffers
-from nsl_tools.groups import group_maxima, kth_largest, true_places
+from nsl_tools.groups import kth_largest, reached_by, true_places
 from nsl_tools.pending import Pairs, Pending, by_rows
 
 if TYPE_CHECKING:
@@ -208,10 +208,8 @@ class _Sweep:
         return Pairs(rows, others + np.int32(other.start), similarities[kept])
 
     def _raise_by_products(self, products: Floats, axis: int, own: slice, best: int) -> None:
-        """Raise floors by the `best`-th largest of group maxima: at least as many reach it."""
-        maxima = group_maxima(products, axis, _CROWD * best)
-        if best <= len(maxima):
-            kth = np.partition(maxima, -best, axis=0)[-best]
+        """Raise floors by what at least `best` products reach."""
+        if (kth := reached_by(products, axis, best)) is not None:
             self._raise_floors(own, np.arange(len(kth)), kth)
 
     def _raise_floors(self, tile: slice, rows: Rows, kth: Floats) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.buffers import Buffers
-from nsl_tools.groups import group_maxima, true_places
+from nsl_tools.groups import reached_by, true_places
 from nsl_tools.nearest_cells import NearestCells
 from nsl_tools.pair_keys import NO_KEY, PairKeys, best_of_each
 
@@ -217,7 +217,8 @@ class Cells:
         np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=passing)
         crowd = _CROWD * depth * len(own)
         if np.count_nonzero(passing) > crowd:
-            floors = _raised(floors, products, axis, depth)
+            if (reached := reached_by(products, axis, depth)) is not None:
+                floors = np.maximum(floors, reached)
             np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=passing)
         places = true_places(passing)
         found = products.ravel().take(places)
@@ -267,11 +268,3 @@ class Cells:
         reached = self._keys.floors(table[full, -1])
         floors = self._floors[start : start + _TABLE_ROWS]
         floors[full] = np.maximum(floors[full], reached)
-
-
-def _raised(floors: Floats, products: Floats, axis: int, depth: int) -> Floats:
-    """Raise floors by the largest of groups of products: as many as are kept reach them."""
-    maxima = group_maxima(products, axis, _CROWD * depth)
-    if len(maxima) < depth:
-        return floors
-    return np.asarray(np.maximum(floors, np.partition(maxima, -depth, axis=0)[-depth]))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 _BLOCK = 256
+_GROUPS = 4  # for each product that is wanted
 _TOGETHER, _SELDOM = 8, 32  # places that are looked at at once, if not one in so many is true
 
 
@@ -81,7 +82,18 @@ def unrising_bits(rising: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
     return np.where(rising & _SIGN, rising ^ _SIGN, ~rising).view(np.float32)
 
 
-def group_maxima(
+def reached_by(
+    products: npt.NDArray[np.float32], axis: int, count: int
+) -> npt.NDArray[np.float32] | None:
+    """Return what at least `count` products of each row along `axis` reach, shape (rows,).
+
+    Few more do: it is one of the maxima of groups, which one pass finds. None if there are fewer.
+    """
+    maxima = _group_maxima(products, axis, _GROUPS * count)
+    return np.partition(maxima, -count, axis=0)[-count] if count <= len(maxima) else None
+
+
+def _group_maxima(
     products: npt.NDArray[np.float32], axis: int, groups: int
 ) -> npt.NDArray[np.float32]:
     """Return for each row along `axis` the largest of at least `groups` groups of its products.

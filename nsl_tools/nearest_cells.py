@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from nsl_tools.buffers import Buffers
 from nsl_tools.faiss_loader import load_faiss
-from nsl_tools.groups import group_maxima, rank_in_group, true_places
+from nsl_tools.groups import rank_in_group, reached_by, true_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ _SCALE_BITS = 29  # so that distances, which are up to 2.5, have 31
 _SCALE = 1 << _SCALE_BITS
 _COARSEST_BITS = 7  # of a distance in float32, below 2.5 times the scale
 _NO_KEY = np.int32(2**31 - 1)  # sorts after all
-_CROWD = 4
+_MANY = 4  # times what is wanted: not all are sorted
 NEVER = _FARTHEST + 1
 """A margin that no cell is listed with."""
 
@@ -177,21 +177,19 @@ def nearest_keys(similarities: Floats, columns: int, bits: int) -> npt.NDArray[n
         bits: enough for the number of a cell.
     """
     cells = similarities.shape[1]
-    maxima = group_maxima(similarities, 0, _CROWD * columns)
-    if len(maxima) == cells:
+    bounds = reached_by(similarities, 0, columns) if cells > _MANY * columns else None
+    if bounds is None:
         keys = _keys(similarities, np.arange(cells, dtype=np.int32), bits)
     else:
-        # So many groups reach the bound, and so do as many cells at least, and few others.
         # What a key cannot tell from the bound counts too, or longer lists would begin otherwise.
-        step = 2.0 ** (max(bits, _COARSEST_BITS) + 2 - _SCALE_BITS)
-        bounds = np.partition(maxima, -columns, axis=0)[-columns] - np.float32(step)
+        bounds -= np.float32(2.0 ** (max(bits, _COARSEST_BITS) + 2 - _SCALE_BITS))
         places = true_places(similarities >= bounds[:, np.newaxis])
         rows, numbers = np.divmod(places, cells)
         ranks = rank_in_group(rows)
         keys = np.full((len(similarities), ranks.max() + 1), _NO_KEY)
         found = similarities.ravel().take(places)
         keys[rows, ranks] = _keys(found, numbers.astype(np.int32), bits)
-    if keys.shape[1] > _CROWD * columns:
+    if keys.shape[1] > _MANY * columns:
         keys.partition(columns, axis=1)
         keys = keys[:, :columns]
     keys.sort(axis=1)

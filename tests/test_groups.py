@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.groups import blocks, kth_largest, order_by, rank_in_group, true_places
+from nsl_tools.groups import (
+    blocks,
+    kth_largest,
+    order_by,
+    rank_in_group,
+    reached_by,
+    true_places,
+)
 
 GROUPS = st.lists(st.integers(0, 5), max_size=40)
 
@@ -34,6 +41,27 @@ def test_kth_largest_is_what_sorting_each_group_gives(
     values = np.array([value for _, value in pairs], np.float32)
     found_groups, found = kth_largest(groups, values, k)
     assert dict(zip(found_groups.tolist(), found.tolist(), strict=True)) == expected
+
+
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    axis=st.sampled_from([0, 1]),
+    count=st.integers(1, 12),
+    levels=st.sampled_from([1, 4, 1000]),
+)
+def test_a_bound_is_reached_by_as_many_as_asked_for(
+    shape: tuple[int, int], axis: int, count: int, levels: int
+) -> None:
+    """It is one of the products, and there is none where there are fewer."""
+    products = np.random.default_rng(0).integers(0, levels, shape).astype(np.float32)
+    bounds = reached_by(products, axis, count)
+    lines = products if axis == 0 else products.T
+    if bounds is None:
+        assert lines.shape[1] < count
+        return
+    assert bounds.shape == (len(lines),)
+    assert ((lines >= bounds[:, np.newaxis]).sum(axis=1) >= count).all()
+    assert (lines == bounds[:, np.newaxis]).any(axis=1).all()
 
 
 @given(st.integers(0, 1000))
