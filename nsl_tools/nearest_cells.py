@@ -177,7 +177,9 @@ def nearest_keys(similarities: Floats, columns: int, bits: int) -> npt.NDArray[n
         bits: enough for the number of a cell.
     """
     cells = similarities.shape[1]
-    bounds = reached_by(similarities, 0, columns) if cells > _MANY * columns else None
+    # Where a bound would leave a large part of the cells, it gains nothing.
+    seldom = cells >= 2 * _MANY * columns
+    bounds = reached_by(similarities, 0, columns) if seldom else None
     if bounds is None:
         keys = _keys(similarities, np.arange(cells, dtype=np.int32), bits)
     else:
