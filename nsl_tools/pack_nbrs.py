@@ -44,7 +44,7 @@ from nsl_tools.shards import STANDARD_STREAM, refuse_repeats, resolve_inputs, re
 from nsl_tools.splice import sealed
 from nsl_tools.statistics import Statistics
 from nsl_tools.streams import rereadable, source
-from nsl_tools.tfrecord import is_tfrecord
+from nsl_tools.tfrecord import check_head, is_tfrecord
 from nsl_tools.tfrecord_writer import write_framed
 from nsl_tools.top_edges import TopEdges
 
@@ -107,7 +107,9 @@ def pack_nbrs(
         seeds, others = (
             Input(
                 [
-                    stack.enter_context(rereadable(source(path, options.max_record_bytes)))
+                    stack.enter_context(
+                        rereadable(source(path, options.max_record_bytes), check_head)
+                    )
                     for path in part
                 ],
                 Omissions(statistics, options.on_duplicate),
@@ -140,7 +142,7 @@ def _least_output(labeled: Sequence[str], outputs: Sequence[str], options: PackO
     unknown = options.resume or options.max_errors or options.on_duplicate != "error"
     if unknown or any(is_compressed(path, options.compression) for path in outputs):
         return 0
-    return sum(map(os.path.getsize, filter(_is_plain, labeled)))
+    return sum(source(path).size() or 0 for path in filter(_is_plain, labeled))
 
 
 def _is_plain(path: str) -> bool:

@@ -38,15 +38,21 @@ def resolve_inputs(paths: Iterable[str]) -> list[str]:
     """Return the files that `paths` stand for, in order.
 
     Raises:
-        DataError: a file does not exist, a glob matches nothing, a shard is missing
-            or is not as long as its manifest says.
+        DataError: a file does not exist or is a folder, a glob matches nothing, a shard
+            is missing or is not as long as its manifest says.
         UsageError: a file, or standard input, is named twice.
     """
     files = [name for path in paths for name in _resolve_input(path)]
     refuse_repeats(files)
     for name in files:
+        _refuse_folder(name)
         _check_size(name)
     return files
+
+
+def _refuse_folder(path: str) -> None:
+    if path != STANDARD_STREAM and os.path.isdir(path):
+        raise DataError(path, "", "cannot be read: Is a directory: expected a file")
 
 
 def refuse_repeats(files: Iterable[str]) -> None:

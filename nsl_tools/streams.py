@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import google_crc32c
@@ -19,11 +19,14 @@ import google_crc32c
 from nsl_tools.errors import DataError
 from nsl_tools.manifest import REMEDY
 from nsl_tools.options import DEFAULT_MAX_RECORD_BYTES
+from nsl_tools.readings import Readings
 from nsl_tools.scratch import Spool
 from nsl_tools.shards import STANDARD_STREAM, manifest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from io import FileIO
+    from typing import IO
 
     from nsl_tools.manifest import Manifest
 
@@ -31,6 +34,7 @@ CHUNK = 1 << 20
 # Ends a stream whose writer failed. Starts with a newline, since a line before it may be cut;
 # as the header of a record it has no valid checksum.
 INCOMPLETE = b"\n#nsl-tools: incomplete, the program that wrote this failed\n"
+_HEAD_BYTES = 1 << 12
 _GZIP_MAGIC = b"\x1f\x8b"
 _AUTO_HEADER = 32 + zlib.MAX_WBITS
 
@@ -57,11 +61,16 @@ class Source:
         name: its path, or `<stdin>`.
         max_record_bytes: the longest record to accept in it.
         spool: its copy, if the file itself can be read only once.
+        readings: of the file so far, to which each new one is compared.
     """
 
     name: str
     spool: Rewindable | None = None
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+    readings: Readings = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "readings", Readings(self.name))
 
     @contextlib.contextmanager
     def open(self) -> Iterator[ByteStream]:
@@ -71,7 +80,7 @@ class Source:
             The bytes of the file. At the end, a shard is compared with its manifest.
 
         Raises:
-            DataError: it cannot be opened or read.
+            DataError: it cannot be opened or read, or has changed since it was first opened.
         """
         with _os_errors_as_data_errors(self.name):
             if self.spool is not None:
@@ -80,18 +89,46 @@ class Source:
             elif self.name == STDIN_NAME:
                 if sys.stdin is None:
                     raise DataError(STDIN_NAME, "", "cannot be read: it is closed")
-                yield sys.stdin.buffer
+                with self._unchanged(sys.stdin.buffer):
+                    yield sys.stdin.buffer
             else:
-                manifest = manifest_of(self.name)
-                with open(self.name, "rb", buffering=0) as file:
+                with self._opened() as file, self._unchanged(file):
+                    manifest = manifest_of(self.name)
                     yield Compared(file, self.name, manifest) if manifest else file
 
+    def _unchanged(self, stream: IO[bytes]) -> contextlib.AbstractContextManager[None]:
+        try:
+            return self.readings.unchanged(stream.fileno())
+        except OSError:  # no file of the system's
+            return contextlib.nullcontext()
+
+    def _opened(self) -> FileIO:
+        if not self.readings.begun:
+            return open(self.name, "rb", buffering=0)
+        try:
+            return open(self.name, "rb", buffering=0, opener=_without_waiting)
+        except _GONE as err:
+            raise self.readings.changed(f"it is gone ({err.strerror})") from err
+
     def size(self) -> int | None:
-        """Return the size in bytes of a regular file, else None."""
+        """Return the size in bytes of a regular file, else None.
+
+        Raises:
+            DataError: it cannot be read.
+        """
         if self.name == STDIN_NAME:
             return None
-        found = os.stat(self.name)
+        with _os_errors_as_data_errors(self.name):
+            found = os.stat(self.name)
         return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+_GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that took its name would wait for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 STDIN_NAME = "<stdin>"
@@ -104,21 +141,28 @@ def source(path: str, max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES) -> Sourc
 
 
 @contextlib.contextmanager
-def rereadable(once: Source) -> Iterator[Source]:
+def rereadable(once: Source, check: Callable[[str, bytes], None]) -> Iterator[Source]:
     """Make a source that can be read several times, by way of a scratch file if it must be.
 
     Standard input and pipes can be read once only: they are copied.
 
+    Args:
+        once: the source.
+        check: refuses, by the name and the first few thousand bytes of a stream, what is
+            not worth a copy: it may be as large as any, or have no end.
+
     Raises:
         DataError: the source cannot be read. ScratchError: it cannot be copied.
     """
-    with _os_errors_as_data_errors(once.name):
-        regular = once.size() is not None or (once.name != STDIN_NAME and os.path.isdir(once.name))
-    if regular:
+    if once.size() is not None:
         yield once
         return
-    with Spool() as spool:
+    with contextlib.ExitStack() as stack:
         with once.open() as stream:
+            head = read_exactly(stream, _HEAD_BYTES)
+            check(once.name, head)
+            spool = stack.enter_context(Spool())
+            spool.write(head)
             while data := stream.read(CHUNK):
                 spool.write(data)
         yield replace(once, spool=spool)
@@ -258,6 +302,14 @@ def looks_zlibbed(head: bytes) -> bool:
     """Tell whether a stream that starts with `head` has a ZLIB header (RFC 1950)."""
     deflate = len(head) > 1 and head[0] & 0x8F == 0x08  # noqa: PLR2004 - method 8, window at most 32 KiB
     return deflate and int.from_bytes(head[:2], "big") % 31 == 0
+
+
+def inflated_head(head: bytes, size: int) -> bytes:
+    """Return at most `size` bytes of what a stream was that now, compressed, starts with `head`."""
+    try:
+        return zlib.decompressobj(_AUTO_HEADER).decompress(head, size)
+    except zlib.error:  # `Inflater` says where
+        return b""
 
 
 def gunzipped(stream: ByteStream, name: str) -> ByteStream:

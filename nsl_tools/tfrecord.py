@@ -30,6 +30,7 @@ from nsl_tools.streams import (
     Inflater,
     Pushback,
     Source,
+    inflated_head,
     looks_gzipped,
     looks_zlibbed,
     read_exactly,
@@ -43,6 +44,7 @@ FOOTER_BYTES = 4
 _HEADER = struct.Struct("<QI")
 _KNOWN_HEADERS = 4096
 _RUN = 4  # equal headers in a row, after which more are expected
+_WRONG_LENGTH = "the length does not match its checksum"
 _MANY = 64  # records, whose checksums are checked sooner together than one by one
 
 _crc32c = google_crc32c.value
@@ -146,8 +148,8 @@ def read_batches(source: Source) -> Iterator[RecordBatch]:
     """Yield the records of a file, some at a time, in order.
 
     Raises:
-        DataError: the file cannot be read, is not a TFRecord file, is cut, or
-            a checksum does not match.
+        DataError: the file cannot be read, is not a TFRecord file, is cut, a
+            checksum does not match, or an earlier reading met other records.
     """
     with source.open() as raw:
         head = read_exactly(raw, HEADER_BYTES)
@@ -155,11 +157,30 @@ def read_batches(source: Source) -> Iterator[RecordBatch]:
         size = None
         if _is_header(head):
             size = source.size() if source.spool is None else None
-        elif looks_gzipped(head) or looks_zlibbed(head):
+        elif _is_compressed(head):
             stream = Inflater(stream, source.name, members=looks_gzipped(head))
-        elif len(head) == HEADER_BYTES:
-            raise _record_error(source.name, 0, 0, _not_a_header(head))
-        yield from _Framer(stream, source.name, size, source.max_record_bytes).batches()
+        else:
+            _refuse_other_data(source.name, head)
+        framer = _Framer(stream, source.name, size, source.max_record_bytes)
+        content = source.readings.content()
+        for batch in framer.batches():
+            content.add(len(batch), _checked_sum(batch))
+            yield batch
+        content.end()
+
+
+def check_head(name: str, head: bytes) -> None:
+    """Refuse a stream that starts with `head`, some hundred bytes or all, if it has no records.
+
+    Raises:
+        DataError: neither it nor what it was compressed from starts as a TFRecord file.
+    """
+    if _is_compressed(head) and not _is_header(head[:HEADER_BYTES]):
+        content = inflated_head(head, HEADER_BYTES)
+        if len(content) == HEADER_BYTES and not _is_header(content):
+            raise _record_error(name, 0, 0, _WRONG_LENGTH)
+    else:
+        _refuse_other_data(name, head[:HEADER_BYTES])
 
 
 def is_tfrecord(path: str) -> bool:
@@ -175,20 +196,32 @@ def _is_header(head: bytes) -> bool:
     return len(head) == HEADER_BYTES and masked_crc(head[:8]) == _HEADER.unpack(head)[1]
 
 
-def _not_a_header(head: bytes) -> str:
+def _is_compressed(head: bytes) -> bool:
+    return looks_gzipped(head) or looks_zlibbed(head)
+
+
+def _refuse_other_data(name: str, head: bytes) -> None:
+    """Raise DataError if the first bytes of a file are there, and are no header."""
+    if len(head) < HEADER_BYTES or _is_header(head):
+        return
     kind = "text" if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head) else "other data"  # noqa: PLR2004 - printable ASCII
-    return f"not a TFRecord file (plain, GZIP or ZLIB): it starts with {kind}, {head!r}"
+    problem = f"not a TFRecord file (plain, GZIP or ZLIB): it starts with {kind}, {head!r}"
+    raise _record_error(name, 0, 0, problem)
 
 
-def _check_payloads(batch: RecordBatch) -> None:
-    """Hold the records of a batch, all there are in its data up to the last, against their sums."""
+def _checked_sum(batch: RecordBatch) -> int:
+    """Hold the records of a batch, all there are in its data up to the last, against their sums.
+
+    Returns:
+        A checksum of where they end and of those sums: it tells the batch from another.
+    """
     footers = gather(np.frombuffer(batch.data, np.uint8), batch.ends, FOOTER_BYTES)
     expected = np.ascontiguousarray(footers).view("<u4")[:, 0]
-    if _kept_promise(batch, expected):
-        return
-    wrong = np.flatnonzero(masked_crcs(batch.data, batch.starts, batch.ends) != expected)
-    if len(wrong):
-        raise batch.error(int(wrong[0]), "the content does not match its checksum")
+    if not _kept_promise(batch, expected):
+        wrong = np.flatnonzero(masked_crcs(batch.data, batch.starts, batch.ends) != expected)
+        if len(wrong):
+            raise batch.error(int(wrong[0]), "the content does not match its checksum")
+    return int(google_crc32c.extend(_crc32c(batch.ends.tobytes()), expected.tobytes()))
 
 
 def _kept_promise(batch: RecordBatch, footers: npt.NDArray[np.uint32]) -> bool:
@@ -285,9 +318,7 @@ class _Framer:
         number, offset = self._number + index, self._offset + position
         length, crc = _HEADER.unpack(header)
         if masked_crc(header[:8]) != crc:
-            raise _record_error(
-                self._name, number, offset, "the length does not match its checksum"
-            )
+            raise _record_error(self._name, number, offset, _WRONG_LENGTH)
         left = None if self._size is None else self._size - offset - HEADER_BYTES - FOOTER_BYTES
         if length > self._max_record_bytes:
             problem = (
@@ -308,7 +339,6 @@ class _Framer:
         starts = np.r_[0, ends[:-1]] + HEADER_BYTES
         numbers = range(self._number, self._number + len(ends))
         batch = RecordBatch(self._name, numbers, self._offset, buffer, starts, ends - FOOTER_BYTES)
-        _check_payloads(batch)
         self._buffer = buffer[end:]
         self._offset += end
         self._number += len(ends)

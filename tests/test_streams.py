@@ -36,6 +36,10 @@ class _Stdin:
         self.buffer = io.BytesIO(data)
 
 
+def _any(_: str, __: bytes) -> None:
+    """Take any head for good."""
+
+
 def _all(once: Source) -> bytes:
     with once.open() as stream:
         return read_exactly(stream, 1 << 40)
@@ -44,7 +48,7 @@ def _all(once: Source) -> bytes:
 def test_a_file_is_reread_as_it_is(tmp_path: Path) -> None:
     """No copy is made of a regular file."""
     (tmp_path / "f").write_bytes(b"content")
-    with rereadable(source(f"{tmp_path}/f")) as again:
+    with rereadable(source(f"{tmp_path}/f"), _any) as again:
         assert again.spool is None
         assert [_all(again), _all(again)] == [b"content"] * 2
         assert again.size() == 7
@@ -55,7 +59,7 @@ def test_standard_input_is_spooled(monkeypatch: pytest.MonkeyPatch, size: int) -
     """Standard input can be read as often as needed, and is called what it is."""
     data = os.urandom(size)
     monkeypatch.setattr(sys, "stdin", _Stdin(data))
-    with rereadable(source("-")) as again:
+    with rereadable(source("-"), _any) as again:
         assert again.name == "<stdin>"
         assert [_all(again), _all(again), _all(again)] == [data] * 3
 
@@ -66,7 +70,7 @@ def test_a_fifo_is_spooled(tmp_path: Path) -> None:
     os.mkfifo(path)
     writer = threading.Thread(target=path.write_bytes, args=(b"content",))
     writer.start()
-    with rereadable(source(str(path))) as again:
+    with rereadable(source(str(path)), _any) as again:
         assert [_all(again), _all(again)] == [b"content"] * 2
     writer.join()
 
@@ -75,7 +79,7 @@ def test_a_spool_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Nothing can be left behind in the temporary folder, however the process ends."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(sys, "stdin", _Stdin(b"content"))
-    with rereadable(source("-")) as again:
+    with rereadable(source("-"), _any) as again:
         assert _all(again) == b"content"
         assert list(tmp_path.iterdir()) == []
 
@@ -93,7 +97,7 @@ def test_what_cannot_be_read_is_a_data_error(tmp_path: Path) -> None:
         _all(source(f"{tmp_path}/gone"))
     with (
         pytest.raises(DataError, match="gone: cannot be read: No such file"),
-        rereadable(source(f"{tmp_path}/gone")),
+        rereadable(source(f"{tmp_path}/gone"), _any),
     ):
         pass
     with pytest.raises(DataError, match="/proc/self/mem: cannot be read: Input/output error"):

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.errors import DataError
+from nsl_tools.shard_set import ShardSet
 from nsl_tools.streams import CHUNK, Source
-from nsl_tools.tfrecord import frame, frame_header, is_tfrecord, read_batches
-from nsl_tools.tfrecord_writer import write_records
+from nsl_tools.tfrecord import Framed, frame, frame_header, is_tfrecord, read_batches
+from nsl_tools.tfrecord_writer import write_framed, write_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -190,6 +191,18 @@ def test_files_that_are_not_records(tmp_path: Path, data: bytes, problem: str) -
     """The error names the file, the place, and what it looks like."""
     with pytest.raises(DataError, match=rf"^{tmp_path}/f: {problem}"):
         _read(_written(tmp_path / "f", data))
+
+
+def test_what_fails_behind_the_last_record_fails_the_writer(tmp_path: Path) -> None:
+    """A reading that only at its end finds its file changed leaves no output behind."""
+
+    def batches() -> Iterator[Framed]:
+        yield Framed(np.frombuffer(frame(b"a"), np.uint8), np.array([0, len(frame(b"a"))]))
+        raise DataError("input", "", "changed")
+
+    with pytest.raises(DataError, match="changed"), ShardSet(f"{tmp_path}/f") as shards:
+        write_framed(shards, batches(), 1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_and_a_missing_file(tmp_path: Path) -> None:

@@ -1,0 +1,155 @@
+"""Whether a file stays the same while it is read, and from one reading to the next.
+
+At each opening, and at the end of each reading, what the system says of the file is held
+against what it said first. That is not enough: a writer can set times back, and two
+changes within one tick of the clock have one time. So what is read is compared as well,
+batch by batch: how many records there are, and a checksum of their checksums.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nsl_tools.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CRC_BITS = 32
+
+
+@dataclass(frozen=True)
+class _State:
+    """What the system says of an open file; `links` are the names it has."""
+
+    identity: tuple[int, int]
+    size: int
+    times: tuple[int, int]
+    links: int
+
+
+def _state_of(descriptor: int) -> _State | None:
+    """Return the state of a regular file; None for anything else, which changes as it is read."""
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    times = (found.st_mtime_ns, found.st_ctime_ns)
+    return _State((found.st_dev, found.st_ino), found.st_size, times, found.st_nlink)
+
+
+class Readings:
+    """All readings of one file, one after the other."""
+
+    def __init__(self, name: str) -> None:
+        """Expect the file `name` to be opened; no reading of it has begun."""
+        self._name = name
+        self._state: _State | None = None
+        self._batches = array("Q")
+        self._complete = False
+        self.begun = False
+
+    @contextlib.contextmanager
+    def unchanged(self, descriptor: int) -> Iterator[None]:
+        """Read the file that is open as `descriptor`, which is as it was first, and stays so.
+
+        Raises:
+            DataError: it is not; also instead of what a changed file was taken for.
+        """
+        if not self.begun:
+            self.begun, self._state = True, _state_of(descriptor)
+        self._compare(descriptor)
+        try:
+            yield
+        except DataError:
+            # What was written to while it was read looks cut or damaged.
+            self._compare(descriptor)
+            raise
+        self._compare(descriptor)
+
+    def _compare(self, descriptor: int) -> None:
+        found = _state_of(descriptor)
+        if found != self._state:
+            raise self.changed(_difference(self._state, found))
+
+    def changed(self, what: str) -> DataError:
+        """Return the error that the file is not what it was, and in `what` it differs."""
+        problem = f"changed while it was read: {what}: run again when nothing writes to it"
+        return DataError(self._name, "", problem)
+
+    def content(self) -> Content:
+        """Begin to compare the records of one reading."""
+        return Content(self)
+
+    def compare_batch(self, index: int, first: int, count: int, crc: int) -> None:
+        """Hold batch `index` of a reading against what was there first.
+
+        Args:
+            index: of the batch in its reading.
+            first: number of its first record.
+            count: of its records.
+            crc: checksum of all of them.
+
+        Raises:
+            DataError: they are others.
+        """
+        found = count << _CRC_BITS | crc
+        if index < len(self._batches):
+            if self._batches[index] != found:
+                what = f"records {first} to {first + count - 1} are not those that were read before"
+                raise self.changed(what)
+        elif self._complete:
+            raise self.changed(f"it has more than the {first} records that were read before")
+        else:
+            self._batches.append(found)
+
+    def compare_end(self, index: int, count: int) -> None:
+        """Hold the end of a reading, after `index` batches, against the first one's.
+
+        Raises:
+            DataError: there are fewer of the `count` records.
+        """
+        if index < len(self._batches):
+            raise self.changed(f"it ends after {count} records, and had more before")
+        self._complete = True
+
+
+class Content:
+    """The records of one reading, held against those of the first."""
+
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
+        self._batches = self._records = 0
+
+    def add(self, count: int, crc: int) -> None:
+        """Take the next batch: the number of its records, and a checksum of all of them.
+
+        Raises:
+            DataError: it differs from what was there first.
+        """
+        self._readings.compare_batch(self._batches, self._records, count, crc)
+        self._batches += 1
+        self._records += count
+
+    def end(self) -> None:
+        """Take the end.
+
+        Raises:
+            DataError: there were more records first.
+        """
+        self._readings.compare_end(self._batches, self._records)
+
+
+def _difference(first: _State | None, found: _State | None) -> str:
+    """Return in words how two states differ."""
+    if first is None or found is None or first.identity != found.identity:
+        return "another file has its name"
+    if first.size != found.size:
+        return f"it is {found.size} bytes long, and was {first.size}"
+    if not found.links:
+        return "it was removed or replaced"
+    return "it was written to or renamed (its times of change differ)"
