@@ -8,6 +8,7 @@ import os
 import zlib
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from nsl_tools.tfrecord import Framed, frame, frame_header, is_tfrecord, read_ba
 from nsl_tools.tfrecord_writer import write_framed, write_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _COMPRESSIONS = {"none": "", "gzip": "GZIP", "zlib": "ZLIB"}
