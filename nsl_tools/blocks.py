@@ -15,9 +15,8 @@ import numpy as np
 
 from nsl_tools import example
 from nsl_tools.feature_names import NEIGHBOR_PREFIX, WEIGHT_NAME, neighbor_weight
-from nsl_tools.layout import ExampleError
+from nsl_tools.layout import ExampleError, before_value
 from nsl_tools.spans import rows_of
-from nsl_tools.wire import write_varint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +43,7 @@ class Shape:
         weight = example.encode_entry(prefix + WEIGHT_NAME.encode(), example.encode_floats([0.0]))
         self.weight = len(weight) - FLOAT_BYTES
         self._before = [
-            _before_value(prefix + name, length)
-            for name, length in zip(names, lengths, strict=True)
+            before_value(prefix + name, length) for name, length in zip(names, lengths, strict=True)
         ]
         self._weight_entry = weight
         sizes = zip(map(len, self._before), lengths, strict=True)
@@ -69,13 +67,6 @@ class Shape:
         for (start, end), (a, b) in zip(self._values, spans, strict=True):
             blocks[:, start:end] = records[:, a:b]
         return blocks
-
-
-def _before_value(name: bytes, length: int) -> bytes:
-    """Return what comes before the value in a map entry."""
-    inner = b"%c%b%b" % (example.ITEM, write_varint(len(name)), name)
-    inner += b"%c%b" % (example.VALUE, write_varint(length))
-    return b"%c%b%b" % (example.ITEM, write_varint(len(inner) + length), inner)
 
 
 class Shapes:

@@ -72,11 +72,12 @@ def _parse_entry(payload: bytes, start: int, end: int, features: Features) -> No
         if tag == ITEM:
             name = _checked_name(payload[a:b])
         elif tag == VALUE:
-            feature = canonical(payload[a:b])
+            part = payload[a:b]
+            feature = canonical(part)
             if body:
                 # The value given twice is merged: concatenated messages are merged messages.
-                feature = canonical(body + payload[a:b])
-            body += payload[a:b]
+                feature = canonical(body + part)
+            body += part
         else:
             known = False
     # protobuf keeps an entry with unknown fields aside, out of the map.

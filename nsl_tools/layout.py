@@ -12,6 +12,7 @@ for every record that no known layout fits.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,16 +20,22 @@ import numpy.typing as npt
 
 from nsl_tools import example
 from nsl_tools.spans import Bytes, all_equal, by_length, gather
-from nsl_tools.wire import WireError, fields, read_varint
+from nsl_tools.wire import WireError, fields, read_varint, write_varint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from nsl_tools.spans import Places
 
 _LAYOUTS_PER_LENGTH = 4
 _CONTINUATION_BIT = 0x80
 _ALL_BITS = 0xFF
+_MOST_SPANS = 4096
+"""Values and features of a record whose layout is worth to be known."""
+_MOST_BYTES = 1 << 24
+"""Of layouts that are known; more are forgotten, all together."""
+_SPAN_BYTES, _PIECE_BYTES = 250, 350
+"""Objects of a feature, and of a piece of structure."""
 
 
 class Layout:
@@ -38,37 +45,60 @@ class Layout:
         spans: start and end of each feature, by name, in order.
         head: bytes before the feature map.
         length: of the record.
+        nbytes: about how much memory it takes.
     """
 
-    def __init__(self, payload: bytes, features: example.Features) -> None:
-        mask = np.full(len(payload), _ALL_BITS, np.uint8)
-        self.spans: dict[bytes, tuple[int, int]] = {}
-        for name, start, end in _feature_spans(payload, features):
-            self.spans[name] = (start, end)
-            for a, b, bits in _content_spans(payload[start:end]):
-                mask[start + a : start + b] = bits
+    def __init__(
+        self,
+        payload: bytes,
+        features: Iterable[tuple[bytes, int, int]],
+        contents: Iterable[tuple[int, int, int]],
+    ) -> None:
+        """Take the layout of `payload` from the spans of its features and of their content.
+
+        Args:
+            payload: a canonical record.
+            features: name, start and end of each.
+            contents: bits that are structure, start and end of each content.
+        """
+        self.spans = {name: (start, end) for name, start, end in features}
         self.head = read_varint(payload, 1, len(payload))[1]
         self.length = len(payload)
         record = np.frombuffer(payload, np.uint8)
-        self._pieces = [
-            (slice(a, b), mask[a], record[a:b] & mask[a:b]) for a, b in _equal_runs(mask) if mask[a]
+        self._pieces: list[tuple[slice, int, Bytes]] = [
+            (slice(a, b), bits, record[a:b] & np.uint8(bits))
+            for bits, a, b in _structure(contents, len(payload))
         ]
+        sizes = sum(piece.nbytes for _, _, piece in self._pieces)
+        self.nbytes = sizes + sum(map(len, self.spans)) + _SPAN_BYTES * len(self.spans)
+        self.nbytes += _PIECE_BYTES * len(self._pieces)
 
     def matches(self, records: Bytes) -> npt.NDArray[np.bool_]:
         """Tell for each row of `records`, shape (n, length), whether it has this layout."""
         fits = np.ones(len(records), np.bool_)
         for span, bits, template in self._pieces:
             # Where all bits count, which is nearly everywhere, they need no picking.
-            found = records[:, span] if bits == _ALL_BITS else records[:, span] & bits
+            found = records[:, span] if bits == _ALL_BITS else records[:, span] & np.uint8(bits)
             if not all_equal(found, template):
                 fits &= (found == template).all(axis=1)
         return fits
 
 
-def _equal_runs(values: Bytes) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each run of equal values."""
-    borders = np.flatnonzero(np.diff(values)) + 1
-    yield from zip([0, *borders.tolist()], [*borders.tolist(), len(values)], strict=True)
+def _structure(
+    contents: Iterable[tuple[int, int, int]], end: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yield which bits are structure, from where to where: all, but in the contents."""
+    position = 0
+    for bits, a, b in contents:
+        if a == b:
+            continue
+        if position < a:
+            yield _ALL_BITS, position, a
+        if bits:
+            yield bits, a, b
+        position = b
+    if position < end:
+        yield _ALL_BITS, position, end
 
 
 @dataclass(frozen=True)
@@ -115,22 +145,41 @@ class Parsed:
         raise IndexError(index)
 
 
-def _feature_spans(payload: bytes, features: example.Features) -> Iterator[tuple[bytes, int, int]]:
-    """Yield each feature's name and span in its canonical serialization."""
-    _, position = read_varint(payload, 1, len(payload))
-    for name, feature in features.items():
-        position += len(example.encode_entry(name, feature))
-        yield name, position - len(feature), position
+def _feature_spans(
+    payload: bytes, features: example.Features
+) -> list[tuple[bytes, int, int]] | None:
+    """Return each feature's name and span, if `payload` is their canonical serialization."""
+    before = [before_value(name, len(feature)) for name, feature in features.items()]
+    head = b"%c%b" % (
+        example.ITEM,
+        write_varint(sum(map(len, before)) + sum(map(len, features.values()))),
+    )
+    spans = []
+    fits, position = payload.startswith(head), len(head)
+    for start, (name, feature) in zip(before, features.items(), strict=True):
+        place = position + len(start)
+        # No copy is made of either: it may be as large as a record may be.
+        fits = fits and payload.startswith(start, position) and payload.startswith(feature, place)
+        position = place + len(feature)
+        spans.append((name, place, position))
+    return spans if fits and position == len(payload) else None
 
 
-def _content_spans(feature: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield `(start, end, structure bits)` of the values in a canonical feature."""
-    if not feature:
+def before_value(name: bytes, length: int) -> bytes:
+    """Return what comes before a value of `length` bytes in an entry of a feature map."""
+    inner = b"%c%b%b" % (example.ITEM, write_varint(len(name)), name)
+    inner += b"%c%b" % (example.VALUE, write_varint(length))
+    return b"%c%b%b" % (example.ITEM, write_varint(len(inner) + length), inner)
+
+
+def _content_spans(payload: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the structure bits, start and end of each value of a canonical feature."""
+    if start == end:
         return
-    _, start = read_varint(feature, 1, len(feature))
-    bits = _CONTINUATION_BIT if feature[0] == example.INT64_LIST else 0
-    for _, a, b in fields(feature, start, len(feature)):
-        yield a, b, bits
+    _, first = read_varint(payload, start + 1, end)
+    bits = _CONTINUATION_BIT if payload[start] == example.INT64_LIST else 0
+    for _, a, b in fields(payload, first, end):
+        yield bits, a, b
 
 
 class ExampleParser:
@@ -138,6 +187,7 @@ class ExampleParser:
 
     def __init__(self) -> None:
         self._layouts: dict[int, list[Layout]] = {}
+        self._bytes = 0
 
     def parse(self, data: bytes, starts: Places, ends: Places) -> Parsed:
         """Parse the records that lie from `starts` to `ends` in `data`, shapes (n,).
@@ -145,6 +195,9 @@ class ExampleParser:
         Raises:
             ExampleError: one is not an Example; its `index` says which.
         """
+        if self._bytes > _MOST_BYTES:
+            self._layouts.clear()
+            self._bytes = 0
         groups: list[Group] = []
         walked: dict[int, example.Features] = {}
         for length, rows in by_length(ends - starts):
@@ -167,7 +220,7 @@ class ExampleParser:
         records = gather(np.frombuffer(data, np.uint8), starts[rows], length)
         tried = 0
         while length and len(rows):
-            if tried == len(layouts) and not _learn(layouts, records[0].tobytes(), int(rows[0])):
+            if tried == len(layouts) and not self._learn(layouts, records[0], int(rows[0])):
                 break
             fits = layouts[tried].matches(records)
             if fits.all():
@@ -179,16 +232,21 @@ class ExampleParser:
             tried += 1
         return rows
 
-
-def _learn(layouts: list[Layout], payload: bytes, row: int) -> bool:
-    """Add the layout of `payload`, record `row`, if it is canonical and there is room."""
-    if len(layouts) == _LAYOUTS_PER_LENGTH:
-        return False
-    features = _parse_one(payload, row)
-    if example.encode(features) != payload:
-        return False
-    layouts.append(Layout(payload, features))
-    return True
+    def _learn(self, layouts: list[Layout], record: Bytes, row: int) -> bool:
+        """Add the layout of a record, in place `row`, if it is canonical and there is room."""
+        if len(layouts) == _LAYOUTS_PER_LENGTH or self._bytes > _MOST_BYTES:
+            return False
+        payload = record.tobytes()
+        spans = _feature_spans(payload, _parse_one(payload, row))
+        if spans is None or len(spans) > _MOST_SPANS:
+            return False
+        each = (_content_spans(payload, start, end) for _, start, end in spans)
+        contents = list(islice(chain.from_iterable(each), _MOST_SPANS + 1))
+        if len(contents) > _MOST_SPANS:
+            return False
+        layouts.append(Layout(payload, spans, contents))
+        self._bytes += layouts[-1].nbytes
+        return True
 
 
 def _parse_one(payload: bytes, index: int) -> example.Features:

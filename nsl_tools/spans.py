@@ -25,6 +25,8 @@ def windows(data: Bytes, length: int) -> Bytes:
 
 def gather(data: Bytes, starts: Places, length: int) -> Bytes:
     """Return the spans of `length` bytes at `starts`, shape (m, length); a view where it can be."""
+    if len(starts) == 1:
+        return windows(data, length)[int(starts[0]) : int(starts[0]) + 1]
     if len(starts) > 1:
         steps = np.diff(starts)
         if steps[0] > 0 and (steps == steps[0]).all():

@@ -12,6 +12,7 @@ taken for GZIP or ZLIB. Source: tensorflow/core/lib/io/record_writer.h.
 
 from __future__ import annotations
 
+import io
 import struct
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -60,6 +61,8 @@ def masked_crcs(
     data: bytes | Bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint32]:
     """Return `masked_crc` of each span of `data`, shape (n,)."""
+    if isinstance(data, bytes) and len(data) > 2 * CHUNK:
+        data = np.frombuffer(data, np.uint8)  # of which a slice is no copy, but takes longer
     spans = map(data.__getitem__, _slices(starts, ends))
     crcs = np.fromiter(map(_crc32c, spans), np.uint32, len(starts))
     return np.asarray((crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(MASK_DELTA))
@@ -250,14 +253,28 @@ class _Framer:
 
     def batches(self) -> Iterator[RecordBatch]:
         wanted = CHUNK
-        while data := read_exactly(self._stream, wanted):
-            self._buffer += data
+        while self._read(wanted):
             ends, missing = self._equal_records() or self._complete_records()
             if len(ends):
                 yield self._take(ends)
             wanted = self._wanted(ends, missing)
         if self._buffer:
             raise self._cut()
+
+    def _read(self, size: int) -> bool:
+        """Add `size` bytes to the buffer, or what there is before the end; False at the end."""
+        before = len(self._buffer)
+        if size <= CHUNK:
+            self._buffer += read_exactly(self._stream, size)
+            return len(self._buffer) > before
+        # A long record: grown in place, and what was grown is taken without a copy.
+        joined = io.BytesIO()
+        joined.write(self._buffer)
+        self._buffer = b""
+        while size and (part := self._stream.read(min(size, CHUNK))):
+            size -= joined.write(part)
+        self._buffer = joined.getvalue()
+        return len(self._buffer) > before
 
     def _wanted(self, ends: Places, missing: int) -> int:
         """Return how many bytes to read next.
