@@ -8,6 +8,8 @@ serves them all once the digits are put into their places.
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -21,27 +23,44 @@ from nsl_tools.spans import rows_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
     from nsl_tools.layout import Group
     from nsl_tools.spans import Bytes, Places
 
 _PREFIX = NEIGHBOR_PREFIX.encode()
 FLOAT_BYTES = 4
+_MOST_BYTES = 1 << 24
+"""Of shapes that are known; more are forgotten, all together, but for their gaps."""
+_FEATURE_BYTES = 600
+"""Objects for a feature of a shape, its name and length in the key too."""
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Where a block has what depends on the edge.
+
+    Attributes:
+        weight: where the four bytes of the edge's weight are.
+        digits: where the digits of the rank start, once for each name, shape (m,), uint32.
+    """
+
+    weight: int
+    digits: npt.NDArray[np.uint32]
 
 
 class Shape:
     """The blocks of neighbours whose features have the same names and lengths.
 
     Attributes:
-        length: bytes of a block.
-        weight: where the four bytes of the edge's weight are.
-        digits: where the digits of the rank start, once for each name, shape (m,).
+        gaps: of each block.
+        nbytes: about how much memory it takes.
     """
 
     def __init__(self, names: Sequence[bytes], lengths: Sequence[int], digits: int) -> None:
         """Lay out features of `names` and `lengths` for ranks of `digits` digits."""
         prefix = _PREFIX + b"0" * digits + b"_"
         weight = example.encode_entry(prefix + WEIGHT_NAME.encode(), example.encode_floats([0.0]))
-        self.weight = len(weight) - FLOAT_BYTES
         self._before = [
             before_value(prefix + name, length) for name, length in zip(names, lengths, strict=True)
         ]
@@ -49,9 +68,10 @@ class Shape:
         sizes = zip(map(len, self._before), lengths, strict=True)
         ends = np.cumsum([len(weight), *chain.from_iterable(sizes)])
         self._values = list(zip(ends[1:-1:2].tolist(), ends[2::2].tolist(), strict=True))
-        self.length = int(ends[-1])
         entries = zip([0, *ends[:-1:2].tolist()], [weight, *self._before], strict=True)
-        self.digits = np.array([start + e.index(prefix) + len(_PREFIX) for start, e in entries])
+        starts = [start + entry.index(prefix) + len(_PREFIX) for start, entry in entries]
+        self.gaps = Gaps(len(weight) - FLOAT_BYTES, np.array(starts, np.uint32))
+        self.nbytes = sum(map(len, self._before)) + _FEATURE_BYTES * (1 + len(names))
 
     def fill(self, features: Sequence[bytes]) -> bytes:
         """Return the block of one neighbour with these features."""
@@ -70,28 +90,46 @@ class Shape:
 
 
 class Shapes:
-    """All shapes of a run, numbered as they come."""
+    """All shapes of a run.
+
+    Attributes:
+        all: the gaps of each shape, by its number; shapes of equal gaps have one.
+    """
 
     def __init__(self, rename_weight: str | None) -> None:
         """Pack a neighbour's own feature `weight` by the name `rename_weight`, or refuse it."""
         self._rename_weight = rename_weight
-        self._numbers: dict[tuple[object, ...], int] = {}
-        self.all: list[Shape] = []
+        self._known: dict[tuple[object, ...], tuple[int, Shape]] = {}
+        self._bytes = 0
+        self._numbers: dict[bytes, int] = {}
+        self.all: list[Gaps] = []
 
-    def number_of(
+    def of(
         self, index: int, names: Sequence[bytes], lengths: Sequence[int], digits: int
-    ) -> int:
-        """Return the number of the shape for record `index` of a batch.
+    ) -> tuple[int, Shape]:
+        """Return the number and the shape for record `index` of a batch.
 
         Raises:
             ExampleError: the neighbour has a feature called `weight`.
         """
         key = (digits, *names, *lengths)
-        number = self._numbers.get(key)
-        if number is None:
+        found = self._known.get(key)
+        if found is None:
             packed_names = _neighbor_names(index, names, self._rename_weight)
-            number = self._numbers[key] = len(self.all)
-            self.all.append(Shape(packed_names, lengths, digits))
+            shape = Shape(packed_names, lengths, digits)
+            if self._bytes > _MOST_BYTES:
+                self._known.clear()
+                self._bytes = 0
+            found = self._known[key] = (self._number_of(digits, shape.gaps), shape)
+            self._bytes += shape.nbytes
+        return found
+
+    def _number_of(self, digits: int, gaps: Gaps) -> int:
+        # A digest, since the places of many gaps are long; by the digits, the weight has its place.
+        key = hashlib.blake2b(b"%d:%b" % (digits, gaps.digits.tobytes()), digest_size=16).digest()
+        number = self._numbers.setdefault(key, len(self.all))
+        if number == len(self.all):
+            self.all.append(gaps)
         return number
 
 

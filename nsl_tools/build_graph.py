@@ -146,7 +146,7 @@ def _read(
     statistics: Statistics,
     store: MatrixStore,
 ) -> Embeddings:
-    sources = [source(path, options.max_record_bytes) for path in inputs]
+    sources = [source(path, options) for path in inputs]
     features = options.id_feature, options.embedding_feature
     omissions = Omissions(statistics, options.on_duplicate)
     if is_table(inputs):
@@ -166,7 +166,7 @@ def _query_rows(
     """Return the rows that edges leave from, ascending."""
     if not seed_files:
         return np.arange(len(nodes.ids))
-    sources = [source(path, options.max_record_bytes) for path in seed_files]
+    sources = [source(path, options) for path in seed_files]
     seeds = read_ids(sources, options.id_feature, Omissions(statistics, options.on_duplicate))
     refuse_empty(len(seeds), sources, options)
     rows = rows_among(nodes.ids, seeds)

@@ -43,7 +43,8 @@ KIND_NAMES = {BYTES_LIST: "bytes", FLOAT_LIST: "float", INT64_LIST: "int64"}
 ITEM = 1 << 3 | LENGTH
 VALUE = 2 << 3 | LENGTH
 _UNPACKED = {FLOAT_LIST: 1 << 3 | FIXED32, INT64_LIST: 1 << 3 | VARINT}
-_VARINT_RUN = re.compile(rb"(?:[\x80-\xff]{0,9}[\x00-\x7f])*")
+_TOO_LONG_VARINT = re.compile(rb"[\x80-\xff]{10}")
+_CONTINUED = 0x80
 
 
 def parse(payload: bytes) -> Features:
@@ -107,8 +108,8 @@ def canonical(body: bytes) -> bytes:
             # Another member of a oneof replaces it, the same member merges.
             contents = body[start:end] if tag != kind else contents + body[start:end]
             kind = tag
-            _list_values(tag, body[start:end])
-    return _encode_list(kind, _list_values(kind, contents)) if kind else b""
+            _content(tag, body[start:end])
+    return write_field(kind, _content(kind, contents)) if kind else b""
 
 
 def _is_canonical(body: bytes) -> bool:
@@ -132,7 +133,14 @@ def _is_canonical_list(body: bytes, start: int, end: int) -> bool:
         return False
     if body[0] == FLOAT_LIST:
         return (run[1] - run[0]) % 4 == 0
-    return _VARINT_RUN.fullmatch(body, *run) is not None
+    return _is_varint_run(body, *run)
+
+
+def _is_varint_run(data: bytes, start: int, end: int) -> bool:
+    """Tell whether the span is varints end to end, of at most 10 bytes each."""
+    # One expression for it all would remember each varint: 100 bytes of memory for a byte.
+    whole = start == end or data[end - 1] < _CONTINUED
+    return whole and _TOO_LONG_VARINT.search(data, start, end) is None
 
 
 def _sole_field(data: bytes, start: int, end: int) -> tuple[int, int] | None:
@@ -145,23 +153,25 @@ def _sole_field(data: bytes, start: int, end: int) -> tuple[int, int] | None:
     return (content, end) if content + length == end and shortest else None
 
 
-def _list_values(kind: int, contents: bytes) -> list[bytes]:
-    """Return the encoded values in a BytesList, FloatList or Int64List message."""
-    values: list[bytes] = []
-    for tag, start, end in fields(contents, 0, len(contents), depth=4):
+def _content(kind: int, message: bytes) -> bytes:
+    """Return a BytesList, FloatList or Int64List message with its numbers in one packed run."""
+    # Not a list of values: each would be an object, of many times the bytes of a number.
+    values = bytearray()
+    for tag, start, end in fields(message, 0, len(message), depth=4):
         if tag == ITEM:
-            value = contents[start:end]
+            value = message[start:end]
             _check_run(kind, value)
-            values.append(value)
+            values += write_field(ITEM, value) if kind == BYTES_LIST else value
         elif tag == _UNPACKED.get(kind):
-            values.append(contents[start:end])
-    return values
+            values += message[start:end]
+    whole = bytes(values)
+    return write_field(ITEM, whole) if whole and kind != BYTES_LIST else whole
 
 
 def _check_run(kind: int, run: bytes) -> None:
     if kind == FLOAT_LIST and len(run) % 4:
         raise WireError(f"packed floats end inside a number ({len(run)} bytes)")
-    if kind == INT64_LIST and not _VARINT_RUN.fullmatch(run):
+    if kind == INT64_LIST and not _is_varint_run(run, 0, len(run)):
         raise WireError("packed int64 values end inside a number")
 
 

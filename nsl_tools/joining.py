@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from nsl_tools.blocks import Shape, Shapes
+    from nsl_tools.blocks import Gaps, Shapes
     from nsl_tools.join_plan import JoinPlan
     from nsl_tools.node_rows import Input, NodeRows
     from nsl_tools.nodes import ExampleBatch
     from nsl_tools.runs import Records
     from nsl_tools.tfrecord import Framed
 
+_MOST_CHECKED, _MOST_NAMES = 256, 256
+"""Sets of names that are known to be right, and names in one: others are checked again."""
 _MOST_BYTES = 1 << 21
 """Packed records to make at once, unless one is longer."""
 
@@ -62,7 +64,7 @@ def _blocks_of(
     order, parts = [], []
     with batch.errors():
         for found, shape, data in _blocks(batch, rows, digits, shapes):
-            meta["shape"][found], meta["length"][found] = shape, shapes.all[shape].length
+            meta["shape"][found], meta["length"][found] = shape, data.size // len(found)
             order.append(found)
             parts.append(data)
     added = np.concatenate(order)
@@ -84,14 +86,14 @@ def _blocks(
         for count in distinct(digits[members]).tolist():
             found = np.flatnonzero(members & (digits == count))
             index = int(rows[found[0]])
-            shape = shapes.number_of(index, list(group.layout.spans), lengths, count)
-            yield found, shape, shapes.all[shape].fill_all(group, place[found]).ravel()
+            shape, form = shapes.of(index, list(group.layout.spans), lengths, count)
+            yield found, shape, form.fill_all(group, place[found]).ravel()
     walked = batch.parsed.walked
     for i, row in enumerate(rows.tolist() if walked else []):
         if (features := walked.get(row)) is not None:
             lengths = list(map(len, features.values()))
-            shape = shapes.number_of(row, list(features), lengths, int(digits[i]))
-            block = shapes.all[shape].fill(list(features.values()))
+            shape, form = shapes.of(row, list(features), lengths, int(digits[i]))
+            block = form.fill(list(features.values()))
             yield np.array([i]), shape, np.frombuffer(block, np.uint8)
 
 
@@ -100,7 +102,7 @@ def packed_batches(
     nodes: NodeRows,
     plan: JoinPlan,
     pools: Iterable[Pool],
-    shapes: Sequence[Shape],
+    shapes: Sequence[Gaps],
 ) -> Iterator[Framed]:
     """Yield the packed examples, in the order of the seeds.
 
@@ -165,7 +167,10 @@ class _SeedReader:
     def _check(self, index: int, names: tuple[bytes, ...]) -> None:
         if names not in self._checked:
             check_seed(index, names)
-            self._checked.add(names)
+            if len(self._checked) == _MOST_CHECKED:
+                self._checked.clear()
+            if len(names) <= _MOST_NAMES:
+                self._checked.add(names)
 
     def before(self, end: int) -> Iterator[tuple[Places, Seeds]]:
         """Yield the seeds before row `end` that were not asked for yet, and their rows."""
@@ -179,7 +184,7 @@ class _SeedReader:
 
 
 def _spliced(
-    bounds: Places, seeds: Seeds, edges: Records, pool: Pool, shapes: Sequence[Shape]
+    bounds: Places, seeds: Seeds, edges: Records, pool: Pool, shapes: Sequence[Gaps]
 ) -> Iterator[Framed]:
     """Yield packed records of the seeds whose edges have these bounds, some MiB at a time."""
     own = edges[bounds[0] : bounds[-1]]

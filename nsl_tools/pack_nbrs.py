@@ -107,9 +107,7 @@ def pack_nbrs(
         seeds, others = (
             Input(
                 [
-                    stack.enter_context(
-                        rereadable(source(path, options.max_record_bytes), check_head)
-                    )
+                    stack.enter_context(rereadable(source(path, options), check_head))
                     for path in part
                 ],
                 Omissions(statistics, options.on_duplicate),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from nsl_tools.block_store import Pool
-    from nsl_tools.blocks import Shape
+    from nsl_tools.blocks import Gaps
 
 _ADDED = (NUM_NEIGHBORS.encode(), LABEL_WEIGHT.encode())
 
@@ -67,7 +67,7 @@ class Neighbors:
     weights: npt.NDArray[np.float32]
 
 
-def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool, shapes: Sequence[Shape]) -> Framed:
+def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool, shapes: Sequence[Gaps]) -> Framed:
     """Return the packed examples as records, end to end, yet to be `sealed`."""
     degrees = np.diff(neighbors.bounds)
     counts = _Table([_count_entry(degree) for degree in range(int(degrees.max(initial=0)) + 1)])
@@ -127,7 +127,7 @@ def _fill_gaps(
     neighbors: Neighbors,
     degrees: Places,
     shape_of: Places,
-    shapes: Sequence[Shape],
+    shapes: Sequence[Gaps],
     out: Bytes,
     places: Places,
 ) -> None:

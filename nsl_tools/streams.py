@@ -18,7 +18,7 @@ import google_crc32c
 
 from nsl_tools.errors import DataError
 from nsl_tools.manifest import REMEDY
-from nsl_tools.options import DEFAULT_MAX_RECORD_BYTES
+from nsl_tools.options import DEFAULT_MAX_RECORD_BYTES, memory_of
 from nsl_tools.readings import Readings
 from nsl_tools.scratch import Spool
 from nsl_tools.shards import STANDARD_STREAM, manifest_of
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from nsl_tools.manifest import Manifest
+    from nsl_tools.options import RunOptions
 
 CHUNK = 1 << 20
 # Ends a stream whose writer failed. Starts with a newline, since a line before it may be cut;
@@ -60,6 +61,7 @@ class Source:
     Attributes:
         name: its path, or `<stdin>`.
         max_record_bytes: the longest record to accept in it.
+        memory_limit: bytes that the run may use, which bound a record too; None for any.
         spool: its copy, if the file itself can be read only once.
         readings: of the file so far, to which each new one is compared.
     """
@@ -67,6 +69,7 @@ class Source:
     name: str
     spool: Rewindable | None = None
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+    memory_limit: int | None = None
     readings: Readings = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -134,10 +137,12 @@ def _without_waiting(path: str, flags: int) -> int:
 STDIN_NAME = "<stdin>"
 
 
-def source(path: str, max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES) -> Source:
-    """Return the source for one file or `-`."""
+def source(path: str, options: RunOptions | None = None) -> Source:
+    """Return the source for one file or `-`, of records as long as `options` allow."""
     name = STDIN_NAME if path == STANDARD_STREAM else path
-    return Source(name, max_record_bytes=max_record_bytes)
+    if options is None:
+        return Source(name)
+    return Source(name, None, options.max_record_bytes, memory_of(options))
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from nsl_tools.checksums import MASK_DELTA, promised_crc
 from nsl_tools.errors import DataError
+from nsl_tools.memory import shown_size
 from nsl_tools.spans import Bytes, Places, all_equal, gather
 from nsl_tools.streams import (
     CHUNK,
@@ -45,6 +46,10 @@ FOOTER_BYTES = 4
 _HEADER = struct.Struct("<QI")
 _KNOWN_HEADERS = 4096
 _RUN = 4  # equal headers in a row, after which more are expected
+_COPIES = 6
+"""Bytes that a byte of a record takes at most, as measured, from its reading to its end."""
+_BESIDES = 100_000_000
+"""Bytes for records on their way, beside the memory limit, of which tables take half."""
 _WRONG_LENGTH = "the length does not match its checksum"
 _MANY = 64  # records, whose checksums are checked sooner together than one by one
 
@@ -164,10 +169,12 @@ def read_batches(source: Source) -> Iterator[RecordBatch]:
             stream = Inflater(stream, source.name, members=looks_gzipped(head))
         else:
             _refuse_other_data(source.name, head)
-        framer = _Framer(stream, source.name, size, source.max_record_bytes)
+        framer = _Framer(stream, source, size)
         content = source.readings.content()
         for batch in framer.batches():
-            content.add(len(batch), _checked_sum(batch))
+            footers = _footers(batch)
+            _check_payloads(batch, footers)
+            content.add(len(batch), _sum_of(batch, footers))
             yield batch
         content.end()
 
@@ -212,19 +219,24 @@ def _refuse_other_data(name: str, head: bytes) -> None:
     raise _record_error(name, 0, 0, problem)
 
 
-def _checked_sum(batch: RecordBatch) -> int:
-    """Hold the records of a batch, all there are in its data up to the last, against their sums.
-
-    Returns:
-        A checksum of where they end and of those sums: it tells the batch from another.
-    """
+def _footers(batch: RecordBatch) -> npt.NDArray[np.uint32]:
+    """Return the checksum that each record of a batch, all there are in its data, has behind it."""
     footers = gather(np.frombuffer(batch.data, np.uint8), batch.ends, FOOTER_BYTES)
-    expected = np.ascontiguousarray(footers).view("<u4")[:, 0]
-    if not _kept_promise(batch, expected):
-        wrong = np.flatnonzero(masked_crcs(batch.data, batch.starts, batch.ends) != expected)
-        if len(wrong):
-            raise batch.error(int(wrong[0]), "the content does not match its checksum")
-    return int(google_crc32c.extend(_crc32c(batch.ends.tobytes()), expected.tobytes()))
+    return np.ascontiguousarray(footers).view("<u4")[:, 0]
+
+
+def _check_payloads(batch: RecordBatch, footers: npt.NDArray[np.uint32]) -> None:
+    """Hold the records of a batch against their sums."""
+    if _kept_promise(batch, footers):
+        return
+    wrong = np.flatnonzero(masked_crcs(batch.data, batch.starts, batch.ends) != footers)
+    if len(wrong):
+        raise batch.error(int(wrong[0]), "the content does not match its checksum")
+
+
+def _sum_of(batch: RecordBatch, footers: npt.NDArray[np.uint32]) -> int:
+    """Return a checksum that tells records, of right content, from others."""
+    return int(google_crc32c.extend(_crc32c(batch.ends.tobytes()), footers.tobytes()))
 
 
 def _kept_promise(batch: RecordBatch, footers: npt.NDArray[np.uint32]) -> bool:
@@ -236,16 +248,31 @@ def _kept_promise(batch: RecordBatch, footers: npt.NDArray[np.uint32]) -> bool:
     return bool(promised_crc(batch.data[:HEADER_BYTES], footers) == _crc32c(whole))
 
 
+def _too_long(length: int, source: Source) -> str:
+    """Return what is wrong with a record of `length` bytes, or nothing."""
+    limit, memory = source.max_record_bytes, source.memory_limit
+    if length > limit:
+        return (
+            f"{length} bytes long, more than the limit of {limit}: "
+            "raise --max-record-bytes if that is right"
+        )
+    needed = _COPIES * length
+    if memory is None or needed <= (room := memory // 2 + _BESIDES):
+        return ""
+    return (
+        f"{length} bytes long, which takes {shown_size(needed)} of memory, and --memory-limit "
+        f"{shown_size(memory)} leaves {shown_size(room)}: raise it to {shown_size(2 * needed)}"
+    )
+
+
 class _Framer:
     """Splits one plain stream into records."""
 
-    def __init__(
-        self, stream: ByteStream, name: str, size: int | None, max_record_bytes: int
-    ) -> None:
+    def __init__(self, stream: ByteStream, source: Source, size: int | None) -> None:
         self._stream = stream
-        self._name = name
+        self._name = source.name
+        self._source = source
         self._size = size
-        self._max_record_bytes = max_record_bytes
         self._lengths: dict[bytes, int] = {}
         self._buffer = b""
         self._offset = 0
@@ -337,11 +364,7 @@ class _Framer:
         if masked_crc(header[:8]) != crc:
             raise _record_error(self._name, number, offset, _WRONG_LENGTH)
         left = None if self._size is None else self._size - offset - HEADER_BYTES - FOOTER_BYTES
-        if length > self._max_record_bytes:
-            problem = (
-                f"{length} bytes long, more than the limit of {self._max_record_bytes}: "
-                "raise --max-record-bytes if that is right"
-            )
+        if problem := _too_long(length, self._source):
             raise _record_error(self._name, number, offset, problem)
         if left is not None and length > left:
             problem = f"cut: {length} bytes announced, {max(left, 0)} are left"
