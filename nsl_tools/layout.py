@@ -32,7 +32,7 @@ _CONTINUATION_BIT = 0x80
 _ALL_BITS = 0xFF
 _MOST_SPANS = 4096
 """Values and features of a record whose layout is worth to be known."""
-_MOST_BYTES = 1 << 24
+_MOST_BYTES = 1 << 25
 """Of layouts that are known; more are forgotten, all together."""
 _SPAN_BYTES, _PIECE_BYTES = 250, 350
 """Objects of a feature, and of a piece of structure."""

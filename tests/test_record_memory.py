@@ -1,0 +1,202 @@
+"""What long records, and records that are all different, may take: measured by the system."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from nsl_tools import example
+from nsl_tools.blocks import Shapes
+from nsl_tools.layout import ExampleParser
+from nsl_tools.streams import Source
+from nsl_tools.tfrecord import _COPIES, frame, read_batches
+from nsl_tools.wire import write_field
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LIMIT, _LIBRARIES = 64_000_000, 200_000_000
+_LENGTH = 20_000_000
+_PACK = ["pack-nbrs", "-q", "--memory-limit=64MB"]
+_BUILD = ["build-graph", "-q", "--memory-limit=64MB"]
+
+# A small process of its own: a child's peak begins with the memory of whoever forks it.
+_MEASURE = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:])
+_, status, usage = os.wait4(process.pid, 0)
+print(usage.ru_maxrss * 1024)
+sys.exit(status != 0)
+"""
+
+
+def _peak(folder: Path, *args: str) -> float:
+    """Run the command line in a child process; return its peak resident bytes."""
+    command = [sys.executable, "-c", _MEASURE, sys.executable, "-m", "nsl_tools", *args]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout)
+
+
+def _record(node: bytes, length: int, kind: str = "floats") -> bytes:
+    """Return an example of one long feature."""
+    features = {b"id": example.encode_bytes([node])}
+    if kind == "floats":
+        features[b"embedding"] = example.encode_floats(np.ones(length // 4, np.float32))
+    else:
+        features[b"embedding"] = write_field(example.INT64_LIST, write_field(10, b"\1" * length))
+    return example.encode(features)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two short examples, and a graph from each of them to `big` and back."""
+    (tmp_path / "small").write_bytes(frame(_record(b"a", 40), _record(b"b", 40)))
+    (tmp_path / "graph").write_bytes(b"a\tbig\t0.9\nb\tbig\t0.8\nbig\ta\t0.5\n")
+    return tmp_path
+
+
+@pytest.mark.own_memory("sets the limit itself")
+@pytest.mark.parametrize("kind", ["floats", "int64"])
+@pytest.mark.parametrize("inputs", [["big", "small"], ["small", "big"]], ids=["seed", "neighbour"])
+def test_the_longest_record_that_is_packed_keeps_the_limit(
+    folder: Path, inputs: list[str], kind: str
+) -> None:
+    """Alone, as a seed and as a neighbour of two; a list of numbers is no list of objects."""
+    (folder / "big").write_bytes(frame(_record(b"big", _LENGTH, kind)))
+    assert _peak(folder, *_PACK, *inputs, "graph", "out") < _LIMIT + _LIBRARIES
+
+
+@pytest.mark.own_memory("sets the limit itself")
+def test_many_of_the_longest_records_keep_the_limit(folder: Path) -> None:
+    """One after the other, some of them on their way at once."""
+    nodes = [b"n%d" % i for i in range(10)]
+    (folder / "big").write_bytes(frame(*(_record(node, _LENGTH) for node in nodes)))
+    (folder / "graph").write_bytes(b"".join(b"%b\ta\t0.5\n" % node for node in nodes))
+    assert _peak(folder, *_PACK, "big", "small", "graph", "out") < _LIMIT + _LIBRARIES
+
+
+@pytest.mark.own_memory("sets the limit itself")
+def test_the_longest_embedding_keeps_the_limit(folder: Path) -> None:
+    """As it is read; the search has tiles of rows."""
+    (folder / "big").write_bytes(frame(_record(b"big", _LENGTH)))
+    assert _peak(folder, *_BUILD, "big", "out") < _LIMIT + _LIBRARIES
+
+
+@pytest.mark.own_memory("sets the limit itself")
+@pytest.mark.parametrize(
+    "args",
+    [
+        [*_PACK, "small", "big", "graph", "out"],
+        [*_PACK, "big", "small", "graph", "out"],
+        [*_BUILD, "big", "out"],
+        [*_BUILD, "--seeds=big", "small", "out"],
+    ],
+    ids=["neighbour", "seed", "embedding", "seed of a graph"],
+)
+def test_a_record_that_takes_more_is_refused_by_its_header(folder: Path, args: list[str]) -> None:
+    """The line says which, what it takes, what there is, and which limit would do."""
+    (folder / "big").write_bytes(frame(_record(b"a", 40), _record(b"big", 30_000_000)))
+    command = [sys.executable, "-m", "nsl_tools", *args]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    found = re.fullmatch(
+        f"{args[0]}: error: big: record 1 at byte [0-9]+: 300000[0-9]+ bytes long, which takes "
+        "180 MB of memory, and --memory-limit 64 MB leaves 132 MB: raise it to 360 MB\n",
+        done.stderr,
+    )
+    assert found, done.stderr
+    assert not (folder / "out").exists()
+
+
+def test_the_limit_that_is_named_is_enough(tmp_path: Path) -> None:
+    """Nobody is sent to a second refusal."""
+    (tmp_path / "f").write_bytes(frame(bytes(30_000_000)))
+    source = Source(f"{tmp_path}/f", memory_limit=360_000_000)
+    assert len(list(read_batches(source))) == 1
+
+
+def _encoded(kind: str, length: int) -> bytes:
+    """Return a feature that is not in canonical form, or nearly as many values as bytes."""
+    return {
+        "unpacked floats": write_field(example.FLOAT_LIST, b"\x0d\0\0\x80\x3f" * (length // 5)),
+        "unpacked int64": write_field(example.INT64_LIST, b"\x08\xff\xff\1" * (length // 4)),
+        "packed int64": write_field(example.INT64_LIST, write_field(10, b"\1" * length)),
+        "padded lengths": write_field(example.BYTES_LIST, b"\x0a\x82\x00xy" * (length // 5)),
+        "given twice": write_field(example.BYTES_LIST, b"\x0a\x02xy" * (length // 8)) * 2,
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    "kind", ["unpacked floats", "unpacked int64", "packed int64", "padded lengths", "given twice"]
+)
+def test_a_feature_is_parsed_without_an_object_for_each_value(kind: str) -> None:
+    """Within the bytes that any record may take for each of its own."""
+    payload = example.encode({b"x": _encoded(kind, 400_000)})
+    tracemalloc.start()
+    features = example.parse(payload)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < _COPIES * len(payload)
+    assert example.parse(example.encode(features)) == features
+
+
+def test_what_is_known_of_layouts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of other names each: what is parsed is the same, and not all is kept."""
+    from nsl_tools import layout
+
+    monkeypatch.setattr(layout, "_MOST_BYTES", 20_000)
+    parser, kept = ExampleParser(), 0
+    for i in range(60):
+        names = [b"%d_%d" % (i, j) for j in range(i % 7 + 1)]
+        features = {name: example.encode_floats([float(i)] * (i % 3)) for name in names}
+        payload = example.encode(features)
+        ends = np.arange(1, 4) * len(payload)
+        parsed = parser.parse(payload * 3, ends - len(payload), ends)
+        assert [parsed.features(place) for place in range(3)] == [features] * 3
+        kept = max(kept, sum(one.nbytes for same in parser._layouts.values() for one in same))
+    assert kept < 30_000
+
+
+def test_records_of_very_many_values_are_walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layout would take more than the walk."""
+    from nsl_tools import layout
+
+    monkeypatch.setattr(layout, "_MOST_SPANS", 5)
+    for values, known in ((5, True), (6, False)):
+        payload = example.encode({b"x": example.encode_bytes([b"v"] * values)})
+        parsed = ExampleParser().parse(payload, np.array([0]), np.array([len(payload)]))
+        assert bool(parsed.groups) == known
+        assert parsed.features(0) == example.parse(payload)
+
+
+def test_shapes_of_other_names_have_one_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept to the end of a run is where ranks and weights go, once."""
+    from nsl_tools import blocks
+
+    monkeypatch.setattr(blocks, "_MOST_BYTES", 2000)
+    shapes = Shapes(None)
+    numbers = {shapes.of(0, [b"%03d" % i], [5], 1)[0] for i in range(50)}
+    assert numbers == {0}
+    assert len(shapes._known) < 5
+    assert shapes.of(0, [b"000"], [5], 2)[0] == 1
+    assert (
+        shapes.of(
+            0,
+            [b"0000"],
+            [
+                5,
+            ],
+            1,
+        )[0]
+        == 0
+    )
+    assert shapes.of(0, [b"000", b"x"], [5, 5], 1)[0] == 2
+    assert shapes.of(0, [b"000", b"x"], [6, 5], 1)[0] == 3
+    assert [len(gaps.digits) for gaps in shapes.all] == [2, 2, 3, 3]
