@@ -107,6 +107,7 @@ class NearestNeighbors:
 
     Attributes:
         embeddings: the n nodes.
+        k: neighbours per node at most, or None.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class NearestNeighbors:
         store: MatrixStore,
     ) -> None:
         self.embeddings = embeddings
-        self._k = k
+        self.k = k
         self._threshold = threshold
         self._workers = workers
         self._store = store
@@ -174,7 +175,7 @@ class NearestNeighbors:
         Without this, n equal vectors would mean n * n ties to be weighed.
         """
         surplus = np.zeros(len(rows), np.bool_)
-        if self._k is None:
+        if self.k is None:
             return surplus
         hashes = self._hashes[rows]
         order = np.lexsort((-self._id_ranks[rows], hashes))
@@ -184,7 +185,7 @@ class NearestNeighbors:
         same = self._same_vectors(rows[first], rows[order[repeated]])
         # Equal numbers are only a hint: where vectors that differ share one, all are searched for.
         certain = ~np.isin(hashes[first], hashes[first[~same]])
-        surplus[order[repeated[certain & (ranks[repeated] > self._k)]]] = True
+        surplus[order[repeated[certain & (ranks[repeated] > self.k)]]] = True
         return surplus
 
     def _same_vectors(self, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
@@ -236,7 +237,7 @@ class NearestNeighbors:
     def cells(self, rows: Rows, seed: int) -> Cells:
         """Return the means to approximate the k best among `rows`."""
         units, wanted = self.units(rows), self._wanted
-        return Cells(units, self._k or 0, wanted.floor, wanted.slack, self._workers, seed)
+        return Cells(units, self.k or 0, wanted.floor, wanted.slack, self._workers, seed)
 
     def reordered(self, rows: Rows) -> NearestNeighbors:
         """Return the same for `rows` only, with vectors as `nsl_tools.matrix.reordered` does."""
@@ -294,7 +295,7 @@ class NearestNeighbors:
     def _select(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> Edges:
         order = order_by(sources, -as_written(weights), -self._ranks(targets))
         sources, targets, weights = sources[order], targets[order], weights[order]
-        if self._k is not None:
-            kept = rank_in_group(sources) < self._k
+        if self.k is not None:
+            kept = rank_in_group(sources) < self.k
             sources, targets, weights = sources[kept], targets[kept], weights[kept]
         return Edges(sources, targets, weights)
