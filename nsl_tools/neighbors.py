@@ -6,7 +6,8 @@ order of summation that depends on the pair alone. So the result does not
 depend on threads, blocks or the BLAS at hand.
 
 The weight of a pair is the dot product of the two float32 vectors, divided by the
-product of their norms, all in float64. The `k` best of a node are those with the largest
+product of their norms, all in float64; it is 1 for vectors that are parallel, but for
+their rounding to float32. The `k` best of a node are those with the largest
 weight *as written* (millionths), ties to the larger id: what packing chooses.
 """
 
@@ -29,7 +30,8 @@ from nsl_tools.fingerprints import spans_of
 from nsl_tools.groups import blocks, order_by, rank_in_group
 from nsl_tools.ids import id_ranks, texts_at
 from nsl_tools.matrix import Rows, file_order, row_hashes
-from nsl_tools.weights import MICRO, as_written, compact, restored
+from nsl_tools.ties import Ties
+from nsl_tools.weights import MICRO, PARALLEL, as_written, compact, restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -134,8 +136,13 @@ class NearestNeighbors:
         self._ranked = 0
 
     @cached_property
-    def _id_ranks(self) -> Rows:
+    def id_ranks(self) -> Rows:
+        """The place of each node's id among all, in the order of their bytes, shape (n,)."""
         return id_ranks(self.embeddings.ids)
+
+    def unit(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """Return the unit vectors of some rows, shape (m, d)."""
+        return self.embeddings.unit(rows)
 
     @cached_property
     def _hashes(self) -> npt.NDArray[np.uint64]:
@@ -158,7 +165,8 @@ class NearestNeighbors:
         rest, base = rows[surplus], rows[~surplus]
         done = 0
         units = UnitRows(self.embeddings, base)
-        for i, j in all_pairs(units, self._wanted, self._workers.products, self._store):
+        pool, ties = self._workers.products, self._ties(base, base)
+        for i, j in all_pairs(units, self._wanted, pool, self._store, ties):
             sources, targets = [base[i]], [base[j]]
             # A row meets itself, so the largest source is the end of the lot.
             due = int(np.searchsorted(rest, sources[0].max()))
@@ -178,7 +186,7 @@ class NearestNeighbors:
         if self.k is None:
             return surplus
         hashes = self._hashes[rows]
-        order = np.lexsort((-self._id_ranks[rows], hashes))
+        order = np.lexsort((-self.id_ranks[rows], hashes))
         ranks = rank_in_group(hashes[order])
         repeated = np.flatnonzero(ranks)
         first = order[repeated - ranks[repeated]]
@@ -199,9 +207,13 @@ class NearestNeighbors:
     def _between(self, queries: Rows, base: Rows) -> Iterator[tuple[Rows, Rows]]:
         if len(queries):
             units = UnitRows(self.embeddings, queries), UnitRows(self.embeddings, base)
-            pool = self._workers.products
-            for sources, targets in pairs_between(*units, self._wanted, pool, self._store):
+            pool, ties = self._workers.products, self._ties(queries, base)
+            for sources, targets in pairs_between(*units, self._wanted, pool, self._store, ties):
                 yield queries[sources], base[targets]
+
+    def _ties(self, queries: Rows, base: Rows) -> Ties | None:
+        best = self._wanted.best
+        return None if best is None else Ties(self, queries, base, best, self._threshold)
 
     def best(self, sources: Rows, targets: Rows) -> Edges:
         """Weigh distinct pairs, in any order, and keep the best of each source."""
@@ -267,8 +279,9 @@ class NearestNeighbors:
             )
             weights[pairs] = np.einsum("ij,ij->i", *sides)
         weights /= norms.take(sources) * norms.take(targets)
-        # Rounding may leave the range of a cosine by an ulp, and so miss a threshold of -1.
-        return np.clip(weights, -1.0, 1.0, out=weights)
+        # Rounding may leave the range of a cosine by an ulp, and so miss a threshold of -1 or 1.
+        weights[weights >= PARALLEL] = 1.0
+        return np.maximum(weights, -1.0, out=weights)
 
     def _exact_rows(self, name: str, matrix: Matrix, rows: Rows) -> npt.NDArray[np.float64]:
         """Return rows in float64, in which the product of two float32 numbers is exact."""
@@ -287,7 +300,7 @@ class NearestNeighbors:
         ids = self.embeddings.ids
         self._ranked += len(rows)
         if self._ranked * _FEW > len(ids):
-            return self._id_ranks[rows]
+            return self.id_ranks[rows]
         # Where few nodes have edges, most ids are nobody's target.
         distinct, places = np.unique(rows, return_inverse=True)
         return id_ranks(texts_at(*spans_of(ids, distinct)))[places]
