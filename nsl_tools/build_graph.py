@@ -19,7 +19,7 @@ from nsl_tools.embeddings import Embeddings, read_embeddings
 from nsl_tools.errors import UsageError
 from nsl_tools.fingerprints import rows_among
 from nsl_tools.graph_writer import format_edges
-from nsl_tools.lsh import buckets
+from nsl_tools.lsh import bucketed_edges
 from nsl_tools.matrix import MatrixStore
 from nsl_tools.memory import shown_size
 from nsl_tools.neighbors import EdgeFlow, Edges, NearestNeighbors
@@ -96,7 +96,8 @@ def _build(
     # Seeds are few, and pairs above a threshold have no bound: exact is the fast way for both.
     approximately = options.recall < 1 and options.k is not None and not seeds
     # Each of the workers multiplies on a BLAS thread of its own.
-    store = MatrixStore(_budget(inputs, options, progress, 1 + approximately))
+    budget = _budget(inputs, options, progress, 1 + approximately)
+    store = MatrixStore(budget, progress)
     shards = ShardSet(output, run=run, resume=options.resume, report=report)
     with store, shards, threadpool_limits(1), workers(threads) as pools:
         if shards.all_kept(statistics, progress):
@@ -189,7 +190,7 @@ def _finder(
     What it finds for a row does not depend on the others that it is asked for.
     """
     if options.lsh_splits:
-        return partial(_bucketed_edges, nodes, nearest, options)
+        return partial(bucketed_edges, nearest, options)
     exact = partial(nearest.edges, base=np.arange(len(nodes.ids)))
     if options.recall == 1:
         return exact
@@ -219,22 +220,6 @@ def _approximate(
     statistics.measures["with 99 % confidence at least"] = found.recall.surely
     statistics.measures["products, as a share of those of all pairs"] = found.effort
     return found.edges
-
-
-def _bucketed_edges(
-    nodes: Embeddings, nearest: NearestNeighbors, options: BuildGraphOptions, queries: Rows
-) -> Iterator[Edges]:
-    """Yield, at once, the best edges among the pairs that share a bucket in any round."""
-    parts = [
-        edges
-        for rows in buckets(nodes, options.lsh_splits, options.lsh_rounds, options.random_seed)
-        for edges in nearest.edges(np.intersect1d(rows, queries, assume_unique=True), rows)
-    ]
-    empty = np.empty(0, np.int64)
-    sources = np.concatenate([empty, *(edges.sources for edges in parts)])
-    targets = np.concatenate([empty, *(edges.targets for edges in parts)])
-    pairs = np.unique(sources * len(nodes.ids) + targets)
-    yield nearest.best(*np.divmod(pairs, max(1, len(nodes.ids))))
 
 
 def _write(file: Part, nodes: Embeddings, found: Iterable[Edges], statistics: Statistics) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.groups import blocks
-from nsl_tools.scratch import ScratchFile
+from nsl_tools.progress import Progress
+from nsl_tools.scratch import ScratchFile, announce
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -149,8 +150,10 @@ class MatrixStore:
     A context manager: it ends the life of its scratch files.
     """
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, progress: Progress = Progress()) -> None:  # noqa: B008 - frozen
         self.budget = budget
+        self._progress = progress
+        self._announced: set[str] = set()
         self._files: list[ScratchFile] = []
 
     def __enter__(self) -> Self:
@@ -178,6 +181,12 @@ class MatrixStore:
         """Return a new scratch file."""
         self._files.append(ScratchFile())
         return self._files[-1]
+
+    def announce(self, content: str) -> None:
+        """Say, once, what goes to scratch files of a size that was not known before."""
+        if content not in self._announced:
+            self._announced.add(content)
+            announce(content, self._progress)
 
 
 class MatrixWriter:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support import write_examples
 
 from nsl_tools import build_graph as building
-from nsl_tools import candidates
+from nsl_tools import candidates, lsh
 from nsl_tools.build_graph import build_graph
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.matrix import Rows
@@ -196,6 +196,7 @@ def bucket_oracle(graph: Nodes, splits: int, rounds: int, seed: int) -> set[tupl
 
 @pytest.mark.parametrize(("splits", "rounds", "seed"), [(1, 1, 0), (3, 2, 7), (5, 4, 1)])
 @pytest.mark.parametrize(("k", "budget"), [(2, 0), (2, 1 << 30), (None, 0)])
+@pytest.mark.parametrize(("small", "pairs_at_once"), [(0, 1), (4, 10), (128, 1 << 18)])
 def test_bucketing_keeps_the_edges_within_a_bucket(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -204,9 +205,16 @@ def test_bucketing_keeps_the_edges_within_a_bucket(
     seed: int,
     k: int | None,
     budget: int,
+    small: int,
+    pairs_at_once: int,
 ) -> None:
-    """LSH compares the pairs that share a bucket in any round, and no others."""
+    """LSH compares the pairs that share a bucket in any round, and no others.
+
+    Whatever buckets are small ones, and for seeds too.
+    """
     monkeypatch.setattr(building, "_budget", lambda *_: budget)
+    monkeypatch.setattr(lsh, "_SMALL", small)
+    monkeypatch.setattr(lsh, "_PAIRS", pairs_at_once)
     graph = clustered(80, 6)
     pairs = bucket_oracle(graph, splits, rounds, seed)
     everything = build(tmp_path, graph, BuildGraphOptions(k=None, similarity_threshold=0.2))
@@ -218,9 +226,12 @@ def test_bucketing_keeps_the_edges_within_a_bucket(
     options = BuildGraphOptions(
         k=k, similarity_threshold=0.2, lsh_splits=splits, lsh_rounds=rounds, random_seed=seed
     )
-    assert build(tmp_path, graph, options).splitlines() == [
-        line for lines in expected.values() for line in lines[:k]
-    ]
+    best = {source: lines[:k] for source, lines in expected.items()}
+    found = build(tmp_path, graph, options).splitlines()
+    assert found == [line for lines in best.values() for line in lines]
+    seeds = [node for node, _ in graph[1::3]]
+    found = build(tmp_path, graph, options, seeds).splitlines()
+    assert found == [line for node in seeds for line in best.get(node, [])]
 
 
 def test_bytes_do_not_depend_on_threads_shards_or_hash_seed(tmp_path: Path) -> None:
