@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from nsl_tools.groups import blocks
 from nsl_tools.runs import Runs, group_slots
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from nsl_tools.options import BuildGraphOptions
     from nsl_tools.runs import Records
 
-_BLOCK = 4096
 _SMALL = 128  # rows of a bucket: weighing all its pairs takes no longer than a search in it
 _PAIRS = 1 << 18  # weighed at once
 _EDGE = np.dtype([("source", "<u4"), ("target", "<u4"), ("weight", "<f8")])
@@ -94,11 +94,11 @@ def _buckets(nodes: Embeddings, planes: npt.NDArray[np.float64]) -> tuple[Rows, 
 def _bucket_numbers(nodes: Embeddings, planes: npt.NDArray[np.float64]) -> Rows:
     numbers = np.empty(len(nodes.ids), np.int64)
     bits = np.int64(1) << np.arange(len(planes))
-    for start in range(0, len(numbers), _BLOCK):
-        unit = nodes.unit(slice(start, start + _BLOCK))
+    for block in blocks(*nodes.vectors.shape):
+        unit = nodes.unit(block)
         # Not a BLAS product: its rounding could depend on the number of threads.
         sides = np.stack([np.einsum("ij,j->i", unit, plane) for plane in planes], axis=1)
-        numbers[start : start + _BLOCK] = (sides > 0) @ bits
+        numbers[block] = (sides > 0) @ bits
     return numbers
 
 

@@ -138,7 +138,7 @@ def row_hashes(matrix: Matrix) -> npt.NDArray[np.uint64]:
     random = np.random.default_rng(0)
     factors = random.integers(0, 1 << 63, matrix.shape[1], np.uint64) << np.uint64(1) | np.uint64(1)
     hashes = np.empty(len(matrix), np.uint64)
-    for block in blocks(len(matrix)):
+    for block in blocks(*matrix.shape):
         bits = matrix[block].view(np.uint32).astype(np.uint64)
         hashes[block] = np.einsum("ij,j->i", bits, factors)
     return hashes

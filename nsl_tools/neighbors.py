@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.buffers import Buffers
-from nsl_tools.candidates import Wanted, all_pairs, pairs_between
+from nsl_tools.candidates import TILE, Wanted, all_pairs, pairs_between
 from nsl_tools.cells import Cells
 from nsl_tools.embeddings import UnitRows
 from nsl_tools.fingerprints import spans_of
@@ -44,6 +44,13 @@ _FEW = 4
 """Until one in so many nodes was asked for, not all ids are ranked."""
 _UNIT_ROUNDOFF = 2.0**-24
 _PAIR_FLOATS = 1 << 18  # more would leave the cache, fewer would cost calls
+_PRODUCT_BYTES = 6  # a float32, a mask, and what is picked of both
+_PAIR_BYTES = 20  # both sides in float64, one in float32 before
+
+
+def bytes_per_thread(dimension: int) -> int:
+    """Return the memory that each thread takes: products and units of a tile, pairs to weigh."""
+    return TILE * TILE * _PRODUCT_BYTES + max(_PAIR_FLOATS, dimension) * _PAIR_BYTES
 
 
 @dataclass(frozen=True)
@@ -200,7 +207,7 @@ class NearestNeighbors:
     def _same_vectors(self, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
         same = np.empty(len(left), np.bool_)
         vectors = self.embeddings.vectors
-        for block in blocks(len(left)):
+        for block in blocks(len(left), vectors.shape[1]):
             bits = (vectors[rows[block]].view(np.uint32) for rows in (left, right))
             same[block] = np.equal(*bits).all(axis=1)
         return same

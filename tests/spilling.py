@@ -35,7 +35,7 @@ def changes(rows: int) -> dict[str, dict[str, Any]]:
     """
     tool = {"memory_of": lambda _: 1, "claim_space": _claim_unannounced}
     found: dict[str, dict[str, Any]] = {
-        "build_graph": tool,
+        "build_graph": {**tool, "_BYTES_PER_DIMENSION": 0},
         "candidates": {"TILE": rows, "_LEAST_LOT": rows, "_STRIP": rows},
         "groups": {"_BLOCK": rows},
         "ties": {"_STRIP": rows, "_SEEDS": rows},
