@@ -179,7 +179,7 @@ def read_batches(source: Source) -> Iterator[RecordBatch]:
         content.end()
 
 
-def check_head(name: str, head: bytes) -> None:
+def check_start(name: str, head: bytes) -> None:
     """Refuse a stream that starts with `head`, some hundred bytes or all, if it has no records.
 
     Raises:
