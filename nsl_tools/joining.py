@@ -9,9 +9,12 @@ import numpy as np
 
 from nsl_tools import example
 from nsl_tools.block_store import DIGITS_BITS, META, Pool
+from nsl_tools.errors import DataError
 from nsl_tools.join_plan import distinct, edge_keys
+from nsl_tools.nodes import Places as Origins
 from nsl_tools.spans import Bytes, Places, offsets_of
 from nsl_tools.splice import Neighbors, Seeds, check_seed, splice
+from nsl_tools.tfrecord import memory_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -107,7 +110,7 @@ def packed_batches(
     """Yield the packed examples, in the order of the seeds.
 
     Raises:
-        DataError: a seed has features that packing would add.
+        DataError: a seed has features that packing would add, or is too long with its neighbours.
     """
     seeds = _SeedReader(inputs, nodes)
     for index, (end, pool) in enumerate(zip(plan.ends, pools, strict=True)):
@@ -115,7 +118,11 @@ def packed_batches(
         sources = edges["source"].copy()
         for rows, batch in seeds.before(end):
             if len(rows):
-                yield from _spliced(_bounds(sources, rows), batch, edges, pool, shapes)
+                bounds = _bounds(sources, rows)
+                blocks = pool.places_of(edge_keys(edges[bounds[0] : bounds[-1]]))
+                sizes = batch.lengths + _sums(pool.lengths[blocks], bounds - bounds[0])
+                seeds.refuse_too_long(rows, sizes)
+                yield from _spliced(bounds, batch, edges, blocks, sizes, pool, shapes)
 
 
 def _bounds(sources: npt.NDArray[np.uint32], rows: Places) -> Places:
@@ -130,6 +137,8 @@ class _SeedReader:
 
     def __init__(self, inputs: Sequence[Input], nodes: NodeRows) -> None:
         self._nodes = nodes
+        self._limit = next((source.memory_limit for i in inputs for source in i.sources), None)
+        self._origins = Origins()
         self._checked: set[tuple[bytes, ...]] = set()
         self._batches = self._read(inputs)
         self._next: tuple[Places, Seeds] | None = None
@@ -139,6 +148,7 @@ class _SeedReader:
         for batch in (batch for part in inputs for batch in part.examples()):
             rows = np.arange(first, first + len(batch))
             seeds = np.flatnonzero(self._nodes.is_seed[rows])
+            self._origins.add(batch.records)
             with batch.errors():
                 yield rows[seeds], self._seeds(batch, rows[seeds], seeds)
             first += len(batch)
@@ -172,6 +182,15 @@ class _SeedReader:
             if len(names) <= _MOST_NAMES:
                 self._checked.add(names)
 
+    def refuse_too_long(self, rows: Places, sizes: Places) -> None:
+        """Refuse seeds, at `rows`, of which a packed one, of about `sizes` bytes, does not fit."""
+        longest = int(np.argmax(sizes))
+        if problem := memory_problem(int(sizes[longest]), self._limit):
+            source, number = self._origins.of(int(rows[longest]))
+            long = f"with its neighbours {sizes[longest]} bytes long"
+            hint = f"{long}, {problem}, or give a smaller --max-nbrs"
+            raise DataError(source, f"record {number}", hint, number)
+
     def before(self, end: int) -> Iterator[tuple[Places, Seeds]]:
         """Yield the seeds before row `end` that were not asked for yet, and their rows."""
         while (batch := self._next or next(self._batches, None)) is not None:
@@ -183,14 +202,23 @@ class _SeedReader:
                 return
 
 
+def _sums(lengths: Places, bounds: Places) -> Places:
+    """Return the sum of the `lengths` between each two of n + 1 `bounds`, shape (n,)."""
+    return np.diff(offsets_of(lengths)[bounds])
+
+
 def _spliced(
-    bounds: Places, seeds: Seeds, edges: Records, pool: Pool, shapes: Sequence[Gaps]
+    bounds: Places,
+    seeds: Seeds,
+    edges: Records,
+    blocks: Places,
+    sizes: Places,
+    pool: Pool,
+    shapes: Sequence[Gaps],
 ) -> Iterator[Framed]:
     """Yield packed records of the seeds whose edges have these bounds, some MiB at a time."""
     own = edges[bounds[0] : bounds[-1]]
     bounds = bounds - bounds[0]
-    blocks = pool.places_of(edge_keys(own))
-    sizes = seeds.lengths + np.diff(offsets_of(pool.lengths[blocks])[bounds])
     part = (np.cumsum(sizes) - sizes) // _MOST_BYTES
     for a, b in pairwise([0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(sizes)]):
         start, end = int(bounds[a]), int(bounds[b])

@@ -256,12 +256,21 @@ def _too_long(length: int, source: Source) -> str:
             f"{length} bytes long, more than the limit of {limit}: "
             "raise --max-record-bytes if that is right"
         )
+    problem = memory_problem(length, memory)
+    return f"{length} bytes long, {problem}" if problem else ""
+
+
+def memory_problem(length: int, limit: int | None) -> str:
+    """Return why a record of `length` bytes does not fit a `limit` of memory; nothing if it does.
+
+    A limit of None is none.
+    """
     needed = _COPIES * length
-    if memory is None or needed <= (room := memory // 2 + _BESIDES):
+    if limit is None or needed <= (room := limit // 2 + _BESIDES):
         return ""
     return (
-        f"{length} bytes long, which takes {shown_size(needed)} of memory, and --memory-limit "
-        f"{shown_size(memory)} leaves {shown_size(room)}: raise it to {shown_size(2 * needed)}"
+        f"which takes {shown_size(needed)} of memory, and --memory-limit {shown_size(limit)} "
+        f"leaves {shown_size(room)}: raise it to {shown_size(2 * needed)}"
     )
 
 

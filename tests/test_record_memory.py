@@ -116,6 +116,28 @@ def test_a_record_that_takes_more_is_refused_by_its_header(folder: Path, args: l
     assert not (folder / "out").exists()
 
 
+@pytest.mark.own_memory("sets the limit itself")
+def test_a_seed_that_is_too_long_with_its_neighbours_is_refused(folder: Path) -> None:
+    """Each record is short enough; the line says what there is to do."""
+    nodes = [b"n%d" % i for i in range(6)]
+    (folder / "big").write_bytes(frame(*(_record(node, 5_000_000) for node in nodes)))
+    lines = (b"b\t%b\t0.5\n" % node for node in nodes)
+    (folder / "graph").write_bytes(b"a\tn0\t1\n" + b"".join(lines))
+    command = [sys.executable, "-m", "nsl_tools", *_PACK, "small", "big", "graph", "out"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    found = re.fullmatch(
+        "pack-nbrs: error: small: record 1: with its neighbours 300[0-9]+ bytes long, which takes "
+        "180 MB of memory, and --memory-limit 64 MB leaves 132 MB: raise it to 360 MB, or give a "
+        "smaller --max-nbrs\n",
+        done.stderr,
+    )
+    assert found, done.stderr
+    assert not (folder / "out").exists()
+    fewer = _peak(folder, *_PACK, "--max-nbrs=4", "small", "big", "graph", "out")
+    assert fewer < _LIMIT + _LIBRARIES
+
+
 def test_the_limit_that_is_named_is_enough(tmp_path: Path) -> None:
     """Nobody is sent to a second refusal."""
     (tmp_path / "f").write_bytes(frame(bytes(30_000_000)))
