@@ -23,6 +23,7 @@ import pyarrow.csv
 
 from nsl_tools.errors import DataError
 from nsl_tools.ids import id_problem, shown
+from nsl_tools.memory import longest_record
 from nsl_tools.streams import (
     CHUNK,
     INCOMPLETE,
@@ -61,7 +62,7 @@ def read_edges(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatc
     """
     line, offset = 1, 0
     with source.open() as raw:
-        for block in _line_blocks(gunzipped(raw, source.name), source.name, statistics):
+        for block in _line_blocks(gunzipped(raw, source.name), source, statistics):
             yield _parse_block(block, source.name, line, statistics, offset)
             line += _count(block, b"\n")
             offset += len(block)
@@ -69,8 +70,11 @@ def read_edges(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatc
         statistics.counts["empty files"] += 1
 
 
-def _line_blocks(stream: ByteStream, name: str, statistics: Statistics) -> Iterator[bytes]:
+def _line_blocks(stream: ByteStream, source: Source, statistics: Statistics) -> Iterator[bytes]:
     """Yield whole lines, some MiB at a time; the last line gets its newline if it lacks."""
+    name, longest = source.name, _LONGEST_LINE
+    if source.memory_limit is not None:
+        longest = min(longest, longest_record(source.memory_limit))
     head = read_exactly(stream, max(map(len, _BOMS)))
     _refuse_bom(head, name)
     stream = Pushback(head, stream)
@@ -83,8 +87,10 @@ def _line_blocks(stream: ByteStream, name: str, statistics: Statistics) -> Itera
             parts, kept = [], 0
         parts.append(data[cut:])
         kept += len(data) - cut
-        if kept > _LONGEST_LINE:
-            raise DataError(name, "", f"a line is longer than {_LONGEST_LINE} bytes: not a graph")
+        if kept > longest:
+            problem = f"a line is longer than {longest} bytes: not a graph"
+            more = ", or one for a larger --memory-limit" if longest < _LONGEST_LINE else ""
+            raise DataError(name, "", problem + more)
     if last := b"".join(parts):
         statistics.warnings[f"{name}: no newline at the end: is the file complete?"] += 1
         yield last + b"\n"

@@ -11,10 +11,10 @@ from nsl_tools import example
 from nsl_tools.block_store import DIGITS_BITS, META, Pool
 from nsl_tools.errors import DataError
 from nsl_tools.join_plan import distinct, edge_keys
+from nsl_tools.memory import memory_problem
 from nsl_tools.nodes import Places as Origins
 from nsl_tools.spans import Bytes, Places, offsets_of
 from nsl_tools.splice import Neighbors, Seeds, check_seed, splice
-from nsl_tools.tfrecord import memory_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

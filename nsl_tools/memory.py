@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 LEAST_LIMIT = 32_000_000
 """The smallest `--memory-limit` that leaves room for the buffers of one file in and one out."""
 
+COPIES = 6
+"""Bytes that a byte of a record takes at most, as measured, from its reading to its end."""
+_BESIDES = 100_000_000
+"""Bytes for records on their way, beside the memory limit, of which tables take half."""
 _SIZE = re.compile(
     r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?:(?P<unit>[KMGT]?)(?P<binary>i?)B?)?", re.IGNORECASE
 )
@@ -44,6 +48,25 @@ def shown_size(size: float) -> str:
     while size >= 999.5 and power < len(_UNITS) - 1:  # noqa: PLR2004 - what would show as 1000
         size, power = size / 1000, power + 1
     return f"{size:.3g} {_UNITS[power]}"
+
+
+def longest_record(limit: int) -> int:
+    """Return the bytes of the longest record, or line, that a `limit` of memory allows."""
+    return (limit // 2 + _BESIDES) // COPIES
+
+
+def memory_problem(length: int, limit: int | None) -> str:
+    """Return why a record of `length` bytes does not fit a `limit` of memory; nothing if it does.
+
+    A limit of None is none.
+    """
+    if limit is None or length <= longest_record(limit):
+        return ""
+    needed, room = COPIES * length, limit // 2 + _BESIDES
+    return (
+        f"which takes {shown_size(needed)} of memory, and --memory-limit {shown_size(limit)} "
+        f"leaves {shown_size(room)}: raise it to {shown_size(2 * needed)}"
+    )
 
 
 def default_limit() -> int:

@@ -116,7 +116,9 @@ def pack_nbrs(
             for part in paths[:2]
         )
         job = _Job(options, statistics, progress, memory, stack)
-        graph_edges = GraphEdges([source(path) for path in paths[2]], statistics, memory, stack)
+        graph_edges = GraphEdges(
+            [source(path, options) for path in paths[2]], statistics, memory, stack
+        )
         nodes = job.read_nodes(seeds, others)
         total = int(nodes.is_seed.sum())
         nodes.leave_out_seeds(shards.kept(total))

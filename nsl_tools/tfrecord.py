@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from nsl_tools.checksums import MASK_DELTA, promised_crc
 from nsl_tools.errors import DataError
-from nsl_tools.memory import shown_size
+from nsl_tools.memory import memory_problem
 from nsl_tools.spans import Bytes, Places, all_equal, gather
 from nsl_tools.streams import (
     CHUNK,
@@ -46,10 +46,6 @@ FOOTER_BYTES = 4
 _HEADER = struct.Struct("<QI")
 _KNOWN_HEADERS = 4096
 _RUN = 4  # equal headers in a row, after which more are expected
-_COPIES = 6
-"""Bytes that a byte of a record takes at most, as measured, from its reading to its end."""
-_BESIDES = 100_000_000
-"""Bytes for records on their way, beside the memory limit, of which tables take half."""
 _WRONG_LENGTH = "the length does not match its checksum"
 _MANY = 64  # records, whose checksums are checked sooner together than one by one
 
@@ -258,20 +254,6 @@ def _too_long(length: int, source: Source) -> str:
         )
     problem = memory_problem(length, memory)
     return f"{length} bytes long, {problem}" if problem else ""
-
-
-def memory_problem(length: int, limit: int | None) -> str:
-    """Return why a record of `length` bytes does not fit a `limit` of memory; nothing if it does.
-
-    A limit of None is none.
-    """
-    needed = _COPIES * length
-    if limit is None or needed <= (room := limit // 2 + _BESIDES):
-        return ""
-    return (
-        f"which takes {shown_size(needed)} of memory, and --memory-limit {shown_size(limit)} "
-        f"leaves {shown_size(room)}: raise it to {shown_size(2 * needed)}"
-    )
 
 
 class _Framer:

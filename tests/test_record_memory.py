@@ -14,8 +14,9 @@ import pytest
 from nsl_tools import example
 from nsl_tools.blocks import Shapes
 from nsl_tools.layout import ExampleParser
+from nsl_tools.memory import COPIES, longest_record
 from nsl_tools.streams import Source
-from nsl_tools.tfrecord import _COPIES, frame, read_batches
+from nsl_tools.tfrecord import frame, read_batches
 from nsl_tools.wire import write_field
 
 if TYPE_CHECKING:
@@ -138,6 +139,20 @@ def test_a_seed_that_is_too_long_with_its_neighbours_is_refused(folder: Path) ->
     assert fewer < _LIMIT + _LIBRARIES
 
 
+@pytest.mark.own_memory("sets the limit itself")
+def test_a_long_line_keeps_the_limit_or_is_refused(folder: Path) -> None:
+    """A line holds two ids, of any length."""
+    longest = longest_record(_LIMIT)
+    args = [*_PACK, "--allow-empty", "small", "", "graph", "out"]
+    (folder / "graph").write_bytes(b"i" * (longest - 5) + b"\ta\t1\na\tb\n")
+    assert _peak(folder, *args) < _LIMIT + _LIBRARIES
+    (folder / "graph").write_bytes(b"i" * (longest + (4 << 20)) + b"\ta\t1\na\tb\n")
+    command = [sys.executable, "-m", "nsl_tools", *args]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    said = f"graph: a line is longer than {longest} bytes: not a graph, or one for a larger"
+    assert f"pack-nbrs: error: {said} --memory-limit\n" == done.stderr
+
+
 def test_the_limit_that_is_named_is_enough(tmp_path: Path) -> None:
     """Nobody is sent to a second refusal."""
     (tmp_path / "f").write_bytes(frame(bytes(30_000_000)))
@@ -166,7 +181,7 @@ def test_a_feature_is_parsed_without_an_object_for_each_value(kind: str) -> None
     features = example.parse(payload)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < _COPIES * len(payload)
+    assert peak < COPIES * len(payload)
     assert example.parse(example.encode(features)) == features
 
 

@@ -40,13 +40,14 @@ def _refused(run: Run, args: list[str]) -> str:
     return line.removeprefix(f"{args[0]}: error: ").rstrip("\n")
 
 
+@pytest.mark.own_memory("has no scratch space")
 @pytest.mark.usefixtures("job")
 @pytest.mark.parametrize(
     ("args", "place", "says"),
     [
         (_PACK, "labeled", f"{_NOT_RECORDS}other data, "),
         (_PACK, "unlabeled", f"{_NOT_RECORDS}other data, "),
-        (_PACK, "graph", "a line is longer than 67108864 bytes: not a graph"),
+        (_PACK, "graph", "a line is longer than "),
         (_BUILD, "embeddings", f"{_NOT_RECORDS}other data, "),
         (_BUILD, "labeled", f"{_NOT_RECORDS}other data, "),
     ],
