@@ -244,15 +244,16 @@ def _kept_promise(batch: RecordBatch, footers: npt.NDArray[np.uint32]) -> bool:
     return bool(promised_crc(batch.data[:HEADER_BYTES], footers) == _crc32c(whole))
 
 
-def _too_long(length: int, source: Source) -> str:
-    """Return what is wrong with a record of `length` bytes, or nothing."""
-    limit, memory = source.max_record_bytes, source.memory_limit
-    if length > limit:
+def _length_problem(length: int, source: Source, left: int | None) -> str:
+    """Return what is wrong with a record of `length` bytes where so many are `left`, or nothing."""
+    if length > source.max_record_bytes:
         return (
-            f"{length} bytes long, more than the limit of {limit}: "
+            f"{length} bytes long, more than the limit of {source.max_record_bytes}: "
             "raise --max-record-bytes if that is right"
         )
-    problem = memory_problem(length, memory)
+    if left is not None and length > left:
+        return f"cut: {length} bytes announced, {max(left, 0)} are left"
+    problem = memory_problem(length, source.memory_limit)
     return f"{length} bytes long, {problem}" if problem else ""
 
 
@@ -355,10 +356,7 @@ class _Framer:
         if masked_crc(header[:8]) != crc:
             raise _record_error(self._name, number, offset, _WRONG_LENGTH)
         left = None if self._size is None else self._size - offset - HEADER_BYTES - FOOTER_BYTES
-        if problem := _too_long(length, self._source):
-            raise _record_error(self._name, number, offset, problem)
-        if left is not None and length > left:
-            problem = f"cut: {length} bytes announced, {max(left, 0)} are left"
+        if problem := _length_problem(length, self._source, left):
             raise _record_error(self._name, number, offset, problem)
         if len(self._lengths) == _KNOWN_HEADERS:
             self._lengths.clear()
