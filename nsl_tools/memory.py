@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 LEAST_LIMIT = 32_000_000
 """The smallest `--memory-limit` that leaves room for the buffers of one file in and one out."""
 
+LIBRARIES = 200_000_000
+"""What Python and the libraries may take beside `--memory-limit`."""
+
+_MARGIN = 20_000_000  # of that, for code that is only run later
 _SIZE = re.compile(
     r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?:(?P<unit>[KMGT]?)(?P<binary>i?)B?)?", re.IGNORECASE
 )
@@ -61,6 +65,30 @@ def peak_memory() -> int:
     # Elsewhere: in KiB, on macOS in bytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextlib.contextmanager
+def held_within(limit: int) -> Iterator[None]:
+    """Let the system refuse what would take this process beyond `limit` and `LIBRARIES`.
+
+    Memory that is refused raises MemoryError. Where the system does not tell how much there
+    is now (it is not Linux), nothing is refused.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            pages = [int(field) for field in file.read().split()]
+    except OSError:
+        yield
+        return
+    resident, data = pages[1] * resource.getpagesize(), pages[5] * resource.getpagesize()
+    most = data + limit + max(0, LIBRARIES - _MARGIN - resident)
+    known = [most, *(bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(known), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _cgroup_limits() -> Iterator[int]:

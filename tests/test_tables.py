@@ -41,13 +41,13 @@ def write_parquet(path: Path, vectors: pa.Array, ids: list[str]) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("rows", [7, 4096])
-@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("block", [112, 1 << 20])
+@pytest.mark.parametrize("kind", [np.float32, np.float64, ">f4", ">f8"])
 def test_npy_files_give_the_same_graph(
-    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, rows: int, kind: type
+    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, block: int, kind: str
 ) -> None:
     """In one file or several, whose rows the ids name in order."""
-    monkeypatch.setattr(tables, "_ROWS", rows)
+    monkeypatch.setattr(tables, "_BLOCK_BYTES", block)
     path, ids = write_npy(tmp_path, VECTORS.astype(kind), IDS)
     assert graph(tmp_path, path, ids=ids) == expected
     for name, part in (("a.npy", VECTORS[:20]), ("b.npy", VECTORS[20:])):
@@ -60,7 +60,7 @@ def test_npy_files_give_the_same_graph(
 def test_parquet_files_give_the_same_graph(
     tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, kind: pa.DataType
 ) -> None:
-    monkeypatch.setattr(tables, "_ROWS", 7)
+    monkeypatch.setattr(tables, "_BLOCK_BYTES", 300)
     vectors = pa.array(VECTORS.tolist(), kind)
     assert graph(tmp_path, write_parquet(tmp_path / "e.parquet", vectors, IDS)) == expected
 
@@ -88,9 +88,9 @@ def test_a_bad_npy_file_is_refused(
 @pytest.mark.parametrize(
     ("vectors", "problem"),
     [
-        ([[1.0, 2.0], [1.0]], "dimensions .2, 1., expected one"),
-        ([[1.0, 2.0], None], "a value is missing"),
-        ([[1.0, 2.0], [1.0, None]], "a value is missing"),
+        ([[1.0, 2.0], [1.0]], "row 1: dimension 1, expected 2"),
+        ([[1.0, 2.0], None], "row 1: the embedding is missing"),
+        ([[1.0, 2.0], [1.0, None]], "row 1: a value is missing.* at position 1"),
         ([[1.0, 2.0], [1.0, np.inf]], "row 1: a value is not finite"),
     ],
 )
@@ -112,13 +112,13 @@ def _dirty(folder: Path, suffix: str) -> tuple[str, str | None]:
     return write_parquet(folder / "v.parquet", pa.array(vectors.tolist()), ids), None
 
 
-@pytest.mark.parametrize("rows", [5, 4096])
+@pytest.mark.parametrize("block", [100, 1 << 20])
 @pytest.mark.parametrize("suffix", ["npy", "parquet"])
 def test_rows_are_skipped_and_chosen_as_records_are(
-    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, suffix: str, rows: int
+    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, suffix: str, block: int
 ) -> None:
     """Within --max-errors, by --on-duplicate, each counted by its reason."""
-    monkeypatch.setattr(tables, "_ROWS", rows)
+    monkeypatch.setattr(tables, "_BLOCK_BYTES", block)
     path, ids = _dirty(tmp_path, suffix)
     options = BuildGraphOptions(
         similarity_threshold=0.0, ids=ids, max_errors=2, on_duplicate="first"
