@@ -20,12 +20,14 @@ LEAST_LIMIT = 32_000_000
 LIBRARIES = 200_000_000
 """What Python and the libraries may take beside `--memory-limit`."""
 
+_MOST = 10**18  # fits any arithmetic on it into 64 bits
+_SHOWN = 40  # characters of a size that is refused
 _MARGIN = 20_000_000  # of that, for code that is only run later
 _SIZE = re.compile(
     r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?:(?P<unit>[KMGT]?)(?P<binary>i?)B?)?", re.IGNORECASE
 )
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-_UNITS = ("B", "kB", "MB", "GB", "TB")
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _CGROUPS = "/sys/fs/cgroup"
 
 
@@ -39,7 +41,12 @@ def parse_size(text: str, option: str) -> int:
     if match is None or (match["binary"] and not match["unit"]):
         raise UsageError(f"{option}: expected a size such as 512MB, 2GB or 1GiB, received {text!r}")
     base = 1024 if match["binary"] else 1000
-    return int(float(match["number"]) * base ** _POWERS[(match["unit"] or "").upper()])
+    size = float(match["number"]) * base ** _POWERS[(match["unit"] or "").upper()]
+    if size > _MOST:
+        raise UsageError(
+            f"{option}: expected at most {shown_size(_MOST)}, received {text[:_SHOWN]!r}"
+        )
+    return int(size)
 
 
 def shown_size(size: float) -> str:

@@ -19,11 +19,16 @@ from nsl_tools.errors import DataError, UsageError
 from nsl_tools.id_lines import id_lines
 from nsl_tools.memory import shown_size
 from nsl_tools.nodes import Places, unrepeated
-from nsl_tools.options import DEFAULT_EMBEDDING_FEATURE, DEFAULT_ID_FEATURE, memory_of
+from nsl_tools.options import (
+    DEFAULT_EMBEDDING_FEATURE,
+    DEFAULT_ID_FEATURE,
+    DEFAULT_MAX_RECORD_BYTES,
+    memory_of,
+)
 from nsl_tools.table_rows import Rows, usable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from nsl_tools.matrix import MatrixStore
     from nsl_tools.nodes import Omissions
@@ -60,19 +65,34 @@ def check_options(paths: Sequence[str], options: BuildGraphOptions, *, seeded: b
     Raises:
         UsageError: one is given, or `.npy` files come without ids.
     """
-    is_npy = is_table(paths) and paths[0].endswith(_NPY)
+    tables = is_table(paths)
+    is_npy = tables and paths[0].endswith(_NPY)
     if is_npy and options.ids is None:
         raise UsageError(f"--ids: expected the file of the ids of {paths[0]}, received none")
     if not is_npy and options.ids is not None:
         raise UsageError(
             f"--ids: expected .npy files, received {paths[0]}, which holds its own ids"
         )
-    unused = {"--embedding-feature-name": (options.embedding_feature, DEFAULT_EMBEDDING_FEATURE)}
+    if tables and not is_npy and options.id_feature == options.embedding_feature:
+        raise UsageError(
+            f"--embedding-feature-name: expected another column than that of the ids, "
+            f"received {options.embedding_feature!r}"
+        )
+    for name, value, default in _unused(is_npy=is_npy, options=options, seeded=seeded):
+        if tables and value != default:
+            raise UsageError(f"{name}: expected none for {paths[0]}, received {value!r}")
+
+
+def _unused(
+    options: BuildGraphOptions, *, is_npy: bool, seeded: bool
+) -> Iterator[tuple[str, object, object]]:
+    """Yield the options that mean nothing for tables, with their values and defaults."""
     if not seeded:
-        unused["--id-feature-name"] = (options.id_feature, DEFAULT_ID_FEATURE)
-    for name, (value, default) in unused.items():
-        if is_npy and value != default:
-            raise UsageError(f"{name}: expected none for .npy files, received {value!r}")
+        yield "--max-record-bytes", options.max_record_bytes, DEFAULT_MAX_RECORD_BYTES
+    if is_npy:
+        yield "--embedding-feature-name", options.embedding_feature, DEFAULT_EMBEDDING_FEATURE
+    if is_npy and not seeded:
+        yield "--id-feature-name", options.id_feature, DEFAULT_ID_FEATURE
 
 
 def read_tables(
