@@ -36,6 +36,7 @@ _TUPLE = rb"\(%b(?:%b%b,%b)*(?:%b%b)?\)" % (_GAP, _COUNT, _GAP, _GAP, _COUNT, _G
 _ENTRY = rb"%b(?:%b)%b:%b(?:%b|True|False|%b)%b" % (_GAP, _TEXT, _GAP, _GAP, _TEXT, _TUPLE, _GAP)
 _DICTIONARY = re.compile(rb"\{%b,%b,%b(?:,%b)?\}%b" % (_ENTRY, _ENTRY, _ENTRY, _GAP, _GAP))
 _PAIR = re.compile(rb"(%b)%b:%b(%b|True|False|%b)" % (_TEXT, _GAP, _GAP, _TEXT, _TUPLE))
+_QUOTES = b"'\""
 _NUMBER = re.compile(rb"[0-9]+")
 _KIND = re.compile(rb"['\"][<>=]?f[248]['\"]")
 _EXPECTED = "expected a matrix of floats in C order"
@@ -132,7 +133,7 @@ def _checked(path: str, entries: dict[bytes, bytes], offset: int, size: int) -> 
     is_matrix = entries[b"shape"].startswith(b"(") and len(shape) == 2  # noqa: PLR2004 - rows and columns
     if not is_matrix or not _KIND.fullmatch(kind):
         found = entries[b"shape"].decode(errors="replace")
-        raise DataError(path, "", f"shape {found} of {shown(kind)}, {_EXPECTED}")
+        raise DataError(path, "", f"shape {found} of {shown(kind.strip(_QUOTES))}, {_EXPECTED}")
     if order not in (b"True", b"False") or (order == b"True" and min(shape) > 1):
         problem = f"shape {shape} in Fortran order, {_EXPECTED}: save numpy.ascontiguousarray of it"
         raise DataError(path, "", problem)

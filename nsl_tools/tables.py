@@ -204,7 +204,7 @@ def _read_parquet(
                     done = rows.first + len(rows.lengths)
             except MemoryError as err:
                 problem = (
-                    f"they take more memory than --memory-limit {shown_size(limit)} leaves: raise "
-                    "it, if rows that large are right"
+                    f"they take more memory than --memory-limit {shown_size(limit)}, or ulimit, "
+                    "leaves: raise it, if rows that large are right"
                 )
                 raise DataError(path, f"rows from {done}", problem) from err
