@@ -1,23 +1,24 @@
 """Embeddings in Parquet files: a column of ids and a column of lists of numbers.
 
 A file is read a few rows at a time, and of each column a few pages, so that no more than
-some MiB of it are ever in memory. A row group can hold more than its bytes tell: what its
-footer says it holds is held against the limit of memory before it is read, and while it is
-read the system itself grants no more than that limit (`bounded`).
+some MiB of it are ever in memory. A few bytes can stand for any number of values, and nothing
+tells beforehand how many of them are in which row: while a file is read the system itself
+grants no more than the limit of memory (`bounded`).
 """
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from nsl_tools.errors import DataError, UsageError
+from nsl_tools.errors import DataError
 from nsl_tools.ids import shown
-from nsl_tools.memory import held_within, shown_size
+from nsl_tools.memory import held_within
 from nsl_tools.steady import opened
 from nsl_tools.table_rows import Rows
 
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from nsl_tools.matrix import Floats
     from nsl_tools.spans import Places
 
-_MOST_ROWS = 1 << 14
+_MOST_ROWS = 4096
+_PEEKED = 64  # rows that are looked at for an embedding, and decoded at once if none has one
 _BUFFER = 1 << 16
 _ID_BYTES = 16  # of a row, beside its text
-_DECODING = 24  # bytes that a number takes while it is decoded, at most, with its levels
 _EXACT = 1 << 24  # float32 holds all whole numbers up to this
 
 
@@ -43,13 +44,18 @@ class _Table:
         path: its name.
         file: what pyarrow made of it.
         columns: names of the columns of the ids and of the embeddings.
-        leaves: their numbers among the columns that hold values.
     """
 
     path: str
     file: Any
     columns: tuple[str, str]
-    leaves: tuple[int, int]
+
+    def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
+        """Yield all rows, so many at a time, from the start."""
+        found: Iterator[pa.RecordBatch] = self.file.iter_batches(
+            rows, columns=list(self.columns), use_threads=False
+        )
+        return found
 
 
 @contextlib.contextmanager
@@ -71,31 +77,28 @@ def bounded(limit: int) -> Iterator[None]:
         pa.set_memory_pool(before)
 
 
-def read_rows(path: str, columns: tuple[str, str], block_bytes: int, limit: int) -> Iterator[Rows]:
+def read_rows(path: str, columns: tuple[str, str], block_bytes: int) -> Iterator[Rows]:
     """Yield all rows, in blocks of about `block_bytes` of numbers, where rows are alike.
 
     Args:
         path: the file.
         columns: names of the columns that hold the id and the embedding.
         block_bytes: size of a block.
-        limit: bytes of memory that the run may use.
 
     Raises:
         DataError: the file is not what it should be, or changed while it was read.
-        UsageError: its rows are too large for the limit.
+        MemoryError: its rows take more than the system grants.
     """
     first = 0
     with opened(path) as file, _arrow_errors_as_data_errors(path):
         table = _open(path, file, columns)
-        for group in range(table.file.num_row_groups):
-            start, step = first, _rows_at_once(table, group, block_bytes, limit)
-            for batch in table.file.iter_batches(
-                step, row_groups=[group], columns=list(columns), use_threads=False
-            ):
-                if len(batch):
-                    yield _rows(table, first, batch)
-                first += len(batch)
-            _check_count(table, group, first - start)
+        for batch in table.batches(_rows_at_once(table, block_bytes)):
+            if len(batch):
+                yield _rows(table, first, batch)
+            first += len(batch)
+        if first != table.file.metadata.num_rows:
+            problem = f"{first:,} rows, its footer says {table.file.metadata.num_rows:,}"
+            raise DataError(path, "", problem)
 
 
 @contextlib.contextmanager
@@ -120,8 +123,7 @@ def _open(path: str, file: BufferedReader, columns: tuple[str, str]) -> _Table:
     schema = opened.schema_arrow
     places = [_place(path, schema, name) for name in columns]
     _check_kinds(path, columns, [schema.field(place).type for place in places])
-    leaves = [sum(_leaves(field.type) for field in list(schema)[:place]) for place in places]
-    return _Table(path, opened, columns, (leaves[0], leaves[1]))
+    return _Table(path, opened, columns)
 
 
 def _place(path: str, schema: pa.Schema, name: str) -> int:
@@ -136,12 +138,6 @@ def _place(path: str, schema: pa.Schema, name: str) -> int:
 
 
 _SHOWN = 8
-
-
-def _leaves(kind: pa.DataType) -> int:
-    """Return how many columns of values one of this type consists of."""
-    kind = getattr(kind, "storage_type", kind)
-    return sum(_leaves(kind.field(place).type) for place in range(kind.num_fields)) or 1
 
 
 def _check_kinds(path: str, columns: tuple[str, str], kinds: list[pa.DataType]) -> None:
@@ -172,28 +168,14 @@ def _is_list_of_numbers(kind: pa.DataType) -> bool:
     return bool(pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))
 
 
-def _rows_at_once(table: _Table, group: int, block_bytes: int, limit: int) -> int:
-    """Return how many rows to decode at once; refuse rows of which one does not fit."""
-    found = table.file.metadata.row_group(group)
-    ids, numbers = (found.column(leaf) for leaf in table.leaves)
-    rows: int = max(1, found.num_rows)
-    width = -(-max(0, int(numbers.num_values)) // rows)
-    # The vectors, too, may take a quarter.
-    needed = 4 * _DECODING * width
-    if needed > limit:
-        raise UsageError(
-            f"--memory-limit: expected at least {shown_size(needed)} for row group {group} of "
-            f"{table.path} ({rows:,} rows of about {width:,} numbers), received {shown_size(limit)}"
-        )
-    row_bytes = 4 * width + _ID_BYTES + max(0, int(ids.total_uncompressed_size)) // rows
-    return min(_MOST_ROWS, max(1, block_bytes // row_bytes))
-
-
-def _check_count(table: _Table, group: int, found: int) -> None:
-    expected = table.file.metadata.row_group(group).num_rows
-    if found != expected:
-        problem = f"{found:,} rows in row group {group}, its footer says {expected:,}"
-        raise DataError(table.path, "", problem)
+def _rows_at_once(table: _Table, block_bytes: int) -> int:
+    """Return how many rows to decode at once, by the first that has an embedding."""
+    # What the footer says of columns is not asked for: if it is damaged, pyarrow ends the process.
+    for rows in (_rows(table, 0, batch) for batch in islice(table.batches(1), _PEEKED)):
+        if rows.values.size:
+            row_bytes = rows.values.nbytes + int(rows.ids.nbytes) + _ID_BYTES
+            return min(_MOST_ROWS, max(1, block_bytes // row_bytes))
+    return _PEEKED
 
 
 def _rows(table: _Table, first: int, batch: pa.RecordBatch) -> Rows:

@@ -199,7 +199,7 @@ def _read_parquet(
         for path in paths:
             done = 0
             try:
-                for rows in parquet.read_rows(path, columns, _BLOCK_BYTES, limit):
+                for rows in parquet.read_rows(path, columns, _BLOCK_BYTES):
                     nodes.add(rows)
                     done = rows.first + len(rows.lengths)
             except MemoryError as err:

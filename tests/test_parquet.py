@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import right_rows
 
 from nsl_tools import tables
-from nsl_tools.errors import DataError, UsageError
+from nsl_tools.errors import DataError
 from nsl_tools.matrix import MatrixStore
 from nsl_tools.nodes import Omissions
 from nsl_tools.options import BuildGraphOptions
@@ -47,19 +48,6 @@ def write(path: Path, *columns: tuple[str, Any, pa.DataType | None], **how: Any)
     names, values = [name for name, _, _ in columns], [pa.array(v, kind) for _, v, kind in columns]
     pq.write_table(pa.Table.from_arrays(values, names), path, **how)
     return path
-
-
-def is_right(row: Row, width: int) -> bool:
-    """The definition: an id, and `width` numbers, or any positive number of them if that is 0."""
-    node, numbers = row
-    if not node or "\t" in node or not numbers or (width and len(numbers) != width):
-        return False
-    return all(n is not None and abs(n) < 2.0**128 for n in numbers)
-
-
-def right_rows(rows: list[Row]) -> list[int]:
-    width = next((len(row[1]) for row in rows if is_right(row, 0)), 0)
-    return [number for number, row in enumerate(rows) if width and is_right(row, width)]
 
 
 def _numbers(kind: pa.DataType) -> st.SearchStrategy[Any]:
@@ -112,12 +100,14 @@ def test_rows_are_read_as_they_were_written(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "_BLOCK_BYTES", block)
         found = read(path, statistics)
-    right = right_rows(rows)
-    skipped = [err.number for _, err in statistics.skipped]
-    assert found.ids.to_pylist() == [rows[number][0].encode() for number in right]
-    expected = [np.float32(rows[number][1]) for number in right]
-    np.testing.assert_array_equal(found.vectors, np.reshape(expected, found.vectors.shape))
-    assert skipped == sorted(set(range(len(rows))) - set(right))
+    vectors = np.asarray(found.vectors).tolist()
+    right = right_rows(
+        [(node if node is None else node.encode(), numbers) for node, numbers in rows]
+    )
+    assert list(zip(found.ids.to_pylist(), vectors, strict=True)) == right
+    names = [str(node).encode() for node, _ in rows]
+    left_out = [number for number, name in enumerate(names) if name not in dict(right)]
+    assert [err.number for _, err in statistics.skipped] == left_out
 
 
 @pytest.mark.parametrize(
@@ -221,15 +211,6 @@ def test_page_checksums_are_verified(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(DataError, match="CRC checksum verification failed"):
         read(path)
-
-
-def test_rows_too_large_for_the_limit_are_refused_before_they_are_read(tmp_path: Path) -> None:
-    """However few bytes they take in the file."""
-    vectors = pa.ListArray.from_arrays([0, 2_000_000], pa.array(np.zeros(2_000_000, np.float32)))
-    pq.write_table(pa.table({"id": ["a"], "embedding": vectors}), tmp_path / "e")
-    problem = "--memory-limit: expected at least 192 MB for row group 0 .*1 rows of about 2,000,000"
-    with pytest.raises(UsageError, match=problem):
-        read(tmp_path / "e", limit=32_000_000)
 
 
 def test_a_file_that_is_replaced_meanwhile_is_refused(

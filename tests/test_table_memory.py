@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -97,22 +98,16 @@ def test_parquet_files_are_read_within_the_limit(
     assert "error" not in said
 
 
-@pytest.mark.parametrize(
-    ("write", "problem"),
-    [
-        (_bomb, "--memory-limit: expected at least 1.92 GB for row group 0 of e.parquet"),
-        (_one_huge_row, "e.parquet: rows from 0: they take more memory than --memory-limit 32 MB"),
-        (_huge_ids, "e.parquet: rows from 0: they take more memory than --memory-limit 32 MB"),
-    ],
-)
+@pytest.mark.parametrize("write", [_bomb, _one_huge_row, _huge_ids])
 def test_parquet_files_that_swell_are_refused(
-    tmp_path: Path, write: Callable[[Path], None], problem: str
+    tmp_path: Path, write: Callable[[Path], None]
 ) -> None:
-    """By what they say of themselves, or else by the system."""
+    """As soon as the system has given what it may."""
     write(tmp_path / "e.parquet")
     assert os.path.getsize(tmp_path / "e.parquet") < 20_000_000
     peak, said = _run(tmp_path, "e.parquet")
-    assert said.startswith(f"build-graph: error: {problem}")
+    problem = "e.parquet: rows from [0-9]+: they take more memory than --memory-limit 32 MB"
+    assert re.match(f"build-graph: error: {problem}", said)
     assert said.count("\n") == 1
     assert peak < LEAST_LIMIT + LIBRARIES
 
