@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}
 _LONGEST_HEADER = 10_000  # as NumPy itself accepts
-_GAP = rb"[ \t\r\n]*"
+_GAP = rb"[ \t\n]*"
 _TEXT = rb"'[^'\\]*'|\"[^\"\\]*\""
 _COUNT = rb"(?:0|[1-9][0-9]{0,18})"
 _TUPLE = rb"\(%b(?:%b%b,%b)*(?:%b%b)?\)" % (_GAP, _COUNT, _GAP, _GAP, _COUNT, _GAP)
 _ENTRY = rb"%b(?:%b)%b:%b(?:%b|True|False|%b)%b" % (_GAP, _TEXT, _GAP, _GAP, _TEXT, _TUPLE, _GAP)
-_DICTIONARY = re.compile(rb"\{%b,%b,%b(?:,%b)?\}%b" % (_ENTRY, _ENTRY, _ENTRY, _GAP, _GAP))
+_DICTIONARY = re.compile(rb"\{%b,%b,%b(?:,%b)?\} *\n?" % (_ENTRY, _ENTRY, _ENTRY, _GAP))
 _PAIR = re.compile(rb"(%b)%b:%b(%b|True|False|%b)" % (_TEXT, _GAP, _GAP, _TEXT, _TUPLE))
 _QUOTES = b"'\""
 _NUMBER = re.compile(rb"[0-9]+")
