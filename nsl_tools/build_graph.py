@@ -215,7 +215,7 @@ def _approximate(
             f"{shown_size(limit)}: all pairs were compared"
         ] = 1
         return None
-    found = promised(nearest, rows, options.recall, options.random_seed)
+    found = promised(nearest, rows, options.recall, options.random_seed, statistics)
     if found is None:
         return None
     statistics.measures["recall"] = found.recall.measured

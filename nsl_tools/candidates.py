@@ -3,7 +3,8 @@
 A row keeps a *floor*: no pair below it can be among the row's k best. Floors
 start at the threshold and rise as better pairs are found, always short of the
 k-th value by a slack that covers float32 rounding, so that nothing is lost
-whatever the order of the work.
+whatever the order of the work. Where float32 cannot tell candidates apart, and so keeps
+too many, `Ties` can.
 
 The products are cut into square tiles. All pairs of one set are a triangle of
 them: a tile's product serves the rows of both its sides, so half the products
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from nsl_tools.matrix import Floats, MatrixStore, Rows
+    from nsl_tools.ties import Ties
 
 TILE = 1008  # rows of products a power of two of bytes apart would share places in the cache
 _CROWD = 4
@@ -72,23 +74,29 @@ class Wanted:
 
 
 def all_pairs(
-    unit: Units, wanted: Wanted, pool: Executor, store: MatrixStore
+    unit: Units, wanted: Wanted, pool: Executor, store: MatrixStore, ties: Ties | None = None
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield candidates `(sources, targets)` among the rows of `unit`, shape (n, d), itself.
 
-    By lots of consecutive sources, in order; a row may be paired with itself.
+    By lots of consecutive sources, in order; a row may be paired with itself. Without `ties`
+    all that float32 cannot tell apart are candidates.
     """
-    return _Sweep(unit, unit, wanted, pool, store).pairs()
+    return _Sweep(unit, unit, wanted, pool, store, ties).pairs()
 
 
 def pairs_between(
-    queries: Units, base: Units, wanted: Wanted, pool: Executor, store: MatrixStore
+    queries: Units,
+    base: Units,
+    wanted: Wanted,
+    pool: Executor,
+    store: MatrixStore,
+    ties: Ties | None = None,
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield candidates `(row of queries, row of base)`, shapes (m, d) and (n, d).
 
-    By lots of consecutive queries, in order.
+    By lots of consecutive queries, in order; `ties` as of `all_pairs`.
     """
-    return _Sweep(queries, base, wanted, pool, store).pairs()
+    return _Sweep(queries, base, wanted, pool, store, ties).pairs()
 
 
 class _Sweep:
@@ -98,9 +106,16 @@ class _Sweep:
     """
 
     def __init__(
-        self, queries: Units, base: Units, wanted: Wanted, pool: Executor, store: MatrixStore
+        self,
+        queries: Units,
+        base: Units,
+        wanted: Wanted,
+        pool: Executor,
+        store: MatrixStore,
+        ties: Ties | None,
     ) -> None:
         self._queries, self._base = queries, base
+        self._ties = ties
         self._triangle = queries is base
         self._wanted = wanted
         self._pool = pool
@@ -168,34 +183,49 @@ class _Sweep:
     def _multiply(self, i: int, j: int, queries: Floats, base: Floats) -> None:
         """Multiply two tiles; keep the candidates of `i`, in a triangle of `j` too."""
         left, right = self._tiles[i], self._base_tiles[j]
-        both = self._triangle and i != j
+        sides = [(i, 0, right), (j, 1, left)][: 1 + (self._triangle and i != j)]
+        if self._ties:
+            sides = [s for s in sides if not self._ties.settled(self._tiles[s[0]], s[2])]
+        if not sides:
+            return
         products = self._buffers.array("products", np.float32, len(queries), len(base))
         mask = self._buffers.array("mask", np.bool_, len(queries), len(base))
         np.matmul(queries, base.T, out=products)
-        lowest = self._floors[left].min()
-        if both:
-            lowest = min(lowest, self._floors[right].min())
+        lowest = min(self._floors[self._tiles[tile]].min() for tile, _, _ in sides)
         np.greater_equal(products, lowest, out=mask)
         few = np.count_nonzero(mask) <= _CROWD * sum(products.shape)
         loose = true_places(mask) if few else None
-        for tile, axis, other in ((i, 0, right), (j, 1, left))[: 1 + both]:
+        for tile, axis, other in sides:
             own = self._tiles[tile]
-            places = self._crowd(products, mask, axis, own) if loose is None else [loose]
+            crowd = self._crowd(products, mask, axis, own, other)
+            places = crowd if loose is None else [loose]
             for some in places:
                 self._keep(tile, self._passing(products, some, axis, own, other))
 
     def _crowd(
-        self, products: Floats, mask: npt.NDArray[np.bool_], axis: int, own: slice
+        self,
+        products: Floats,
+        mask: npt.NDArray[np.bool_],
+        axis: int,
+        own: slice,
+        other: slice,
     ) -> Iterator[Rows]:
         """Yield the places that reach the floors of the rows along `axis`, some at a time."""
         floors = np.expand_dims(self._floors[own], 1 - axis)
         np.greater_equal(products, floors, out=mask)
-        best = self._wanted.best
-        if best is not None and np.count_nonzero(mask) > _CROWD * best * floors.size:
-            self._raise_by_products(products, axis, own, best)
-            np.greater_equal(products, floors, out=mask)
-        for start in range(0, len(mask), _STRIP):
-            yield true_places(mask[start : start + _STRIP]) + start * mask.shape[1]
+        best, ties = self._wanted.best, self._ties
+        if best is not None:
+            most = _CROWD * best * floors.size
+            if not (ties and ties.known(own)) and np.count_nonzero(mask) > most:
+                self._raise_by_products(products, axis, own, best)
+                np.greater_equal(products, floors, out=mask)
+            if ties and (ties.known(own) or np.count_nonzero(mask) > most):
+                ties.narrow(mask.T if axis else mask, own, other, most)
+                self._raise_by_ties(own, ties)
+        few = np.count_nonzero(mask) <= _CROWD * sum(mask.shape)
+        step = len(mask) if few else _STRIP
+        for start in range(0, len(mask), step):
+            yield true_places(mask[start : start + step]) + start * mask.shape[1]
 
     def _passing(
         self, products: Floats, places: Rows, axis: int, own: slice, other: slice
@@ -205,7 +235,9 @@ class _Sweep:
         similarities = products.ravel()[places]
         kept = similarities >= self._floors[own][sides[axis]]
         rows, others = (side[kept].astype(np.int32) for side in (sides[axis], sides[1 - axis]))
-        return Pairs(rows, others + np.int32(other.start), similarities[kept])
+        pairs = Pairs(rows, others + np.int32(other.start), similarities[kept])
+        tied = self._ties and self._ties.known(own)
+        return self._ties.hopeful(pairs, own) if self._ties and tied else pairs
 
     def _raise_by_products(self, products: Floats, axis: int, own: slice, best: int) -> None:
         """Raise floors by what at least `best` products reach."""
@@ -217,12 +249,19 @@ class _Sweep:
         floors = self._floors[tile]
         floors[rows] = np.maximum(floors[rows], kth - np.float32(self._wanted.slack))
 
+    def _raise_by_ties(self, tile: slice, ties: Ties) -> None:
+        least = ties.least_weights(tile) - self._wanted.slack / 2
+        np.maximum(self._floors[tile], least.astype(np.float32), out=self._floors[tile])
+
     def _keep(self, i: int, pairs: Pairs) -> None:
         if not len(pairs):
             return
         held = self._pending.add(i, pairs)
         if self._wanted.best is not None and held > self._limits[i]:
             fewer = self._pruned(i, self._pending.take_held(i))
+            if self._ties and len(fewer) > self._limits[i] // 2:
+                fewer = self._ties.best(fewer, self._tiles[i])
+                self._raise_by_ties(self._tiles[i], self._ties)
             # Where ties keep many, look again only after as many more.
             self._limits[i] = max(self._limits[i], 2 * len(fewer))
             self._pending.add(i, fewer)

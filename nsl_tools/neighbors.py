@@ -6,7 +6,8 @@ order of summation that depends on the pair alone. So the result does not
 depend on threads, blocks or the BLAS at hand.
 
 The weight of a pair is the dot product of the two float32 vectors, divided by the
-product of their norms, all in float64. The `k` best of a node are those with the largest
+product of their norms, all in float64; it is 1 for vectors that are parallel, but for
+their rounding to float32. The `k` best of a node are those with the largest
 weight *as written* (millionths), ties to the larger id: what packing chooses.
 """
 
@@ -29,7 +30,8 @@ from nsl_tools.fingerprints import spans_of
 from nsl_tools.groups import blocks, order_by, rank_in_group
 from nsl_tools.ids import id_ranks, texts_at
 from nsl_tools.matrix import Rows, file_order, row_hashes
-from nsl_tools.weights import MICRO, as_written, compact, restored
+from nsl_tools.ties import Ties
+from nsl_tools.weights import MICRO, PARALLEL, as_written, compact, restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -107,6 +109,7 @@ class NearestNeighbors:
 
     Attributes:
         embeddings: the n nodes.
+        k: neighbours per node at most, or None.
     """
 
     def __init__(
@@ -118,7 +121,7 @@ class NearestNeighbors:
         store: MatrixStore,
     ) -> None:
         self.embeddings = embeddings
-        self._k = k
+        self.k = k
         self._threshold = threshold
         self._workers = workers
         self._store = store
@@ -133,8 +136,13 @@ class NearestNeighbors:
         self._ranked = 0
 
     @cached_property
-    def _id_ranks(self) -> Rows:
+    def id_ranks(self) -> Rows:
+        """The place of each node's id among all, in the order of their bytes, shape (n,)."""
         return id_ranks(self.embeddings.ids)
+
+    def unit(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """Return the unit vectors of some rows, shape (m, d)."""
+        return self.embeddings.unit(rows)
 
     @cached_property
     def _hashes(self) -> npt.NDArray[np.uint64]:
@@ -157,7 +165,8 @@ class NearestNeighbors:
         rest, base = rows[surplus], rows[~surplus]
         done = 0
         units = UnitRows(self.embeddings, base)
-        for i, j in all_pairs(units, self._wanted, self._workers.products, self._store):
+        pool, ties = self._workers.products, self._ties(base, base)
+        for i, j in all_pairs(units, self._wanted, pool, self._store, ties):
             sources, targets = [base[i]], [base[j]]
             # A row meets itself, so the largest source is the end of the lot.
             due = int(np.searchsorted(rest, sources[0].max()))
@@ -174,17 +183,17 @@ class NearestNeighbors:
         Without this, n equal vectors would mean n * n ties to be weighed.
         """
         surplus = np.zeros(len(rows), np.bool_)
-        if self._k is None:
+        if self.k is None:
             return surplus
         hashes = self._hashes[rows]
-        order = np.lexsort((-self._id_ranks[rows], hashes))
+        order = np.lexsort((-self.id_ranks[rows], hashes))
         ranks = rank_in_group(hashes[order])
         repeated = np.flatnonzero(ranks)
         first = order[repeated - ranks[repeated]]
         same = self._same_vectors(rows[first], rows[order[repeated]])
         # Equal numbers are only a hint: where vectors that differ share one, all are searched for.
         certain = ~np.isin(hashes[first], hashes[first[~same]])
-        surplus[order[repeated[certain & (ranks[repeated] > self._k)]]] = True
+        surplus[order[repeated[certain & (ranks[repeated] > self.k)]]] = True
         return surplus
 
     def _same_vectors(self, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
@@ -198,9 +207,13 @@ class NearestNeighbors:
     def _between(self, queries: Rows, base: Rows) -> Iterator[tuple[Rows, Rows]]:
         if len(queries):
             units = UnitRows(self.embeddings, queries), UnitRows(self.embeddings, base)
-            pool = self._workers.products
-            for sources, targets in pairs_between(*units, self._wanted, pool, self._store):
+            pool, ties = self._workers.products, self._ties(queries, base)
+            for sources, targets in pairs_between(*units, self._wanted, pool, self._store, ties):
                 yield queries[sources], base[targets]
+
+    def _ties(self, queries: Rows, base: Rows) -> Ties | None:
+        best = self._wanted.best
+        return None if best is None else Ties(self, queries, base, best, self._threshold)
 
     def best(self, sources: Rows, targets: Rows) -> Edges:
         """Weigh distinct pairs, in any order, and keep the best of each source."""
@@ -236,7 +249,7 @@ class NearestNeighbors:
     def cells(self, rows: Rows, seed: int) -> Cells:
         """Return the means to approximate the k best among `rows`."""
         units, wanted = self.units(rows), self._wanted
-        return Cells(units, self._k or 0, wanted.floor, wanted.slack, self._workers, seed)
+        return Cells(units, self.k or 0, wanted.floor, wanted.slack, self._workers, seed)
 
     def reordered(self, rows: Rows) -> NearestNeighbors:
         """Return the same for `rows` only, with vectors as `nsl_tools.matrix.reordered` does."""
@@ -266,8 +279,9 @@ class NearestNeighbors:
             )
             weights[pairs] = np.einsum("ij,ij->i", *sides)
         weights /= norms.take(sources) * norms.take(targets)
-        # Rounding may leave the range of a cosine by an ulp, and so miss a threshold of -1.
-        return np.clip(weights, -1.0, 1.0, out=weights)
+        # Rounding may leave the range of a cosine by an ulp, and so miss a threshold of -1 or 1.
+        weights[weights >= PARALLEL] = 1.0
+        return np.maximum(weights, -1.0, out=weights)
 
     def _exact_rows(self, name: str, matrix: Matrix, rows: Rows) -> npt.NDArray[np.float64]:
         """Return rows in float64, in which the product of two float32 numbers is exact."""
@@ -286,7 +300,7 @@ class NearestNeighbors:
         ids = self.embeddings.ids
         self._ranked += len(rows)
         if self._ranked * _FEW > len(ids):
-            return self._id_ranks[rows]
+            return self.id_ranks[rows]
         # Where few nodes have edges, most ids are nobody's target.
         distinct, places = np.unique(rows, return_inverse=True)
         return id_ranks(texts_at(*spans_of(ids, distinct)))[places]
@@ -294,7 +308,7 @@ class NearestNeighbors:
     def _select(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> Edges:
         order = order_by(sources, -as_written(weights), -self._ranks(targets))
         sources, targets, weights = sources[order], targets[order], weights[order]
-        if self._k is not None:
-            kept = rank_in_group(sources) < self._k
+        if self.k is not None:
+            kept = rank_in_group(sources) < self.k
             sources, targets, weights = sources[kept], targets[kept], weights[kept]
         return Edges(sources, targets, weights)

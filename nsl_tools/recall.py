@@ -1,10 +1,11 @@
 """Approximate neighbours with a measured promise.
 
-Random rows are compared with all others. At which margin a row meets a neighbour is then known
-without a search, and so is the least one at which enough of them are met. With that one all
-rows are compared, and the recall is *measured* on the random rows: it has to be surely
-high enough. Where that would cost more than comparing all pairs, all pairs are
-compared: recall is 1.
+Random rows are compared with all others, until they have enough edges to judge by; where
+edges are so rare that this would cost too much, all pairs are compared. At which margin a
+row meets a neighbour is then known without a search, and so is the least one at which
+enough of them are met. With that one all rows are compared, and the recall is *measured* on
+the random rows: it has to be surely high enough. Where that would cost more than comparing
+all pairs, all pairs are compared: recall is 1.
 """
 
 from __future__ import annotations
@@ -14,16 +15,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nsl_tools.confidence import Recall
 from nsl_tools.nearest_cells import NEVER
-from nsl_tools.sample import Recall, Sample
+from nsl_tools.sample import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nsl_tools.matrix import Rows
     from nsl_tools.neighbors import Edges, NearestNeighbors
+    from nsl_tools.statistics import Statistics
 
 _SAMPLE = 100  # rows, if all were allowed to miss; more where few are
+_ENOUGH = 0.75  # of the edges that so many rows have at most
+_SPARE = 1.1  # times the rows that seem to be needed, so that one more drawing seldom is
+_MOST_SAMPLED = 8  # one row of so many at most: a quarter of the products of all pairs
 LEAST_ROWS = 20_000
 """Below this, all pairs take no longer."""
 
@@ -37,12 +43,50 @@ def bytes_for(rows: int, k: int) -> int:
     return rows * (_BYTES_PER_ROW + _BYTES_PER_CANDIDATE * k)
 
 
-def promised(nearest: NearestNeighbors, rows: Rows, least: float, seed: int) -> RecallSearch | None:
-    """Return a search that ran, of a recall of at least `least`; None if exact is as fast."""
+def promised(
+    nearest: NearestNeighbors, rows: Rows, least: float, seed: int, statistics: Statistics
+) -> RecallSearch | None:
+    """Return a search that ran, of a recall of at least `least`; None to compare all pairs.
+
+    That is as fast, or there are too few edges to judge by, which `statistics` are told.
+    """
     if len(rows) < LEAST_ROWS:
         return None
-    search = RecallSearch(nearest, rows, least, seed)
+    sample = _drawn(nearest, rows, least, seed, statistics)
+    if sample is None:
+        return None
+    search = RecallSearch(nearest, rows, sample, least, seed)
     return search if search.run() else None
+
+
+def _drawn(
+    nearest: NearestNeighbors, rows: Rows, least: float, seed: int, statistics: Statistics
+) -> Sample | None:
+    """Return random rows that have enough edges to judge by; None if too many rows would be needed.
+
+    Where most rows have no edge, it takes many to see as many edges.
+    """
+    most = min(nearest.k or 0, len(rows) - 1)
+    size = _sample_size(least, len(rows))
+    enough = _ENOUGH * most * size
+    random = np.random.default_rng((seed, len(rows)))
+    limit = max(size, len(rows) // _MOST_SAMPLED)
+    # In random order, so that any first part is a random sample, too.
+    order = random.choice(rows, limit, replace=False)
+    drawn, count = 0, 0
+    found: list[Edges] = []
+    while True:
+        found += nearest.edges(np.sort(order[drawn:size]), rows)
+        drawn, count = size, sum(len(edges) for edges in found)
+        if count >= enough:
+            return Sample(np.sort(order[:drawn]), found, len(rows), most)
+        size = math.ceil(_SPARE * drawn * enough / max(1, count))
+        if size > limit:
+            statistics.warnings[
+                f"--recall: {count:,} edges of {drawn:,} random nodes are too few to judge by: "
+                "all pairs were compared"
+            ] = 1
+            return None
 
 
 class RecallSearch:
@@ -51,22 +95,23 @@ class RecallSearch:
     Args:
         nearest: weighs pairs and chooses the best.
         rows: all rows, ascending.
+        sample: some of them, to judge by.
         least: the recall to promise.
-        seed: of the sample and of the cells.
+        seed: of the cells.
 
     Attributes:
         recall: as measured, once it ran.
         effort: products that it took, as a share of those of all pairs.
     """
 
-    def __init__(self, nearest: NearestNeighbors, rows: Rows, least: float, seed: int) -> None:
+    def __init__(
+        self, nearest: NearestNeighbors, rows: Rows, sample: Sample, least: float, seed: int
+    ) -> None:
         self._nearest = nearest
         self._rows = rows
+        self._sample = sample
         self._least = least
         self._cells = nearest.cells(rows, seed)
-        random = np.random.default_rng((seed, len(rows)))
-        drawn = np.sort(random.choice(rows, _sample_size(least, len(rows)), replace=False))
-        self._sample = Sample(drawn, nearest.edges(drawn, rows), len(rows))
         self.recall, self.effort = Recall(0.0, 0.0), 0.0
 
     def run(self) -> bool:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 MICRO = 1_000_000
+PARALLEL = 1 - 2.0**-42
+"""Vectors that are parallel, but for their own rounding to float32, have a larger cosine."""
 _UNCERTAIN = 1e-6
 _ZERO = ord("0")
 _THOUSAND = 1000

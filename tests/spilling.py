@@ -38,6 +38,7 @@ def changes(rows: int) -> dict[str, dict[str, Any]]:
         "build_graph": tool,
         "candidates": {"TILE": rows, "_LEAST_LOT": rows, "_STRIP": rows},
         "groups": {"_BLOCK": rows},
+        "ties": {"_STRIP": rows, "_SEEDS": rows},
         "matrix": {"_LOT_BYTES": 1000 * rows, "_GAP_BYTES": 64},
         "neighbors": {"_PAIR_FLOATS": rows},
         "recall": {"_BYTES_PER_ROW": 0, "_BYTES_PER_CANDIDATE": 0},

@@ -157,6 +157,56 @@ def test_where_the_limit_leaves_too_little_the_graph_is_exact_and_that_is_said(
     assert any(warning.startswith(said) for warning in statistics.warnings)
 
 
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
+def test_where_edges_are_too_rare_to_judge_by_the_graph_is_exact_and_that_is_said(
+    tmp_path: Path, count: int, share: float
+) -> None:
+    """Of most random rows there is nothing to find, so that they tell nothing of what is missed."""
+    random = np.random.default_rng(5)
+    vectors = random.normal(size=(count, 64))
+    pairs = max(1, int(share * count / 2))
+    vectors[:pairs] = vectors[-pairs:] + 0.6 * random.normal(size=(pairs, 64))
+    examples = [{"id": [b"%d" % i], "embedding": v} for i, v in enumerate(vectors.tolist())]
+    path = write_examples(tmp_path / "e", examples)
+    options = {"k": 5, "similarity_threshold": 0.75}
+    build_graph([path], str(tmp_path / "exact"), BuildGraphOptions(**options))  # type: ignore[arg-type]
+    chosen = BuildGraphOptions(**options, recall=0.9)  # type: ignore[arg-type]
+    statistics = build_graph([path], str(tmp_path / "found"), chosen)
+    assert (tmp_path / "exact").read_bytes()
+    assert (tmp_path / "found").read_bytes() == (tmp_path / "exact").read_bytes()
+    assert any("random nodes are too few to judge by" in said for said in statistics.warnings)
+    assert statistics.measures == {"recall": 1.0}
+
+
+@pytest.mark.usefixtures("small")
+def test_where_few_rows_have_edges_more_rows_are_drawn(
+    tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until they have as many edges as it takes to judge by."""
+    monkeypatch.setattr(recall, "_sample_size", lambda _, rows: min(rows, count // 30))
+    monkeypatch.setattr(recall, "_MOST_SAMPLED", 1)
+    drawn = []
+    sampled = recall.Sample
+
+    def noted(*given: object) -> recall.Sample:
+        drawn.append(given)
+        return sampled(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(recall, "Sample", noted)
+    random = np.random.default_rng(5)
+    vectors = random.normal(size=(count, 300))
+    vectors[: count // 5] = vectors[0] + 0.3 * random.normal(size=(count // 5, 300))
+    examples = [{"id": [b"%d" % i], "embedding": v} for i, v in enumerate(vectors.tolist())]
+    path = write_examples(tmp_path / "e", examples)
+    build(path, tmp_path / "found", recall=0.5)
+    ((rows, found, total, most),) = drawn
+    assert count // 30 < len(rows) <= count
+    assert len(set(rows.tolist())) == len(rows)
+    assert (total, most) == (count, 5)
+    assert sum(map(len, found)) >= recall._ENOUGH * 5 * (count // 30)
+
+
 def test_a_small_graph_is_exact(embeddings: str, tmp_path: Path) -> None:
     exact, _ = build(embeddings, tmp_path / "exact")
     found, measures = build(embeddings, tmp_path / "found", recall=0.5)
