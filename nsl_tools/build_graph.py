@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from nsl_tools.candidates import TILE
 from nsl_tools.embeddings import Embeddings, read_embeddings
 from nsl_tools.errors import UsageError
 from nsl_tools.fingerprints import rows_among
@@ -105,6 +106,7 @@ def _build(
         if shards.all_kept(statistics, progress):
             return statistics
         nodes = _read(inputs, options, statistics, store)
+        _require_room(nodes.vectors.shape[1], memory_of(options), threads)
         queries = _query_rows(nodes, seed_files, options, statistics)
         nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pools, store)
         edges_of = _finder(nodes, nearest, options, statistics, approximately=approximately)
@@ -161,6 +163,24 @@ def _read(
     if zeros := int((nodes.norms == 0).sum()):
         statistics.warnings["zero vectors, which have no direction and so no edges"] = zeros
     return nodes
+
+
+def _require_room(width: int, limit: int, threads: int) -> None:
+    """Refuse vectors so wide that even the smallest parts of the search exceed the limit.
+
+    Raises:
+        UsageError: they are.
+    """
+    needed = (_TILES + _TILES_PER_THREAD * threads) * TILE * 4 * width - _SPARE
+    if needed > limit:
+        raise UsageError(
+            f"--memory-limit: expected at least {shown_size(needed)} for vectors of {width:,} "
+            f"numbers and --threads {threads}, received {shown_size(limit)}"
+        )
+
+
+# As measured: what is held of tiles at once, and what the libraries leave of their share.
+_TILES, _TILES_PER_THREAD, _SPARE = 6, 2, 80_000_000
 
 
 def _query_rows(
