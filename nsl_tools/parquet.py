@@ -214,12 +214,13 @@ def _numbers(values: pa.Array) -> tuple[Floats, Places]:
     if not len(values):
         return np.empty(0, np.float32), np.empty(0, np.int64)
     # `to_numpy` would turn numbers of which one is null into other numbers, or objects.
-    kind = values.type.to_pandas_dtype()
+    letter = "f" if pa.types.is_floating(values.type) else str(values.type)[0]
+    kind = np.dtype(f"{letter}{values.type.bit_width // 8}")
     numbers = np.frombuffer(values.buffers()[1], kind)[values.offset :][: len(values)]
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported as not finite
         found = numbers.astype(np.float32)
     lost = np.zeros(len(values), np.bool_)
-    if np.issubdtype(kind, np.integer):
+    if letter != "f":
         lost |= np.abs(numbers.astype(np.float64)) > _EXACT
     if values.null_count:
         lost |= values.is_null().to_numpy(zero_copy_only=False)

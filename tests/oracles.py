@@ -229,4 +229,4 @@ def right_rows(rows: list[TableRow]) -> list[tuple[bytes, list[float]]]:
 def _fits_float32(number: float) -> bool:
     if isinstance(number, int):
         return abs(number) <= 1 << 24
-    return abs(number) < 2.0**128 - 2.0**103
+    return abs(float(number)) < 2.0**128 - 2.0**103

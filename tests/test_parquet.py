@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import right_rows
+from support import NEEDS_NEW_PYARROW
 
 from nsl_tools import tables
 from nsl_tools.errors import DataError
@@ -54,7 +55,9 @@ def _numbers(kind: pa.DataType) -> st.SearchStrategy[Any]:
     if pa.types.is_integer(kind):
         return st.integers(0, 30_000)
     plain = st.floats(width=16)
-    return plain if kind != pa.float64() else plain | st.just(1e300)
+    if kind == pa.float16():  # older versions of pyarrow take nothing else
+        return plain.map(np.float16)
+    return plain | st.just(1e300) if kind == pa.float64() else plain
 
 
 @st.composite
@@ -136,6 +139,7 @@ def test_a_row_that_is_wrong_is_named_or_skipped(
     assert statistics.warnings == {f"skipped: {reason} not usable": 1}
 
 
+@NEEDS_NEW_PYARROW
 def test_lists_of_fixed_size_may_lack_values(tmp_path: Path) -> None:
     """And whole lists: those read as lists of nulls in some versions."""
     kind = pa.list_(pa.float32(), 2)

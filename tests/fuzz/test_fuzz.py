@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from mutations import corpus_of, mutations
-from support import NEEDS_PROTOBUF_7
+from support import NEEDS_NEW_PYARROW, NEEDS_PROTOBUF_7
 from targets import TARGETS
 
 from nsl_tools import example, graph_tsv, npy, table_rows, tfrecord
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 _MUTATIONS = {"records": 10_000, "examples": 10_000, "graph": 5000, "npy": 5000, "parquet": 2000}
 _MOST_BYTES = 100_000
 
+_MARKS = {"examples": NEEDS_PROTOBUF_7, "parquet": NEEDS_NEW_PYARROW}
 _of_each_target = pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=NEEDS_PROTOBUF_7 if n == "examples" else ()) for n in TARGETS]
+    "name", [pytest.param(n, marks=_MARKS.get(n, ())) for n in TARGETS]
 )
 
 
@@ -62,6 +63,7 @@ _FAULTS: dict[str, tuple[str, object, str, Callable[..., object]]] = {
 }
 
 
+@NEEDS_NEW_PYARROW
 @NEEDS_PROTOBUF_7
 @pytest.mark.parametrize("fault", _FAULTS)
 def test_a_faulty_reader_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
