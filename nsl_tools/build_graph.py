@@ -36,7 +36,7 @@ from nsl_tools.shard_set import ShardSet
 from nsl_tools.shards import STANDARD_STREAM, refuse_repeats, resolve_inputs, resolve_output
 from nsl_tools.statistics import Statistics
 from nsl_tools.streams import source
-from nsl_tools.tables import check_options, is_table, read_tables
+from nsl_tools.tables import check_options, is_table, read_tables, vector_bytes
 from nsl_tools.tfrecord import is_tfrecord
 from nsl_tools.workers import workers
 
@@ -139,7 +139,9 @@ def _budget(
     is known only as they are found.
     """
     budget = memory_of(options) // 4
-    size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
+    size = vector_bytes(inputs)
+    if size is None:
+        size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
     if size > budget:
         claim_space(copies * size, "vectors", progress)
     return budget

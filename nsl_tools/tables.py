@@ -95,6 +95,17 @@ def _unused(
         yield "--id-feature-name", options.id_feature, DEFAULT_ID_FEATURE
 
 
+def vector_bytes(paths: Sequence[str]) -> int | None:
+    """Return what the vectors of `.npy` files take in memory; None for other files.
+
+    Raises:
+        DataError: the header of one is not what it should be.
+    """
+    if not is_table(paths) or not paths[0].endswith(_NPY):
+        return None
+    return sum(4 * rows * width for rows, width in map(npy.shape_of, paths))
+
+
 def read_tables(
     paths: Sequence[str], options: BuildGraphOptions, omissions: Omissions, store: MatrixStore
 ) -> Embeddings:
@@ -114,7 +125,8 @@ def read_tables(
     """
     limit = memory_of(options)
     if paths[0].endswith(_NPY):
-        nodes = _Nodes(omissions, store, _npy_bytes(paths, limit))
+        _require_room(paths, limit)
+        nodes = _Nodes(omissions, store, vector_bytes(paths) or 0)
         _read_npy(paths, str(options.ids), nodes)
     else:
         nodes = _Nodes(omissions, store, sum(map(os.path.getsize, paths)))
@@ -156,18 +168,15 @@ class _Nodes:
         return found if isinstance(rows, slice) else found.taken(rows)
 
 
-def _npy_bytes(paths: Sequence[str], limit: int) -> int:
-    """Return what the numbers of all files take in memory; refuse rows that do not fit it."""
-    total = 0
+def _require_room(paths: Sequence[str], limit: int) -> None:
+    """Refuse `.npy` files of which some rows do not fit the memory."""
     for path in paths:
-        rows, width = npy.shape_of(path)
+        width = npy.shape_of(path)[1]
         if (needed := _ROW_COPIES * 8 * width) > limit:
             raise UsageError(
                 f"--memory-limit: expected at least {shown_size(needed)} for the rows of {path} "
                 f"({width:,} numbers each), received {shown_size(limit)}"
             )
-        total += 4 * rows * width
-    return total
 
 
 _ROW_COPIES = 8  # of which each takes up to 8 bytes for a number

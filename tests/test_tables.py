@@ -102,6 +102,23 @@ def test_a_bad_parquet_file_is_refused(
         graph(tmp_path, path)
 
 
+def test_the_space_for_vectors_is_that_of_float32(tmp_path: Path) -> None:
+    """Whatever the files hold; of others only their sizes are known."""
+    for name, kind in (("a.npy", np.float64), ("b.npy", np.float16)):
+        np.save(tmp_path / name, VECTORS.astype(kind))
+    assert tables.vector_bytes([f"{tmp_path}/a.npy", f"{tmp_path}/b.npy"]) == 2 * VECTORS.nbytes
+    assert tables.vector_bytes(["e.parquet"]) is tables.vector_bytes(["e.tfr"]) is None
+
+
+def test_a_blank_line_of_ids_is_named(tmp_path: Path) -> None:
+    """By its row and its line, also in a file that is not the first one."""
+    np.save(tmp_path / "a.npy", VECTORS[:20])
+    np.save(tmp_path / "b.npy", VECTORS[20:])
+    (tmp_path / "ids").write_text("\n".join([*IDS[:30], "", *IDS[31:]]) + "\n")
+    with pytest.raises(DataError, match=r"b\.npy: row 10: the id is empty \(line 31 of .*ids\)"):
+        graph(tmp_path, f"{tmp_path}/a.npy", f"{tmp_path}/b.npy", ids=f"{tmp_path}/ids")
+
+
 def _dirty(folder: Path, suffix: str) -> tuple[str, str | None]:
     """Write a table with rows that are not usable among those that are, and return it and ids."""
     nan, tab = np.full(4, np.nan, np.float32), "a\tb"
