@@ -223,5 +223,7 @@ def _numbers(values: pa.Array) -> tuple[Floats, Places]:
     if letter != "f":
         lost |= np.abs(numbers.astype(np.float64)) > _EXACT
     if values.null_count:
-        lost |= values.is_null().to_numpy(zero_copy_only=False)
+        missing = values.is_null().to_numpy(zero_copy_only=False)
+        found[missing] = 0
+        lost |= missing
     return found, np.flatnonzero(lost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,8 @@ class Rows:
         ids: binary array of length n; null where there is none.
         lengths: how many numbers each has, shape (n,); -1 where there is no list of them.
         values: the numbers of all rows, end to end.
-        lost: places in `values` where a number is missing, or float32 does not hold it.
+        lost: places in `values` where a number is missing (0 stands there) or is a whole one
+            that float32 does not hold.
         ids_source: the file that holds the ids, if it is another one, ...
         ids_line: ... and the line of the first of them.
     """
@@ -93,7 +95,7 @@ def _sifted(rows: Rows, width: int, statistics: Statistics) -> Usable:
     counts = np.maximum(rows.lengths, 0)
     bad_ids, odd = _bad_ids(rows.ids), _odd_values(rows, np.cumsum(counts))
     sound = counts > 0
-    sound[bad_ids + list(odd)] = False
+    sound[[*bad_ids, *odd]] = False
     width = width or int(counts[sound][:1].sum())
     kept = sound & (counts == width)
     for row in np.flatnonzero(~kept).tolist():
@@ -114,14 +116,14 @@ def _taken(rows: Rows, kept: Places, vectors: Floats) -> Usable:
     return Usable(rows.source, numbers, ids, vectors)
 
 
-def _bad_ids(ids: pa.Array) -> list[int]:
+def _bad_ids(ids: pa.Array) -> set[int]:
     """Return the places of ids that are missing, or that no id may be like."""
     if not ids.null_count and surely_good(texts_at(*spans_of(ids, np.arange(len(ids))))):
-        return []
+        return set()
     names = ids.to_pylist()
     if None not in names and first_bad_id(names) is None:
-        return []
-    return [place for place, node in enumerate(names) if node is None or id_problem(node)]
+        return set()
+    return {place for place, node in enumerate(names) if node is None or id_problem(node)}
 
 
 def _odd_values(rows: Rows, ends: Places) -> dict[int, str]:
@@ -131,15 +133,16 @@ def _odd_values(rows: Rows, ends: Places) -> dict[int, str]:
     starts = ends[owners] - np.maximum(rows.lengths[owners], 0)
     columns = (places[firsts] - starts).tolist()
     values = rows.values[places[firsts]].tolist()
-    # A value that is lost reads as anything.
-    lost = np.isin(places[firsts], rows.lost).tolist()
     return {
-        row: "a value is missing, or more than float32 holds exactly,"
-        f" at position {column}, expected numbers"
-        if is_lost
-        else f"a value is not finite, {value} at position {column}, expected numbers"
-        for row, column, value, is_lost in zip(owners.tolist(), columns, values, lost, strict=True)
+        row: f"{_value_problem(value)} at position {column}, expected numbers"
+        for row, column, value in zip(owners.tolist(), columns, values, strict=True)
     }
+
+
+def _value_problem(value: float) -> str:
+    if not math.isfinite(value):
+        return f"a value is not finite, {value}"
+    return f"a value is about {value:.0f}, not exact in float32," if value else "a value is missing"
 
 
 def _length_problem(length: int, width: int) -> str:

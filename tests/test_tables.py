@@ -90,7 +90,7 @@ def test_a_bad_npy_file_is_refused(
     [
         ([[1.0, 2.0], [1.0]], "row 1: dimension 1, expected 2"),
         ([[1.0, 2.0], None], "row 1: the embedding is missing"),
-        ([[1.0, 2.0], [1.0, None]], "row 1: a value is missing.* at position 1"),
+        ([[1.0, 2.0], [1.0, None]], "row 1: a value is missing at position 1"),
         ([[1.0, 2.0], [1.0, np.inf]], "row 1: a value is not finite"),
     ],
 )
