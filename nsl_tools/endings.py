@@ -40,9 +40,9 @@ def _lacking(err: BaseException) -> str | None:
         return None
     if isinstance(err, MemoryError | ImportError) or _number_of(err) == errno.ENOMEM:
         detail = f" ({err})" if str(err) else ""
-        return f"out of memory{detail}: lower --memory-limit or --threads, or raise ulimit -v"
+        return f"out of memory{detail}: lower --memory-limit, or raise ulimit -v"
     if isinstance(err, RuntimeError) and "start new thread" in str(err):
-        return "a thread cannot be started: lower --threads, or raise ulimit -u or -v"
+        return "a thread cannot be started: raise ulimit -u or -v"
     return None
 
 

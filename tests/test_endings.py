@@ -11,7 +11,7 @@ from support import write_examples
 
 from nsl_tools.endings import line_of
 
-_REMEDY = ": lower --memory-limit or --threads, or raise ulimit -v"
+_REMEDY = ": lower --memory-limit, or raise ulimit -v"
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ _REMEDY = ": lower --memory-limit or --threads, or raise ulimit -v"
         (pa.ArrowMemoryError("malloc failed"), f"out of memory (malloc failed){_REMEDY}"),
         (OSError(errno.ENOMEM, "No"), f"out of memory ([Errno 12] No){_REMEDY}"),
         (ImportError("x.so: failed to map segment"), f"out of memory (x.so: failed to map segment){_REMEDY}"),  # noqa: E501 - one case a line
-        (RuntimeError("can't start new thread"), "a thread cannot be started: lower --threads, or raise ulimit -u or -v"),  # noqa: E501 - one case a line
+        (RuntimeError("can't start new thread"), "a thread cannot be started: raise ulimit -u or -v"),  # noqa: E501 - one case a line
         (RuntimeError("other"), "unexpected RuntimeError: other (--debug shows where)"),
         (ImportError("no module"), "unexpected ImportError: no module (--debug shows where)"),
         (OSError(errno.EIO, "No"), "unexpected OSError: [Errno 5] No (--debug shows where)"),
