@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from nsl_tools.candidates import TILE
 from nsl_tools.embeddings import Embeddings, read_embeddings
 from nsl_tools.errors import UsageError
 from nsl_tools.fingerprints import rows_among
 from nsl_tools.graph_writer import format_edges
-from nsl_tools.lsh import buckets
+from nsl_tools.lsh import bucketed_edges
 from nsl_tools.matrix import MatrixStore
 from nsl_tools.memory import shown_size
-from nsl_tools.neighbors import EdgeFlow, Edges, NearestNeighbors
+from nsl_tools.neighbors import EdgeFlow, Edges, NearestNeighbors, bytes_per_thread
 from nsl_tools.nodes import Omissions, read_ids, refuse_empty
 from nsl_tools.options import memory_of
 from nsl_tools.output import is_stream, marked_if_incomplete
@@ -47,6 +46,9 @@ if TYPE_CHECKING:
     from nsl_tools.options import BuildGraphOptions
     from nsl_tools.report import Report
     from nsl_tools.shard_set import Part
+
+_BYTES_PER_DIMENSION = 64
+"""What comparing and weighing two vectors takes: some copies of both, in float32 and float64."""
 
 
 def build_graph(
@@ -96,28 +98,37 @@ def _build(
     _refuse_to_replace_examples(outputs)
     run = recipe("build-graph", options, {"embeddings": inputs, "seeds": seed_files, "ids": ids})
     statistics = report.statistics if report else Statistics(options.max_errors)
-    threads = options.threads or os.cpu_count() or 1
     # Seeds are few, and pairs above a threshold have no bound: exact is the fast way for both.
     approximately = options.recall < 1 and options.k is not None and not seeds
-    # Each of the workers multiplies on a BLAS thread of its own.
-    store = MatrixStore(_budget(inputs, options, progress, 1 + approximately))
+    budget = _budget(inputs, options, progress, 1 + approximately)
+    store = MatrixStore(budget, progress)
     shards = ShardSet(output, run=run, resume=options.resume, report=report)
-    with store, shards, threadpool_limits(1), workers(threads) as pools:
+    # Each of the workers multiplies on a BLAS thread of its own.
+    with store, shards, threadpool_limits(1):
         if shards.all_kept(statistics, progress):
             return statistics
         nodes = _read(inputs, options, statistics, store)
-        _require_room(nodes.vectors.shape[1], memory_of(options), threads)
         queries = _query_rows(nodes, seed_files, options, statistics)
-        nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pools, store)
-        edges_of = _finder(nodes, nearest, options, statistics, approximately=approximately)
-        parts = {path: queries[part.start : part.stop] for path, part in shards.parts(len(queries))}
-        missing = np.concatenate([queries[:0], *parts.values()])
-        flow = EdgeFlow(progress.track(edges_of(missing), "edges", len))
-        for path, edges in zip(parts, flow.parts(parts.values()), strict=True):
-            with shards.open_part(path) as file:
-                _write(file, nodes, edges, statistics)
+        with workers(_threads(options, nodes, statistics)) as pools:
+            nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pools, store)
+            edges_of = _finder(nodes, nearest, options, statistics, approximately=approximately)
+            rows = {path: queries[p.start : p.stop] for path, p in shards.parts(len(queries))}
+            missing = np.concatenate([queries[:0], *rows.values()])
+            flow = EdgeFlow(progress.track(edges_of(missing), "edges", len))
+            for path, edges in zip(rows, flow.parts(rows.values()), strict=True):
+                with shards.open_part(path) as file:
+                    _write(file, nodes, edges, statistics)
         _warn_of_gaps(statistics, options)
     return statistics
+
+
+def _threads(options: BuildGraphOptions, nodes: Embeddings, statistics: Statistics) -> int:
+    """Return how many threads work: those asked for, as far as the memory holds what each takes."""
+    asked = options.threads or os.cpu_count() or 1
+    most = max(1, memory_of(options) // bytes_per_thread(nodes.vectors.shape[1]))
+    if options.threads and asked > most:
+        statistics.warnings[f"--threads {asked}: --memory-limit leaves memory for {most}"] = 1
+    return min(asked, most)
 
 
 def _refuse_to_replace_examples(outputs: Sequence[str]) -> None:
@@ -161,28 +172,20 @@ def _read(
     else:
         nodes = read_embeddings(sources, features, omissions, store)
     refuse_empty(len(nodes.ids), sources, options)
+    _refuse_wide(nodes.vectors.shape[1], options)
     statistics.counts["nodes"] = len(nodes.ids)
     if zeros := int((nodes.norms == 0).sum()):
         statistics.warnings["zero vectors, which have no direction and so no edges"] = zeros
     return nodes
 
 
-def _require_room(width: int, limit: int, threads: int) -> None:
-    """Refuse vectors so wide that even the smallest parts of the search exceed the limit.
-
-    Raises:
-        UsageError: they are.
-    """
-    needed = (_TILES + _TILES_PER_THREAD * threads) * TILE * 4 * width - _SPARE
+def _refuse_wide(dimension: int, options: BuildGraphOptions) -> None:
+    needed, limit = _BYTES_PER_DIMENSION * dimension, memory_of(options)
     if needed > limit:
         raise UsageError(
-            f"--memory-limit: expected at least {shown_size(needed)} for vectors of {width:,} "
-            f"numbers and --threads {threads}, received {shown_size(limit)}"
+            f"--memory-limit: expected at least {shown_size(needed)} for vectors of dimension "
+            f"{dimension:,}, received {shown_size(limit)}"
         )
-
-
-# As measured: what is held of tiles at once, and what the libraries leave of their share.
-_TILES, _TILES_PER_THREAD, _SPARE = 6, 2, 80_000_000
 
 
 def _query_rows(
@@ -214,7 +217,7 @@ def _finder(
     What it finds for a row does not depend on the others that it is asked for.
     """
     if options.lsh_splits:
-        return partial(_bucketed_edges, nodes, nearest, options)
+        return partial(bucketed_edges, nearest, options)
     exact = partial(nearest.edges, base=np.arange(len(nodes.ids)))
     if options.recall == 1:
         return exact
@@ -230,7 +233,8 @@ def _approximate(
     rows: Rows, nearest: NearestNeighbors, options: BuildGraphOptions, statistics: Statistics
 ) -> Callable[[Rows], Iterator[Edges]] | None:
     """Return a search that keeps the promise of `--recall`; None to compare all pairs."""
-    needed, limit = bytes_for(len(rows), options.k or 0), memory_of(options)
+    vectors = min(nearest.store.budget, 4 * len(rows) * nearest.embeddings.vectors.shape[1])
+    needed, limit = bytes_for(len(rows), options.k or 0), memory_of(options) - vectors
     if needed > limit:
         statistics.warnings[
             f"--recall takes {shown_size(needed)} for these nodes and --memory-limit leaves "
@@ -244,22 +248,6 @@ def _approximate(
     statistics.measures["with 99 % confidence at least"] = found.recall.surely
     statistics.measures["products, as a share of those of all pairs"] = found.effort
     return found.edges
-
-
-def _bucketed_edges(
-    nodes: Embeddings, nearest: NearestNeighbors, options: BuildGraphOptions, queries: Rows
-) -> Iterator[Edges]:
-    """Yield, at once, the best edges among the pairs that share a bucket in any round."""
-    parts = [
-        edges
-        for rows in buckets(nodes, options.lsh_splits, options.lsh_rounds, options.random_seed)
-        for edges in nearest.edges(np.intersect1d(rows, queries, assume_unique=True), rows)
-    ]
-    empty = np.empty(0, np.int64)
-    sources = np.concatenate([empty, *(edges.sources for edges in parts)])
-    targets = np.concatenate([empty, *(edges.targets for edges in parts)])
-    pairs = np.unique(sources * len(nodes.ids) + targets)
-    yield nearest.best(*np.divmod(pairs, max(1, len(nodes.ids))))
 
 
 def _write(file: Part, nodes: Embeddings, found: Iterable[Edges], statistics: Statistics) -> None:

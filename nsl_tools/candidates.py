@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nsl_tools.ties import Ties
 
 TILE = 1008  # rows of products a power of two of bytes apart would share places in the cache
+_TILE_SHARE, _LEAST_TILE_BYTES = 4, 1 << 20  # of the budget at most, in units: wide rows are few
 _CROWD = 4
 _STRIP = 128  # rows of a crowded tile that are looked at together
 _BANDS, _SMALLEST_BAND, _LARGEST_BAND = 8, 8, 64
@@ -120,10 +121,11 @@ class _Sweep:
         self._wanted = wanted
         self._pool = pool
         self._floors = np.full(len(queries), wanted.floor, np.float32)
-        self._tiles, self._base_tiles = _tiles(len(queries)), _tiles(len(base))
-        self._pending = Pending(len(self._tiles), TILE, store)
-        self._limits = [_CROWD * (wanted.best or 0) * TILE] * len(self._tiles)
-        room = store.budget // _BANDS_AT_ONCE // (4 * TILE * max(1, queries.shape[1]))
+        height = tile_height(store.budget, queries.shape[1])
+        self._tiles, self._base_tiles = _tiles(len(queries), height), _tiles(len(base), height)
+        self._pending = Pending(len(self._tiles), height, store)
+        self._limits = [_CROWD * (wanted.best or 0) * height] * len(self._tiles)
+        room = store.budget // _BANDS_AT_ONCE // (4 * height * max(1, queries.shape[1]))
         # Several bands, so that weighing the pairs of one goes on beside the products of the next.
         several = max(_SMALLEST_BAND, len(self._tiles) // _BANDS)
         self._band = max(1, min(room, several, _LARGEST_BAND))
@@ -277,8 +279,14 @@ class _Sweep:
         return Pairs(pairs.rows[kept], pairs.others[kept], pairs.similarities[kept])
 
 
-def _tiles(rows: int) -> list[slice]:
-    return [slice(i, min(i + TILE, rows)) for i in range(0, rows, TILE)]
+def tile_height(budget: int, dimension: int) -> int:
+    """Return the rows of a tile, where units of `dimension` may take a share of `budget` bytes."""
+    room = max(_LEAST_TILE_BYTES, budget // _TILE_SHARE)
+    return max(1, min(TILE, room // (4 * max(1, dimension))))
+
+
+def _tiles(rows: int, height: int) -> list[slice]:
+    return [slice(i, min(i + height, rows)) for i in range(0, rows, height)]
 
 
 def _concatenated(lot: list[tuple[Rows, Rows]]) -> tuple[Rows, Rows]:

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 _SPARE = 2
 _CROWD = 4
 _BLOCK = 1024
-_CELLS_AT_ONCE = 64
-_TABLE_ROWS = 1 << 14
+_CELLS_AT_ONCE, _LEAST_CELLS = 64, 8
+_TABLE_ROWS, _LEAST_TABLE = 1 << 14, 1 << 11
+_USUAL_DEPTH = 16  # of rows that want more candidates, fewer are taken at once
 _LOT = 1024
 _STEPS = 0.0, 1.0  # of the margin: what rows find in their own cell first spares much after it
 Weights = npt.NDArray[np.int32]
@@ -65,6 +66,9 @@ class Cells:
         # A few more than wanted: float32 may mistake the order of the last ones.
         self._best = np.full((len(unit), best + _SPARE), NO_KEY)
         self._floors = np.full(len(unit), floor, np.float32)
+        share = min(1.0, _USUAL_DEPTH / self._best.shape[1])
+        self._table_rows = max(min(_LEAST_TABLE, _TABLE_ROWS), int(share * _TABLE_ROWS))
+        self._at_once = max(min(_LEAST_CELLS, _CELLS_AT_ONCE), int(share * _CELLS_AT_ONCE))
         self._nearest = NearestCells(unit, workers, seed)
         self._homes = self._nearest.listed[:, 0].copy()
         self._members = self._by_cell(np.arange(len(unit)), self._homes)
@@ -111,7 +115,7 @@ class Cells:
         self._most = int(self._visits.max())
         found: list[Keys] = []
         meetings = self._meetings()
-        while some := list(islice(meetings, _CELLS_AT_ONCE)):
+        while some := list(islice(meetings, self._at_once)):
             found += self._pool.map(self._meet, some)
             if sum(map(len, found)) > self._best.size // 2:
                 self._keep(found)
@@ -200,7 +204,7 @@ class Cells:
             else:
                 found += [self._passing(products, axis, (block, members)) for axis in (0, 1)]
         keys = np.concatenate(found)
-        tables = (self._keys.owners(keys) // _TABLE_ROWS).astype(np.uint16)
+        tables = (self._keys.owners(keys) // self._table_rows).astype(np.uint16)
         return np.asarray(keys.take(np.argsort(tables, kind="stable")))
 
     def _units(self, name: str, rows: Rows) -> Floats:
@@ -246,7 +250,7 @@ class Cells:
 
     def _keep(self, found: list[Keys]) -> None:
         """Keep the best of what was kept and of `found`, which go table by table each."""
-        starts = np.arange(0, len(self._best), _TABLE_ROWS)
+        starts = np.arange(0, len(self._best), self._table_rows)
         borders = self._keys.first_of(starts[1:])
         cuts = [[0, *np.searchsorted(keys, borders).tolist(), len(keys)] for keys in found]
         parts = (
@@ -257,7 +261,7 @@ class Cells:
             pass
 
     def _keep_rows(self, start: int, found: list[Keys]) -> None:
-        table = self._best[start : start + _TABLE_ROWS]
+        table = self._best[start : start + self._table_rows]
         keys = np.concatenate([np.empty(0, np.uint64), *found])
         owners = self._keys.owners(keys) - start
         more = best_of_each(keys, owners, len(table), table.shape[1])
@@ -266,5 +270,5 @@ class Cells:
         table[:] = both[:, : table.shape[1]]
         full = np.flatnonzero(table[:, -1] != NO_KEY)
         reached = self._keys.floors(table[full, -1])
-        floors = self._floors[start : start + _TABLE_ROWS]
+        floors = self._floors[start : start + self._table_rows]
         floors[full] = np.maximum(floors[full], reached)

@@ -238,7 +238,7 @@ def _check_dimension(index: int, name: str, found: int, expected: int) -> None:
 def norms_of(vectors: Floats) -> npt.NDArray[np.float64]:
     """Return the norms in float64: float32 squares overflow at 2e19 and vanish at 1e-23."""
     norms = np.empty(len(vectors), np.float64)
-    for block in blocks(len(vectors)):
+    for block in blocks(*vectors.shape):
         wide = vectors[block].astype(np.float64)
         np.einsum("ij,ij->i", wide, wide, out=norms[block])
     return np.sqrt(norms, out=norms)

@@ -11,15 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_BLOCK = 256
+_BLOCK, _BLOCK_NUMBERS = 256, 1 << 18
 _GROUPS = 4  # for each product that is wanted
 _TOGETHER, _SELDOM = 8, 32  # places that are looked at at once, if not one in so many is true
 
 
-def blocks(rows: int) -> Iterator[slice]:
-    """Yield slices that cut `rows` rows into blocks that stay in the processor's cache."""
-    for start in range(0, rows, _BLOCK):
-        yield slice(start, min(start + _BLOCK, rows))
+def blocks(rows: int, width: int) -> Iterator[slice]:
+    """Yield slices that cut rows of `width` numbers into blocks for the processor's cache."""
+    step = max(1, min(_BLOCK, _BLOCK_NUMBERS // max(1, width)))
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
 
 
 def rank_in_group(groups: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.groups import blocks
-from nsl_tools.scratch import ScratchFile
+from nsl_tools.progress import Progress
+from nsl_tools.scratch import ScratchFile, announce
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -137,7 +138,7 @@ def row_hashes(matrix: Matrix) -> npt.NDArray[np.uint64]:
     random = np.random.default_rng(0)
     factors = random.integers(0, 1 << 63, matrix.shape[1], np.uint64) << np.uint64(1) | np.uint64(1)
     hashes = np.empty(len(matrix), np.uint64)
-    for block in blocks(len(matrix)):
+    for block in blocks(*matrix.shape):
         bits = matrix[block].view(np.uint32).astype(np.uint64)
         hashes[block] = np.einsum("ij,j->i", bits, factors)
     return hashes
@@ -149,8 +150,10 @@ class MatrixStore:
     A context manager: it ends the life of its scratch files.
     """
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, progress: Progress = Progress()) -> None:  # noqa: B008 - frozen
         self.budget = budget
+        self._progress = progress
+        self._announced: set[str] = set()
         self._files: list[ScratchFile] = []
 
     def __enter__(self) -> Self:
@@ -178,6 +181,12 @@ class MatrixStore:
         """Return a new scratch file."""
         self._files.append(ScratchFile())
         return self._files[-1]
+
+    def announce(self, content: str) -> None:
+        """Say, once, what goes to scratch files of a size that was not known before."""
+        if content not in self._announced:
+            self._announced.add(content)
+            announce(content, self._progress)
 
 
 class MatrixWriter:

@@ -133,7 +133,7 @@ class NearestCells:
         self.listed = np.empty((len(self._unit), columns), np.uint16)
         self._margins = np.empty_like(self.listed)
         self._histogram = np.zeros(_FARTHEST + 1, np.int64)
-        step = max(1, _BLOCK_FLOATS // len(self._centroids))
+        step = max(1, _BLOCK_FLOATS // max(self._centroids.shape))
         blocks = (slice(start, start + step) for start in range(0, len(self._unit), step))
         for counts in self._pool.map(self._list_block, blocks):
             self._histogram += counts

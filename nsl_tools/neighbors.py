@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.buffers import Buffers
-from nsl_tools.candidates import Wanted, all_pairs, pairs_between
+from nsl_tools.candidates import TILE, Wanted, all_pairs, pairs_between
 from nsl_tools.cells import Cells
 from nsl_tools.embeddings import UnitRows
 from nsl_tools.fingerprints import spans_of
@@ -44,6 +44,13 @@ _FEW = 4
 """Until one in so many nodes was asked for, not all ids are ranked."""
 _UNIT_ROUNDOFF = 2.0**-24
 _PAIR_FLOATS = 1 << 18  # more would leave the cache, fewer would cost calls
+_PRODUCT_BYTES = 6  # a float32, a mask, and what is picked of both
+_PAIR_BYTES = 20  # both sides in float64, one in float32 before
+
+
+def bytes_per_thread(dimension: int) -> int:
+    """Return the memory that each thread takes: products and units of a tile, pairs to weigh."""
+    return TILE * TILE * _PRODUCT_BYTES + max(_PAIR_FLOATS, dimension) * _PAIR_BYTES
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,7 @@ class NearestNeighbors:
     Attributes:
         embeddings: the n nodes.
         k: neighbours per node at most, or None.
+        store: keeps what may not fit the memory.
     """
 
     def __init__(
@@ -124,7 +132,7 @@ class NearestNeighbors:
         self.k = k
         self._threshold = threshold
         self._workers = workers
-        self._store = store
+        self.store = store
         self._buffers = Buffers()
         # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, each number of which is off by 2 u;
         # floors are rounded, too.
@@ -166,7 +174,7 @@ class NearestNeighbors:
         done = 0
         units = UnitRows(self.embeddings, base)
         pool, ties = self._workers.products, self._ties(base, base)
-        for i, j in all_pairs(units, self._wanted, pool, self._store, ties):
+        for i, j in all_pairs(units, self._wanted, pool, self.store, ties):
             sources, targets = [base[i]], [base[j]]
             # A row meets itself, so the largest source is the end of the lot.
             due = int(np.searchsorted(rest, sources[0].max()))
@@ -199,7 +207,7 @@ class NearestNeighbors:
     def _same_vectors(self, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
         same = np.empty(len(left), np.bool_)
         vectors = self.embeddings.vectors
-        for block in blocks(len(left)):
+        for block in blocks(len(left), vectors.shape[1]):
             bits = (vectors[rows[block]].view(np.uint32) for rows in (left, right))
             same[block] = np.equal(*bits).all(axis=1)
         return same
@@ -208,7 +216,7 @@ class NearestNeighbors:
         if len(queries):
             units = UnitRows(self.embeddings, queries), UnitRows(self.embeddings, base)
             pool, ties = self._workers.products, self._ties(queries, base)
-            for sources, targets in pairs_between(*units, self._wanted, pool, self._store, ties):
+            for sources, targets in pairs_between(*units, self._wanted, pool, self.store, ties):
                 yield queries[sources], base[targets]
 
     def _ties(self, queries: Rows, base: Rows) -> Ties | None:
@@ -221,7 +229,7 @@ class NearestNeighbors:
         sources, targets = sources[others], targets[others]
         weights = self.weigh(sources, targets)
         near = weights >= self._threshold
-        return self._select(sources[near], targets[near], weights[near])
+        return self.select(sources[near], targets[near], weights[near])
 
     def best_of_each(self, pairs: Iterable[tuple[Rows, Rows]]) -> Iterator[Edges]:
         """Yield `best` of each lot of pairs, in order, some lots ahead on other threads."""
@@ -242,7 +250,7 @@ class NearestNeighbors:
 
         def choose(sources: Rows, targets: Rows, weights: npt.NDArray[np.int32]) -> Edges:
             near = weights >= 0
-            return self._select(sources[near], targets[near], restored(weights[near]))
+            return self.select(sources[near], targets[near], restored(weights[near]))
 
         return self._workers.ahead(lambda lot: choose(*lot), pairs)
 
@@ -254,7 +262,7 @@ class NearestNeighbors:
     def reordered(self, rows: Rows) -> NearestNeighbors:
         """Return the same for `rows` only, with vectors as `nsl_tools.matrix.reordered` does."""
         found = copy.copy(self)
-        found.embeddings = self.embeddings.reordered(rows, self._store)
+        found.embeddings = self.embeddings.reordered(rows, self.store)
         return found
 
     def units(self, rows: Rows) -> UnitRows:
@@ -305,7 +313,8 @@ class NearestNeighbors:
         distinct, places = np.unique(rows, return_inverse=True)
         return id_ranks(texts_at(*spans_of(ids, distinct)))[places]
 
-    def _select(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> Edges:
+    def select(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> Edges:
+        """Return the best edges of each source, of distinct ones, shapes (m,)."""
         order = order_by(sources, -as_written(weights), -self._ranks(targets))
         sources, targets, weights = sources[order], targets[order], weights[order]
         if self.k is not None:

@@ -107,6 +107,7 @@ class Pending:
         return pairs
 
     def _spill(self) -> None:
+        self._store.announce("pairs that may be edges")
         for tile, count in enumerate(self._counts):
             if count:
                 self._spilled[tile].append(self._written(self._take_held(tile)))

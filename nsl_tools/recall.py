@@ -35,7 +35,7 @@ LEAST_ROWS = 20_000
 
 _OVERHEAD = 1.5  # a product in a cell costs more than one in the sweep of all pairs
 _TILE = 1024
-_BYTES_PER_ROW, _BYTES_PER_CANDIDATE = 200, 12  # as measured
+_BYTES_PER_ROW, _BYTES_PER_CANDIDATE = 200, 15  # as measured
 
 
 def bytes_for(rows: int, k: int) -> int:

@@ -47,6 +47,11 @@ def claim_space(size: int, content: str, progress: Progress) -> None:
     progress.note(f"scratch files of up to {shown_size(size)} in {_folder()}, for {content}")
 
 
+def announce(content: str, progress: Progress) -> None:
+    """Say that a run puts `content` into scratch files, of a size that only the work tells."""
+    progress.note(f"scratch files in {_folder()}, for {content}, as many as are found")
+
+
 class ScratchFile:
     """A nameless file to append to and to read at any place; a context manager.
 

@@ -35,7 +35,7 @@ _LOW = (1 << _ID_BITS) - 1
 _NO_KEY = -(1 << 62)
 _ROUNDOFF = 2.0**-53
 _STRIP = 128  # rows that are multiplied in float64 together, so that they stay in the cache
-_SEEDS = 1024  # rows of the largest ids
+_SEEDS, _SEED_NUMBERS = 1024, 1 << 20  # rows of the largest ids, fewer where they are wide
 
 
 class ExactRows(Protocol):
@@ -174,7 +174,9 @@ class Ties:
             self._seeded.add(tile.start)
             if self._top is None:
                 ranks = self._exact.id_ranks[self._base]
-                self._top = self._base[np.argsort(ranks)[-_SEEDS:]]
+                top = self._base[np.argsort(ranks)[-_SEEDS:]]
+                width = self._exact.unit(top[-1:]).shape[1]
+                self._top = top[-max(1, _SEED_NUMBERS // max(1, width)) :]
         ids, units = self._exact.id_ranks[self._top], self._exact.unit(self._top)
         for start in range(tile.start, tile.stop, _STRIP):
             own = slice(start, min(start + _STRIP, tile.stop))

@@ -35,12 +35,17 @@ def changes(rows: int) -> dict[str, dict[str, Any]]:
     """
     tool = {"memory_of": lambda _: 1, "claim_space": _claim_unannounced}
     found: dict[str, dict[str, Any]] = {
-        "build_graph": tool,
+        "build_graph": {**tool, "_BYTES_PER_DIMENSION": 0},
         "candidates": {"TILE": rows, "_LEAST_LOT": rows, "_STRIP": rows},
         "groups": {"_BLOCK": rows},
         "ties": {"_STRIP": rows, "_SEEDS": rows},
-        "matrix": {"_LOT_BYTES": 1000 * rows, "_GAP_BYTES": 64},
+        "matrix": {
+            "_LOT_BYTES": 1000 * rows,
+            "_GAP_BYTES": 64,
+            "announce": lambda *_: None,
+        },
         "neighbors": {"_PAIR_FLOATS": rows},
+        "lsh": {"_PAIRS": rows},
         "recall": {"_BYTES_PER_ROW": 0, "_BYTES_PER_CANDIDATE": 0},
         "pending": {"_GROUP": rows, "_MOST_PARTS": rows},
         "pack_nbrs": tool,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support import write_examples
 
 from nsl_tools import build_graph as building
-from nsl_tools import candidates
+from nsl_tools import candidates, lsh
 from nsl_tools.build_graph import build_graph
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.matrix import Rows
@@ -196,6 +196,7 @@ def bucket_oracle(graph: Nodes, splits: int, rounds: int, seed: int) -> set[tupl
 
 @pytest.mark.parametrize(("splits", "rounds", "seed"), [(1, 1, 0), (3, 2, 7), (5, 4, 1)])
 @pytest.mark.parametrize(("k", "budget"), [(2, 0), (2, 1 << 30), (None, 0)])
+@pytest.mark.parametrize(("small", "pairs_at_once"), [(0, 1), (4, 10), (128, 1 << 18)])
 def test_bucketing_keeps_the_edges_within_a_bucket(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -204,9 +205,16 @@ def test_bucketing_keeps_the_edges_within_a_bucket(
     seed: int,
     k: int | None,
     budget: int,
+    small: int,
+    pairs_at_once: int,
 ) -> None:
-    """LSH compares the pairs that share a bucket in any round, and no others."""
+    """LSH compares the pairs that share a bucket in any round, and no others.
+
+    Whatever buckets are small ones, and for seeds too.
+    """
     monkeypatch.setattr(building, "_budget", lambda *_: budget)
+    monkeypatch.setattr(lsh, "_SMALL", small)
+    monkeypatch.setattr(lsh, "_PAIRS", pairs_at_once)
     graph = clustered(80, 6)
     pairs = bucket_oracle(graph, splits, rounds, seed)
     everything = build(tmp_path, graph, BuildGraphOptions(k=None, similarity_threshold=0.2))
@@ -218,9 +226,12 @@ def test_bucketing_keeps_the_edges_within_a_bucket(
     options = BuildGraphOptions(
         k=k, similarity_threshold=0.2, lsh_splits=splits, lsh_rounds=rounds, random_seed=seed
     )
-    assert build(tmp_path, graph, options).splitlines() == [
-        line for lines in expected.values() for line in lines[:k]
-    ]
+    best = {source: lines[:k] for source, lines in expected.items()}
+    found = build(tmp_path, graph, options).splitlines()
+    assert found == [line for lines in best.values() for line in lines]
+    seeds = [node for node, _ in graph[1::3]]
+    found = build(tmp_path, graph, options, seeds).splitlines()
+    assert found == [line for node in seeds for line in best.get(node, [])]
 
 
 def test_bytes_do_not_depend_on_threads_shards_or_hash_seed(tmp_path: Path) -> None:
@@ -340,7 +351,46 @@ def test_scratch_space_for_a_second_copy_is_claimed_only_where_one_may_be_made(
     """In the order of cells, which only the approximate search of all nodes reads."""
     claimed: list[int] = []
     monkeypatch.setattr(building, "memory_of", lambda _: 1)
+    monkeypatch.setattr(building, "_BYTES_PER_DIMENSION", 0)
     monkeypatch.setattr(building, "claim_space", lambda size, *_: claimed.append(size))
     graph = [("a", [1.0, 0.0]), ("b", [1.0, 1.0])]
     build(tmp_path, graph, BuildGraphOptions(k=k, recall=recall), seeds)
     assert claimed == [copies * os.path.getsize(tmp_path / "e")]
+
+
+@pytest.mark.own_memory("sets the limit")
+def test_vectors_too_wide_for_the_limit_are_a_usage_error(tmp_path: Path) -> None:
+    """Which says what they need."""
+    graph = [("a", [1.0] * 600_000), ("b", [2.0] * 600_000)]
+    with pytest.raises(UsageError, match=r"--memory-limit: expected at least 38.4 MB for vectors "):
+        build(tmp_path, graph, BuildGraphOptions(memory_limit=32_000_000))
+    found = build(tmp_path, graph, BuildGraphOptions(memory_limit=64_000_000))
+    assert found == "a\tb\t1.000000\nb\ta\t1.000000\n"
+
+
+@pytest.mark.own_memory("sets the limit")
+def test_threads_that_the_limit_does_not_hold_are_not_started_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+    started = building.workers
+    monkeypatch.setattr(building, "workers", lambda count: counts.append(count) or started(count))
+    path = write_examples(tmp_path / "e", [{"id": [b"a"], "embedding": [1.0]}])
+    said = [
+        build_graph(
+            [path],
+            str(tmp_path / "g"),
+            BuildGraphOptions(threads=threads, memory_limit=limit, allow_empty=True),
+        ).warnings
+        for threads, limit in ((64, 64_000_000), (2, 64_000_000), (64, 10**10))
+    ]
+    assert counts == [5, 2, 64]
+    assert "--threads 64: --memory-limit leaves memory for 5" in said[0]
+    assert not any("--threads" in line for warnings in said[1:] for line in warnings)
+
+
+@pytest.mark.parametrize("width", [1, 300, 5000, 400_000])
+def test_wide_rows_make_low_tiles(width: int) -> None:
+    height = candidates.tile_height(4_000_000, width)
+    assert 1 <= height <= candidates.TILE
+    assert height == 1 or height * width * 4 <= 1 << 20

@@ -64,9 +64,12 @@ def test_a_bound_is_reached_by_as_many_as_asked_for(
     assert (lines == bounds[:, np.newaxis]).any(axis=1).all()
 
 
-@given(st.integers(0, 1000))
-def test_blocks_cover_all_rows_once(rows: int) -> None:
-    assert [row for block in blocks(rows) for row in range(rows)[block]] == list(range(rows))
+@given(st.integers(0, 1000), st.sampled_from([0, 1, 784, 20_000, 10**7]))
+def test_blocks_cover_all_rows_once(rows: int, width: int) -> None:
+    """And are small, however wide the rows."""
+    cut = [range(rows)[block] for block in blocks(rows, width)]
+    assert [row for block in cut for row in block] == list(range(rows))
+    assert all(len(block) == 1 or len(block) * width <= 1 << 18 for block in cut)
 
 
 @given(

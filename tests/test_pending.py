@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nsl_tools.matrix import MatrixStore
 from nsl_tools.pending import Pairs, Pending, by_rows
+from nsl_tools.progress import Progress
 
 HEIGHT = 40
 PAIRS = st.lists(st.tuples(st.integers(0, HEIGHT - 1), st.integers(0, 99)), max_size=30)
@@ -56,3 +57,17 @@ def test_a_held_count_is_of_what_is_in_memory(budget: int) -> None:
         pending = Pending(1, HEIGHT, store)
         assert pending.add(0, pairs_of([(1, 2), (3, 4)])) == (2 if budget else 0)
         assert len(pending.take_held(0)) == (2 if budget else 0)
+
+
+@pytest.mark.own_memory("sets the budget")
+@pytest.mark.parametrize(("budget", "lines"), [(0, 1), (1 << 20, 0)])
+def test_scratch_files_for_pairs_are_announced_once(
+    capsys: pytest.CaptureFixture[str], budget: int, lines: int
+) -> None:
+    with MatrixStore(budget, Progress("build-graph", quiet=False)) as store:
+        pending = Pending(3, HEIGHT, store)
+        for tile in (0, 1, 2):
+            pending.add(tile, pairs_of([(1, 2), (3, 4)]))
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == lines
+    assert all("for pairs that may be edges, as many as are found" in line for line in said)

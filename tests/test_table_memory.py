@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nsl_tools.build_graph import build_graph
-from nsl_tools.errors import UsageError
 from nsl_tools.memory import LEAST_LIMIT, LIBRARIES
-from nsl_tools.options import BuildGraphOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +34,6 @@ _READ = """
 import sys
 from nsl_tools import build_graph, cli
 build_graph.NearestNeighbors.edges = lambda *_, **__: iter(())
-build_graph._require_room = lambda *_: None
 cli.main(["build-graph", "-q", "--memory-limit=32MB", *sys.argv[1:]])
 """
 
@@ -136,13 +131,3 @@ def test_npy_rows_too_large_for_the_limit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "ids").write_text("a\nb\n")
     _, said = _run(tmp_path, "v.npy", "--ids=ids")
     assert "--memory-limit: expected at least 3.2 GB for the rows of v.npy" in said
-
-
-def test_vectors_too_wide_for_the_search_are_refused(tmp_path: Path) -> None:
-    """Those of which even a few at a time are more than the limit."""
-    np.save(tmp_path / "v.npy", np.ones((2, 20_000), np.float32))
-    (tmp_path / "ids").write_text("a\nb\n")
-    options = BuildGraphOptions(ids=f"{tmp_path}/ids", memory_limit=64_000_000, threads=2)
-    with pytest.raises(UsageError, match="expected at least 726 MB for vectors of 20,000 numbers"):
-        build_graph([f"{tmp_path}/v.npy"], f"{tmp_path}/g", options)
-    build_graph([f"{tmp_path}/v.npy"], f"{tmp_path}/g", replace(options, memory_limit=730_000_000))
