@@ -10,8 +10,6 @@ import pyarrow as pa
 
 from nsl_tools.errors import DataError
 from nsl_tools.ids import texts_at
-from nsl_tools.shards import STANDARD_STREAM
-from nsl_tools.steady import is_regular, opened, os_errors_as_data_errors
 from nsl_tools.streams import CHUNK, gunzipped, source, without_bom
 
 if TYPE_CHECKING:
@@ -71,9 +69,7 @@ def id_lines(path: str, statistics: Statistics) -> Iterator[IdLines]:
         DataError: it cannot be read.
     """
     once = source(path)
-    with os_errors_as_data_errors(once.name):
-        regular = path != STANDARD_STREAM and is_regular(path)
-    with opened(path) if regular else once.open() as stream:
+    with once.open() as stream:
         yield IdLines(stream, once.name, statistics)
 
 

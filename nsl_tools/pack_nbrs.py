@@ -44,7 +44,7 @@ from nsl_tools.shards import STANDARD_STREAM, refuse_repeats, resolve_inputs, re
 from nsl_tools.splice import sealed
 from nsl_tools.statistics import Statistics
 from nsl_tools.streams import rereadable, source
-from nsl_tools.tfrecord import is_tfrecord
+from nsl_tools.tfrecord import check_start, is_tfrecord
 from nsl_tools.tfrecord_writer import write_framed
 from nsl_tools.top_edges import TopEdges
 
@@ -107,7 +107,9 @@ def pack_nbrs(
         seeds, others = (
             Input(
                 [
-                    stack.enter_context(rereadable(source(path, options.max_record_bytes)))
+                    stack.enter_context(
+                        rereadable(source(path, options.max_record_bytes), check_start)
+                    )
                     for path in part
                 ],
                 Omissions(statistics, options.on_duplicate),

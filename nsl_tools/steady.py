@@ -8,6 +8,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from nsl_tools.errors import DataError
+from nsl_tools.first_reading import FirstReading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,43 +25,24 @@ def opened(path: str) -> Iterator[BufferedReader]:
     Raises:
         DataError: it cannot be read, is no regular file, or changed meanwhile.
     """
-    with os_errors_as_data_errors(path):
-        if not is_regular(path):
+    first = FirstReading()
+    with _os_errors_as_data_errors(path):
+        # To open a pipe would wait for its writer.
+        if not stat.S_ISREG(os.stat(path).st_mode):
             raise DataError(path, "", "expected a regular file, found a folder, pipe or device")
         with open(path, "rb") as file:
-            before = _state(os.fstat(file.fileno()))
+            first.hold_file(path, file.fileno())
             try:
                 yield file
-            except DataError as err:
-                # What was found wrong may be of both versions.
-                _refuse_change(path, file, before, err)
+            except DataError:
+                # What looks like damage may be a change.
+                first.hold_file(path, file.fileno())
                 raise
-            _refuse_change(path, file, before, None)
-
-
-def _refuse_change(
-    path: str, file: BufferedReader, before: tuple[int, ...], cause: DataError | None
-) -> None:
-    try:
-        named = _state(os.stat(path))
-    except FileNotFoundError:
-        named = ()
-    if named != before or _state(os.fstat(file.fileno())) != before:
-        problem = "changed while it was read: repeat the run when nothing writes it"
-        raise DataError(path, "", problem) from cause
-
-
-def _state(found: os.stat_result) -> tuple[int, ...]:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def is_regular(path: str) -> bool:
-    """Tell whether `path` is a regular file; a file that is missing raises OSError."""
-    return stat.S_ISREG(os.stat(path).st_mode)
+            first.hold_file(path, file.fileno())
 
 
 @contextlib.contextmanager
-def os_errors_as_data_errors(path: str) -> Iterator[None]:
+def _os_errors_as_data_errors(path: str) -> Iterator[None]:
     """Turn an OSError into a DataError that names the file."""
     try:
         yield

@@ -11,19 +11,21 @@ import os
 import stat
 import sys
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import google_crc32c
 
 from nsl_tools.errors import DataError
+from nsl_tools.first_reading import FirstReading
 from nsl_tools.manifest import REMEDY
 from nsl_tools.options import DEFAULT_MAX_RECORD_BYTES
 from nsl_tools.scratch import Spool
 from nsl_tools.shards import STANDARD_STREAM, manifest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import io
+    from collections.abc import Callable, Iterator
 
     from nsl_tools.manifest import Manifest
 
@@ -33,6 +35,7 @@ CHUNK = 1 << 20
 INCOMPLETE = b"\n#nsl-tools: incomplete, the program that wrote this failed\n"
 UTF8_BOM = b"\xef\xbb\xbf"
 _BOMS = {UTF8_BOM: "a byte order mark", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_LOOKED_AT = 64  # bytes of a stream, before it is copied
 _GZIP_MAGIC = b"\x1f\x8b"
 _AUTO_HEADER = 32 + zlib.MAX_WBITS
 
@@ -59,21 +62,24 @@ class Source:
         name: its path, or `<stdin>`.
         max_record_bytes: the longest record to accept in it.
         spool: its copy, if the file itself can be read only once.
+        first: what its first reading met, to which the others are held.
     """
 
     name: str
     spool: Rewindable | None = None
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+    first: FirstReading = field(default_factory=FirstReading, compare=False, repr=False)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[ByteStream]:
         """Open for reading from the start.
 
         Yields:
-            The bytes of the file. At the end, a shard is compared with its manifest.
+            The bytes of the file. At the end, a shard is compared with its manifest, and the
+            file with what it was when it was opened first.
 
         Raises:
-            DataError: it cannot be opened or read.
+            DataError: it cannot be opened or read, or has changed.
         """
         with _os_errors_as_data_errors(self.name):
             if self.spool is not None:
@@ -85,8 +91,21 @@ class Source:
                 yield sys.stdin.buffer
             else:
                 manifest = manifest_of(self.name)
-                with open(self.name, "rb", buffering=0) as file:
-                    yield Compared(file, self.name, manifest) if manifest else file
+                with self._opened() as file:
+                    self.first.hold_file(self.name, file.fileno())
+                    try:
+                        yield Compared(file, self.name, manifest) if manifest else file
+                    except DataError:
+                        # What looks like damage may be a change.
+                        self.first.hold_file(self.name, file.fileno())
+                        raise
+                    self.first.hold_file(self.name, file.fileno())
+
+    def _opened(self) -> io.FileIO:
+        try:
+            return open(self.name, "rb", buffering=0)
+        except OSError as err:
+            raise self.first.lost(self.name, str(err.strerror)) or err from err
 
     def size(self) -> int | None:
         """Return the size in bytes of a regular file, else None."""
@@ -106,10 +125,11 @@ def source(path: str, max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES) -> Sourc
 
 
 @contextlib.contextmanager
-def rereadable(once: Source) -> Iterator[Source]:
+def rereadable(once: Source, check_start: Callable[[str, bytes], None]) -> Iterator[Source]:
     """Make a source that can be read several times, by way of a scratch file if it must be.
 
-    Standard input and pipes can be read once only: they are copied.
+    Standard input and pipes can be read once only: they are copied, if `check_start` does not
+    object to what they start with.
 
     Raises:
         DataError: the source cannot be read. ScratchError: it cannot be copied.
@@ -121,7 +141,10 @@ def rereadable(once: Source) -> Iterator[Source]:
         return
     with Spool() as spool:
         with once.open() as stream:
-            while data := stream.read(CHUNK):
+            head = read_exactly(stream, _LOOKED_AT)
+            check_start(once.name, head)
+            whole = Pushback(head, stream)
+            while data := whole.read(CHUNK):
                 spool.write(data)
         yield replace(once, spool=spool)
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from nsl_tools.checksums import MASK_DELTA, promised_crc
 from nsl_tools.errors import DataError
+from nsl_tools.first_reading import Digest
 from nsl_tools.spans import Bytes, Places, all_equal, gather
 from nsl_tools.streams import (
     CHUNK,
@@ -122,6 +123,12 @@ class RecordBatch:
         """The content of each record."""
         return list(map(self.data.__getitem__, _slices(self.starts, self.ends)))
 
+    @cached_property
+    def checksums(self) -> npt.NDArray[np.uint32]:
+        """The masked CRC32C that stands behind each record, shape (n,)."""
+        footers = gather(np.frombuffer(self.data, np.uint8), self.ends, FOOTER_BYTES)
+        return np.ascontiguousarray(footers).view("<u4")[:, 0]
+
     def select(self, kept: Sequence[int]) -> RecordBatch:
         """Return the records at the indices `kept`, which keep their numbers and places."""
         numbers = [self.numbers[index] for index in kept]
@@ -151,15 +158,30 @@ def read_batches(source: Source) -> Iterator[RecordBatch]:
     """
     with source.open() as raw:
         head = read_exactly(raw, HEADER_BYTES)
+        check_start(source.name, head)
         stream: ByteStream = Pushback(head, raw)
         size = None
         if _is_header(head):
             size = source.size() if source.spool is None else None
         elif looks_gzipped(head) or looks_zlibbed(head):
             stream = Inflater(stream, source.name, members=looks_gzipped(head))
-        elif len(head) == HEADER_BYTES:
-            raise _record_error(source.name, 0, 0, _not_a_header(head))
-        yield from _Framer(stream, source.name, size, source.max_record_bytes).batches()
+        digest = Digest()
+        for batch in _Framer(stream, source.name, size, source.max_record_bytes).batches():
+            digest.add(batch.checksums)
+            source.first.hold_count(source.name, digest.count)
+            yield batch
+        source.first.hold_records(source.name, digest)
+
+
+def check_start(name: str, data: bytes) -> None:
+    """Raise DataError if a file that starts with `data` is no TFRecord file, plain or compressed.
+
+    One that is shorter than a header is left to its reader.
+    """
+    head = data[:HEADER_BYTES]
+    known = _is_header(head) or looks_gzipped(head) or looks_zlibbed(head)
+    if len(head) == HEADER_BYTES and not known:
+        raise _record_error(name, 0, 0, _not_a_header(head))
 
 
 def is_tfrecord(path: str) -> bool:
@@ -182,8 +204,7 @@ def _not_a_header(head: bytes) -> str:
 
 def _check_payloads(batch: RecordBatch) -> None:
     """Hold the records of a batch, all there are in its data up to the last, against their sums."""
-    footers = gather(np.frombuffer(batch.data, np.uint8), batch.ends, FOOTER_BYTES)
-    expected = np.ascontiguousarray(footers).view("<u4")[:, 0]
+    expected = batch.checksums
     if _kept_promise(batch, expected):
         return
     wrong = np.flatnonzero(masked_crcs(batch.data, batch.starts, batch.ends) != expected)

@@ -45,6 +45,9 @@ def write_framed(shards: ShardSet, batches: Iterable[Framed], total: int) -> Non
                 file.write(left.data[left.ends[0] : left.ends[count]].data)
                 left = Framed(left.data, left.ends[count:])
                 file.records += count
+    # After the last record, its inputs are held against their first reading.
+    for _ in remaining:
+        pass
 
 
 def _framed(payloads: list[bytes]) -> Framed:

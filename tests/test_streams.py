@@ -24,6 +24,7 @@ from nsl_tools.streams import (
     rereadable,
     source,
 )
+from nsl_tools.tfrecord import check_start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,10 +42,14 @@ def _all(once: Source) -> bytes:
         return read_exactly(stream, 1 << 40)
 
 
+def _anything(_: str, __: bytes) -> None:
+    """Take what a stream starts with."""
+
+
 def test_a_file_is_reread_as_it_is(tmp_path: Path) -> None:
     """No copy is made of a regular file."""
     (tmp_path / "f").write_bytes(b"content")
-    with rereadable(source(f"{tmp_path}/f")) as again:
+    with rereadable(source(f"{tmp_path}/f"), _anything) as again:
         assert again.spool is None
         assert [_all(again), _all(again)] == [b"content"] * 2
         assert again.size() == 7
@@ -55,7 +60,7 @@ def test_standard_input_is_spooled(monkeypatch: pytest.MonkeyPatch, size: int) -
     """Standard input can be read as often as needed, and is called what it is."""
     data = os.urandom(size)
     monkeypatch.setattr(sys, "stdin", _Stdin(data))
-    with rereadable(source("-")) as again:
+    with rereadable(source("-"), _anything) as again:
         assert again.name == "<stdin>"
         assert [_all(again), _all(again), _all(again)] == [data] * 3
 
@@ -66,16 +71,42 @@ def test_a_fifo_is_spooled(tmp_path: Path) -> None:
     os.mkfifo(path)
     writer = threading.Thread(target=path.write_bytes, args=(b"content",))
     writer.start()
-    with rereadable(source(str(path))) as again:
+    with rereadable(source(str(path)), _anything) as again:
         assert [_all(again), _all(again)] == [b"content"] * 2
     writer.join()
+
+
+@pytest.mark.parametrize("start", [b"\0", b"PK\3\4", b"id,embedding\n", b"\x89HDF"])
+def test_a_stream_of_another_kind_is_refused_before_it_is_copied(
+    monkeypatch: pytest.MonkeyPatch, start: bytes
+) -> None:
+    """Of which there may be no end."""
+    stream = _Endless(start)
+    monkeypatch.setattr(sys, "stdin", stream)
+    with (
+        pytest.raises(DataError, match="<stdin>: record 0 at byte 0: not a TFRecord file"),
+        rereadable(source("-"), check_start),
+    ):
+        pass
+    assert stream.given < 1000
+
+
+class _Endless:
+    def __init__(self, start: bytes) -> None:
+        self._start = start
+        self.given = 0
+        self.buffer = self
+
+    def read(self, size: int) -> bytes:
+        self.given += size
+        return (self._start * size)[:size]
 
 
 def test_a_spool_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing can be left behind in the temporary folder, however the process ends."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(sys, "stdin", _Stdin(b"content"))
-    with rereadable(source("-")) as again:
+    with rereadable(source("-"), _anything) as again:
         assert _all(again) == b"content"
         assert list(tmp_path.iterdir()) == []
 
@@ -93,7 +124,7 @@ def test_what_cannot_be_read_is_a_data_error(tmp_path: Path) -> None:
         _all(source(f"{tmp_path}/gone"))
     with (
         pytest.raises(DataError, match="gone: cannot be read: No such file"),
-        rereadable(source(f"{tmp_path}/gone")),
+        rereadable(source(f"{tmp_path}/gone"), _anything),
     ):
         pass
     with pytest.raises(DataError, match="/proc/self/mem: cannot be read: Input/output error"):
