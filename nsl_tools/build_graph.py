@@ -32,10 +32,10 @@ from nsl_tools.recall import bytes_for, promised
 from nsl_tools.recipe import recipe
 from nsl_tools.scratch import claim_space
 from nsl_tools.shard_set import ShardSet
-from nsl_tools.shards import STANDARD_STREAM, resolve_inputs, resolve_output
+from nsl_tools.shards import STANDARD_STREAM, refuse_repeats, resolve_inputs, resolve_output
 from nsl_tools.statistics import Statistics
 from nsl_tools.streams import source
-from nsl_tools.tables import is_table, read_tables
+from nsl_tools.tables import check_options, is_table, read_tables, vector_bytes
 from nsl_tools.tfrecord import is_tfrecord
 from nsl_tools.workers import workers
 
@@ -88,6 +88,9 @@ def _build(
 ) -> Statistics:
     inputs, seed_files = resolve_inputs(embeddings), resolve_inputs(seeds)
     ids = [options.ids] if options.ids else []
+    # A file may be read as both: a pipe or terminal has each byte once.
+    refuse_repeats(path for path in (*inputs, *seed_files, *ids) if path == STANDARD_STREAM)
+    check_options(inputs, options, seeded=bool(seeds))
     outputs = resolve_output(output)
     check_outputs(outputs, inputs + seed_files + ids)
     # How many edges reach the threshold, only the work tells.
@@ -147,7 +150,9 @@ def _budget(
     is known only as they are found.
     """
     budget = memory_of(options) // 4
-    size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
+    size = vector_bytes(inputs)
+    if size is None:
+        size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
     if size > budget:
         claim_space(copies * size, "vectors", progress)
     return budget
@@ -163,7 +168,7 @@ def _read(
     features = options.id_feature, options.embedding_feature
     omissions = Omissions(statistics, options.on_duplicate)
     if is_table(inputs):
-        nodes = read_tables(inputs, options.ids, features, omissions, store)
+        nodes = read_tables(inputs, options, omissions, store)
     else:
         nodes = read_embeddings(sources, features, omissions, store)
     refuse_empty(len(nodes.ids), sources, options)

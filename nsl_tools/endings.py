@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 
 import click
@@ -28,4 +29,22 @@ def line_of(err: BaseException) -> str:
         return str(err)
     if isinstance(err, click.ClickException):
         return f"{err.format_message()} (--help shows the usage)"
+    if lacking := _lacking(err):
+        return lacking
     return f"unexpected {type(err).__name__}: {err} (--debug shows where)"
+
+
+def _lacking(err: BaseException) -> str | None:
+    """Return what is said where the system did not give what it was asked for, else None."""
+    if isinstance(err, ImportError) and "memory" not in str(err) and "map segment" not in str(err):
+        return None
+    if isinstance(err, MemoryError | ImportError) or _number_of(err) == errno.ENOMEM:
+        detail = f" ({err})" if str(err) else ""
+        return f"out of memory{detail}: lower --memory-limit, or raise ulimit -v"
+    if isinstance(err, RuntimeError) and "start new thread" in str(err):
+        return "a thread cannot be started: raise ulimit -u or -v"
+    return None
+
+
+def _number_of(err: BaseException) -> int | None:
+    return err.errno if isinstance(err, OSError) else None

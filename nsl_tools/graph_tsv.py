@@ -27,11 +27,11 @@ from nsl_tools.memory import longest_record
 from nsl_tools.streams import (
     CHUNK,
     INCOMPLETE,
+    UTF8_BOM,
     ByteStream,
-    Pushback,
     Source,
     gunzipped,
-    read_exactly,
+    without_bom,
 )
 
 if TYPE_CHECKING:
@@ -47,8 +47,6 @@ _BLOCK = 2 * CHUNK
 _LONGEST_LINE = 64 * CHUNK
 _TOO_LARGE = 2.0**128 - 2.0**103  # the smallest number that float32 rounds to infinity
 _NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_UTF8_BOM = b"\xef\xbb\xbf"
-_BOMS = {_UTF8_BOM: "a byte order mark", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 # What the fast way would trim or not notice.
 _IRREGULAR = (b"\r", b"\0")
 _TRIMMED = (b"\t ", b" \n")
@@ -75,9 +73,7 @@ def _line_blocks(stream: ByteStream, source: Source, statistics: Statistics) -> 
     name, longest = source.name, _LONGEST_LINE
     if source.memory_limit is not None:
         longest = min(longest, longest_record(source.memory_limit))
-    head = read_exactly(stream, max(map(len, _BOMS)))
-    _refuse_bom(head, name)
-    stream = Pushback(head, stream)
+    stream = without_bom(stream, name)
     parts: list[bytes] = []
     kept = 0
     while data := stream.read(_BLOCK):
@@ -94,12 +90,6 @@ def _line_blocks(stream: ByteStream, source: Source, statistics: Statistics) -> 
     if last := b"".join(parts):
         statistics.warnings[f"{name}: no newline at the end: is the file complete?"] += 1
         yield last + b"\n"
-
-
-def _refuse_bom(head: bytes, name: str) -> None:
-    for bom, what in _BOMS.items():
-        if head.startswith(bom):
-            raise DataError(name, "line 1", f"starts with {what}: expected plain UTF-8, convert it")
 
 
 def _parse_block(
@@ -129,7 +119,7 @@ def _parse_regular(block: bytes, lines: int) -> pa.RecordBatch | None:
     """Parse lines of three columns, or return None if they need a closer look."""
     # One mark is sought much faster than two in a row.
     trimmed = b" " in block and any(mark in block for mark in _TRIMMED)
-    if trimmed or block.startswith(_UTF8_BOM) or any(mark in block for mark in _IRREGULAR):
+    if trimmed or block.startswith(UTF8_BOM) or any(mark in block for mark in _IRREGULAR):
         return None
     try:
         table = pa.csv.read_csv(

@@ -21,11 +21,17 @@ COPIES = 6
 """Bytes that a byte of a record takes at most, as measured, from its reading to its end."""
 _BESIDES = 100_000_000
 """Bytes for records on their way, beside the memory limit, of which tables take half."""
+LIBRARIES = 200_000_000
+"""What Python and the libraries may take beside `--memory-limit`."""
+
+_MOST = 10**18  # fits any arithmetic on it into 64 bits
+_SHOWN = 40  # characters of a size that is refused
+_MARGIN = 20_000_000  # of that, for code that is only run later
 _SIZE = re.compile(
     r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?:(?P<unit>[KMGT]?)(?P<binary>i?)B?)?", re.IGNORECASE
 )
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-_UNITS = ("B", "kB", "MB", "GB", "TB")
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _CGROUPS = "/sys/fs/cgroup"
 
 
@@ -39,7 +45,12 @@ def parse_size(text: str, option: str) -> int:
     if match is None or (match["binary"] and not match["unit"]):
         raise UsageError(f"{option}: expected a size such as 512MB, 2GB or 1GiB, received {text!r}")
     base = 1024 if match["binary"] else 1000
-    return int(float(match["number"]) * base ** _POWERS[(match["unit"] or "").upper()])
+    size = float(match["number"]) * base ** _POWERS[(match["unit"] or "").upper()]
+    if size > _MOST:
+        raise UsageError(
+            f"{option}: expected at most {shown_size(_MOST)}, received {text[:_SHOWN]!r}"
+        )
+    return int(size)
 
 
 def shown_size(size: float) -> str:
@@ -84,6 +95,30 @@ def peak_memory() -> int:
     # Elsewhere: in KiB, on macOS in bytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextlib.contextmanager
+def held_within(limit: int) -> Iterator[None]:
+    """Let the system refuse what would take this process beyond `limit` and `LIBRARIES`.
+
+    Memory that is refused raises MemoryError. Where the system does not tell how much there
+    is now (it is not Linux), nothing is refused.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            pages = [int(field) for field in file.read().split()]
+    except OSError:
+        yield
+        return
+    resident, data = pages[1] * resource.getpagesize(), pages[5] * resource.getpagesize()
+    most = data + limit + max(0, LIBRARIES - _MARGIN - resident)
+    known = [most, *(bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(known), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _cgroup_limits() -> Iterator[int]:

@@ -222,7 +222,7 @@ def ids_of(batch: ExampleBatch, id_feature: str) -> pa.Array:
             for rows, features in batch.column(id_feature)
         ]
         ids = _in_order(parts, len(batch))
-        bad = None if _surely_good(ids) else first_bad_id(ids.to_pylist())
+        bad = None if surely_good(ids) else first_bad_id(ids.to_pylist())
         if bad is not None:
             raise ExampleError(bad, f"feature {id_feature!r}: {id_problem(ids[bad].as_py())}")
     return ids
@@ -267,7 +267,7 @@ def _in_order(
     return pa.BinaryArray.from_buffers(pa.binary(), count, buffers)
 
 
-def _surely_good(ids: pa.Array) -> bool:
+def surely_good(ids: pa.Array) -> bool:
     """Tell, without looking at each, whether all ids are non-empty printable ASCII."""
     offsets = np.frombuffer(ids.buffers()[1], np.int32, len(ids) + 1)
     data = np.frombuffer(ids.buffers()[2], np.uint8)

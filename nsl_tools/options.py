@@ -14,6 +14,11 @@ DEFAULT_EMBEDDING_FEATURE = "embedding"
 DEFAULT_MAX_RECORD_BYTES = 1 << 31
 ON_DUPLICATE = ("error", "first", "last")
 
+_MOST = (1 << 63) - 1  # what numpy and Arrow can count to
+_MOST_NEIGHBORS = (1 << 31) - 1
+_MOST_THREADS = 4096
+_SHOWN = 40  # characters of a value that is refused
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -41,16 +46,17 @@ class RunOptions:
     report: str | None = None
 
     def __post_init__(self) -> None:
-        _require(self.max_errors >= 0, "--max-errors", "at least 0", self.max_errors)
+        _require_within(0, _MOST, "--max-errors", self.max_errors)
         _require(
             self.on_duplicate in ON_DUPLICATE,
             "--on-duplicate",
             " or ".join(ON_DUPLICATE),
             self.on_duplicate,
         )
-        size = self.max_record_bytes
-        _require(size >= 1, "--max-record-bytes", "at least 1", size)
+        _require_within(1, _MOST, "--max-record-bytes", self.max_record_bytes)
         _require_memory(self.memory_limit)
+        _require_utf8("--id-feature-name", self.id_feature)
+        _require_path("--report", self.report)
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,10 @@ class BuildGraphOptions(RunOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(self.k is None or self.k >= 1, "-k", "at least 1, or all", self.k)
+        most = f"at most {_MOST_NEIGHBORS}, or all"
+        _require(self.k is None or self.k <= _MOST_NEIGHBORS, "-k", most, self.k)
+        _require_utf8("--embedding-feature-name", self.embedding_feature)
+        _require_path("--ids", self.ids)
         threshold = self.similarity_threshold
         _require(
             math.isfinite(threshold) and -1 <= threshold <= 1,
@@ -90,19 +100,15 @@ class BuildGraphOptions(RunOptions):
             threshold,
         )
         _require(0 <= self.lsh_splits <= 62, "--lsh-splits", "0 to 62", self.lsh_splits)  # noqa: PLR2004 - bucket numbers are int64
-        _require(
-            self.lsh_rounds >= 1 or not self.lsh_splits,
-            "--lsh-rounds",
-            "at least 1",
-            self.lsh_rounds,
-        )
+        if self.lsh_splits:
+            _require_within(1, _MOST, "--lsh-rounds", self.lsh_rounds)
         _require(
             0 <= self.random_seed < 1 << 32, "--random-seed", "0 to 4294967295", self.random_seed
         )
         _require(0 < self.recall <= 1, "--recall", "more than 0, at most 1", self.recall)
         exact = self.recall == 1 or not self.lsh_splits
         _require(exact, "--recall", "1 with --lsh-splits, which has no such promise", self.recall)
-        _require(self.threads is None or self.threads >= 1, "--threads", "at least 1", self.threads)
+        _require_within(1, _MOST_THREADS, "--threads", self.threads)
 
 
 @dataclass(frozen=True)
@@ -133,12 +139,8 @@ class PackOptions(RunOptions):
             "another name",
             repr(self.rename_weight),
         )
-        _require(
-            self.max_neighbors is None or self.max_neighbors >= 0,
-            "--max-nbrs",
-            "at least 0",
-            self.max_neighbors,
-        )
+        _require_utf8("--rename-weight", self.rename_weight)
+        _require_within(0, _MOST, "--max-nbrs", self.max_neighbors)
 
 
 def memory_of(options: RunOptions) -> int:
@@ -152,6 +154,24 @@ def _require_memory(limit: int | None) -> None:
     _require(enough, "--memory-limit", f"at least {shown_size(LEAST_LIMIT)}", received)
 
 
+def _require_within(least: int, most: int, name: str, value: int | None) -> None:
+    expected = f"at least {least}" if value is None or value < least else f"at most {most}"
+    _require(value is None or least <= value <= most, name, expected, value)
+
+
+def _require_utf8(name: str, value: str | None) -> None:
+    """Refuse bytes of the command line that are no text: no feature has such a name."""
+    whole = value is None or not any("\ud800" <= mark <= "\udfff" for mark in value)
+    _require(whole, name, "UTF-8", repr(value))
+
+
+def _require_path(name: str, value: str | None) -> None:
+    valid = value is None or (bool(value) and "\0" not in value)
+    _require(valid, name, "the name of a file", repr(value))
+
+
 def _require(valid: bool, name: str, expected: str, received: object) -> None:
     if not valid:
-        raise UsageError(f"{name}: expected {expected}, received {received}")
+        text = str(received)
+        found = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        raise UsageError(f"{name}: expected {expected}, received {found}")

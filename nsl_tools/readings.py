@@ -19,6 +19,7 @@ from nsl_tools.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
 
 _CRC_BITS = 32
 
@@ -142,6 +143,26 @@ class Content:
             DataError: there were more records first.
         """
         self._readings.compare_end(self._batches, self._records)
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[BufferedReader]:
+    """Open a regular file, once, to be read from any place.
+
+    Yields:
+        The file. At the end it must be as it was at the start, and still have its name.
+
+    Raises:
+        DataError: it cannot be read, is no regular file, or changed meanwhile.
+    """
+    try:
+        # To open a pipe would wait for its writer.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise DataError(path, "", "expected a regular file, found a folder, pipe or device")
+        with open(path, "rb") as file, Readings(path).unchanged(file.fileno()):
+            yield file
+    except OSError as err:
+        raise DataError(path, "", f"cannot be read: {err.strerror or err}") from err
 
 
 def _difference(first: _State | None, found: _State | None) -> str:

@@ -63,7 +63,13 @@ def refuse_repeats(files: Iterable[str]) -> None:
 
 
 def named_by(path: str) -> list[str]:
-    """Return the files that input or output `path` stands for, right or wrong."""
+    """Return the files that input or output `path` stands for, right or wrong.
+
+    Raises:
+        UsageError: it cannot be the name of a file, or the number of shards is out of range.
+    """
+    if "\0" in path:
+        raise UsageError(f"expected the name of a file, which holds no NUL, received {path!r}")
     if path == STANDARD_STREAM or os.path.lexists(path):
         return [path]
     if spec := _SHARD_SPEC.fullmatch(path):

@@ -36,6 +36,8 @@ CHUNK = 1 << 20
 # as the header of a record it has no valid checksum.
 INCOMPLETE = b"\n#nsl-tools: incomplete, the program that wrote this failed\n"
 _HEAD_BYTES = 1 << 12
+UTF8_BOM = b"\xef\xbb\xbf"
+_BOMS = {UTF8_BOM: "a byte order mark", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _GZIP_MAGIC = b"\x1f\x8b"
 _AUTO_HEADER = 32 + zlib.MAX_WBITS
 
@@ -322,3 +324,16 @@ def gunzipped(stream: ByteStream, name: str) -> ByteStream:
     head = read_exactly(stream, len(_GZIP_MAGIC))
     whole = Pushback(head, stream)
     return Inflater(whole, name) if looks_gzipped(head) else whole
+
+
+def without_bom(stream: ByteStream, name: str) -> ByteStream:
+    """Return the stream of a text, once it is seen not to start with a byte order mark.
+
+    Raises:
+        DataError: it does.
+    """
+    head = read_exactly(stream, max(map(len, _BOMS)))
+    for bom, what in _BOMS.items():
+        if head.startswith(bom):
+            raise DataError(name, "line 1", f"starts with {what}: expected plain UTF-8, convert it")
+    return Pushback(head, stream)

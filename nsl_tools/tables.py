@@ -13,24 +13,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from nsl_tools import npy, parquet
 from nsl_tools.embeddings import Embeddings, norms_of
 from nsl_tools.errors import DataError, UsageError
-from nsl_tools.ids import first_bad_id, id_problem
-from nsl_tools.matrix import select
+from nsl_tools.id_lines import id_lines
+from nsl_tools.memory import shown_size
 from nsl_tools.nodes import Places, unrepeated
+from nsl_tools.options import (
+    DEFAULT_EMBEDDING_FEATURE,
+    DEFAULT_ID_FEATURE,
+    DEFAULT_MAX_RECORD_BYTES,
+    memory_of,
+)
+from nsl_tools.table_rows import Rows, usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nsl_tools.matrix import Floats, MatrixStore
+    from nsl_tools.matrix import MatrixStore
     from nsl_tools.nodes import Omissions
-    from nsl_tools.statistics import Statistics
+    from nsl_tools.options import BuildGraphOptions
 
-    Blocks = Iterator[tuple[str, int, list[bytes], Floats]]
-
-_ROWS = 4096
+_BLOCK_BYTES = 1 << 20
+_MOST_ID_BYTES = (1 << 31) - 1  # that one Arrow array of texts can hold
 _NPY, _PARQUET = ".npy", ".parquet"
-_FLOATS = ("f2", "f4", "f8")
 
 
 def is_table(paths: Sequence[str]) -> bool:
@@ -48,149 +54,166 @@ def is_table(paths: Sequence[str]) -> bool:
     return True
 
 
+def check_options(paths: Sequence[str], options: BuildGraphOptions, *, seeded: bool) -> None:
+    """Refuse options that files of this kind have no use for.
+
+    Args:
+        paths: the files of the embeddings.
+        options: what was asked for.
+        seeded: whether examples are read as well, as seeds.
+
+    Raises:
+        UsageError: one is given, or `.npy` files come without ids.
+    """
+    tables = is_table(paths)
+    is_npy = tables and paths[0].endswith(_NPY)
+    if is_npy and options.ids is None:
+        raise UsageError(f"--ids: expected the file of the ids of {paths[0]}, received none")
+    if not is_npy and options.ids is not None:
+        raise UsageError(
+            f"--ids: expected .npy files, received {paths[0]}, which holds its own ids"
+        )
+    if tables and not is_npy and options.id_feature == options.embedding_feature:
+        raise UsageError(
+            f"--embedding-feature-name: expected another column than that of the ids, "
+            f"received {options.embedding_feature!r}"
+        )
+    for name, value, default in _unused(is_npy=is_npy, options=options, seeded=seeded):
+        if tables and value != default:
+            raise UsageError(f"{name}: expected none for {paths[0]}, received {value!r}")
+
+
+def _unused(
+    options: BuildGraphOptions, *, is_npy: bool, seeded: bool
+) -> Iterator[tuple[str, object, object]]:
+    """Yield the options that mean nothing for tables, with their values and defaults."""
+    if not seeded:
+        yield "--max-record-bytes", options.max_record_bytes, DEFAULT_MAX_RECORD_BYTES
+    if is_npy:
+        yield "--embedding-feature-name", options.embedding_feature, DEFAULT_EMBEDDING_FEATURE
+    if is_npy and not seeded:
+        yield "--id-feature-name", options.id_feature, DEFAULT_ID_FEATURE
+
+
+def vector_bytes(paths: Sequence[str]) -> int | None:
+    """Return what the vectors of `.npy` files take in memory; None for other files.
+
+    Raises:
+        DataError: the header of one is not what it should be.
+    """
+    if not is_table(paths) or not paths[0].endswith(_NPY):
+        return None
+    return sum(4 * rows * width for rows, width in map(npy.shape_of, paths))
+
+
 def read_tables(
-    paths: Sequence[str],
-    ids: str | None,
-    columns: tuple[str, str],
-    omissions: Omissions,
-    store: MatrixStore,
+    paths: Sequence[str], options: BuildGraphOptions, omissions: Omissions, store: MatrixStore
 ) -> Embeddings:
-    """Read all rows, in order.
+    """Read all rows, in order; rows that are not usable are skipped, as far as that is allowed.
 
     Args:
         paths: `.npy` files or `.parquet` files.
-        ids: text file of the ids of `.npy` files, one a line.
-        columns: names of the Parquet columns that hold the id and the embedding.
-        omissions: what may be left out: rows with an id or a number that is not
-            usable, and those whose id is repeated.
+        options: the file of the ids of `.npy` files; the names of the Parquet columns that
+            hold the id and the embedding; the memory to stay within.
+        omissions: what may be left out: rows whose id or embedding is not usable, and those
+            whose id is repeated.
         store: keeps the vectors.
 
     Raises:
         DataError: a file or a row is not what it should be.
-        UsageError: `.npy` files without ids.
+        UsageError: the rows are too large for the memory.
     """
-    blocks = _npy_blocks(paths, ids) if paths[0].endswith(_NPY) else _parquet_blocks(paths, columns)
-    writer, places = store.writer(), Places("row")
-    nodes: list[bytes] = []
-    norms = [np.empty(0)]
-    for path, first, names, vectors in blocks:
-        _check_width(path, first, vectors, writer.shape[1])
-        numbers, kept_names, kept = _sifted(path, first, names, vectors, omissions.statistics)
-        nodes += kept_names
-        norms.append(norms_of(kept))
-        writer.append(kept)
-        places.add_numbers(path, numbers)
-    found = Embeddings(pa.array(nodes, pa.binary()), writer.finish(), np.concatenate(norms))
-    rows = unrepeated(found.ids, omissions, places)
-    if isinstance(rows, slice):
-        return found
-    kept_ids = found.ids.take(pa.array(rows))
-    return Embeddings(kept_ids, select(found.vectors, rows), found.norms[rows])
+    limit = memory_of(options)
+    if paths[0].endswith(_NPY):
+        _require_room(paths, limit)
+        nodes = _Nodes(omissions, store, vector_bytes(paths) or 0)
+        _read_npy(paths, str(options.ids), nodes)
+    else:
+        nodes = _Nodes(omissions, store, sum(map(os.path.getsize, paths)))
+        _read_parquet(paths, (options.id_feature, options.embedding_feature), limit, nodes)
+    return nodes.finish()
 
 
-def _sifted(
-    path: str, first: int, names: list[bytes], vectors: Floats, statistics: Statistics
-) -> tuple[Sequence[int], list[bytes], Floats]:
-    """Return the numbers, ids and vectors of the rows of a block that are not skipped.
+class _Nodes:
+    """The rows that can be used, so far."""
 
-    Raises:
-        DataError: a row is not usable, and no more may be skipped.
-    """
-    finite = np.asarray(np.isfinite(vectors).all(axis=1))
-    if finite.all() and first_bad_id(names) is None:
-        return range(first, first + len(names)), names, vectors
-    usable = finite.copy()
-    for row, node in enumerate(names):
-        if problem := id_problem(node):
-            err = DataError(path, f"row {first + row}", problem, first + row)
-            statistics.skip("id not usable", err)
-            usable[row] = False
-        elif not finite[row]:
-            problem = "a value is not finite, expected numbers"
-            err = DataError(path, f"row {first + row}", problem, first + row)
-            statistics.skip("embedding not usable", err)
-    kept = np.flatnonzero(usable).tolist()
-    return [first + row for row in kept], [names[row] for row in kept], vectors[kept]
+    def __init__(self, omissions: Omissions, store: MatrixStore, expected: int) -> None:
+        self.statistics = omissions.statistics
+        self._omissions = omissions
+        self._writer = store.writer(expected)
+        self._places = Places("row")
+        self._ids: list[pa.Array] = [pa.array([], pa.binary())]
+        self._id_bytes = 0
+        self._norms = [np.empty(0)]
+
+    def add(self, rows: Rows) -> None:
+        """Add those of some rows that can be used."""
+        found = usable(rows, self._writer.shape[1], self.statistics)
+        if not len(found.ids):
+            return
+        self._id_bytes += found.ids.buffers()[2].size
+        if self._id_bytes > _MOST_ID_BYTES:
+            raise rows.error(0, f"the ids take more than {_MOST_ID_BYTES:,} bytes, all together")
+        self._ids.append(found.ids)
+        self._norms.append(norms_of(found.vectors))
+        self._writer.append(found.vectors)
+        self._places.add_numbers(found.source, found.numbers)
+
+    def finish(self) -> Embeddings:
+        """Return all rows, each id once."""
+        ids, norms = pa.concat_arrays(self._ids), np.concatenate(self._norms)
+        self._ids, self._norms = [], []
+        found = Embeddings(ids, self._writer.finish(), norms)
+        rows = unrepeated(ids, self._omissions, self._places)
+        return found if isinstance(rows, slice) else found.taken(rows)
 
 
-def _check_width(path: str, first: int, vectors: Floats, width: int) -> None:
-    if not vectors.shape[1] or (width and vectors.shape[1] != width):
-        expected = width or "at least 1"
-        found = vectors.shape[1]
-        raise DataError(path, f"row {first}", f"dimension {found}, expected {expected}")
-
-
-def _npy_blocks(paths: Sequence[str], ids: str | None) -> Blocks:
-    if ids is None:
-        raise UsageError(f"--ids: expected the file of the ids of {paths[0]}, received none")
-    try:
-        with open(ids, "rb") as file:
-            names = file.read().splitlines()
-    except OSError as err:
-        raise DataError(ids, "", f"cannot be read: {err.strerror or err}") from err
-    done = 0
+def _require_room(paths: Sequence[str], limit: int) -> None:
+    """Refuse `.npy` files of which some rows do not fit the memory."""
     for path in paths:
-        for first, vectors in _npy_rows(path):
-            yield path, first, names[done : done + len(vectors)], vectors
-            done += len(vectors)
-            if done > len(names):
-                raise DataError(ids, "", f"{len(names)} ids, expected one for each row of {path}")
-    if done < len(names):
-        raise DataError(ids, "", f"{len(names)} ids, expected {done}, one for each row")
+        width = npy.shape_of(path)[1]
+        if (needed := _ROW_COPIES * 8 * width) > limit:
+            raise UsageError(
+                f"--memory-limit: expected at least {shown_size(needed)} for the rows of {path} "
+                f"({width:,} numbers each), received {shown_size(limit)}"
+            )
 
 
-def _npy_rows(path: str) -> Iterator[tuple[int, Floats]]:
-    try:
-        # The map only tells where the numbers are: mapped pages would count as memory.
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-        shape, kind, order, offset = matrix.shape, matrix.dtype, matrix.flags, matrix.offset
-    except (OSError, ValueError) as err:
-        raise DataError(path, "", f"not a .npy file: {err}") from err
-    if len(shape) != 2 or kind.str[1:] not in _FLOATS or not order.c_contiguous:  # noqa: PLR2004 - rows and columns
-        problem = f"shape {shape} of {kind}, expected a matrix of floats in C order"
-        raise DataError(path, "", problem)
-    for first in range(0, shape[0], _ROWS):
-        rows = min(_ROWS, shape[0] - first)
-        start = offset + first * shape[1] * kind.itemsize
-        block = np.fromfile(path, kind, rows * shape[1], offset=start)
-        with np.errstate(over="ignore"):  # what overflows is reported as not finite
-            vectors = block.reshape(rows, shape[1]).astype(np.float32)
-        yield first, vectors
+_ROW_COPIES = 8  # of which each takes up to 8 bytes for a number
 
 
-def _parquet_blocks(paths: Sequence[str], columns: tuple[str, str]) -> Blocks:
-    import pyarrow.parquet as pq  # here, since it is slow to import and seldom needed
-
-    for path in paths:
-        first = 0
-        try:
-            file = pq.ParquetFile(path)
-            _require_columns(path, file.schema_arrow.names, columns)
-            for batch in file.iter_batches(_ROWS, columns=list(columns)):
-                yield path, first, *_parquet_rows(path, first, batch, columns)
-                first += len(batch)
-        except (OSError, pa.ArrowException) as err:
-            raise DataError(path, "", f"cannot be read as Parquet: {err}") from err
-
-
-def _require_columns(path: str, known: list[str], columns: tuple[str, str]) -> None:
-    for name in columns:
-        if name not in known:
-            found = ", ".join(known)
-            raise DataError(path, "", f"no column {name!r}, expected one; it has {found}")
+def _read_npy(paths: Sequence[str], ids: str, nodes: _Nodes) -> None:
+    with id_lines(ids, nodes.statistics) as lines:
+        for path in paths:
+            first = 0
+            for vectors in npy.read_rows(path, _BLOCK_BYTES):
+                line = lines.taken + 1
+                names = lines.take(len(vectors))
+                if len(names) < len(vectors):
+                    problem = f"{lines.taken:,} ids, expected one for each row of {path}"
+                    raise DataError(lines.name, "", problem)
+                lengths = np.full(len(vectors), vectors.shape[1], np.int64)
+                none, values = np.empty(0, np.int64), vectors.reshape(-1)
+                nodes.add(Rows(path, first, names, lengths, values, none, lines.name, line))
+                first += len(vectors)
+        if more := lines.rest():
+            problem = f"{lines.taken + more:,} ids, expected {lines.taken:,}, one for each row"
+            raise DataError(lines.name, "", problem)
 
 
-def _parquet_rows(
-    path: str, first: int, batch: pa.RecordBatch, columns: tuple[str, str]
-) -> tuple[list[bytes], Floats]:
-    import pyarrow.compute as pc
-
-    ids, lists = (batch.column(name) for name in columns)
-    lengths = pc.list_value_length(lists)
-    if ids.null_count or lengths.null_count or pc.list_flatten(lists).null_count:
-        raise DataError(path, f"rows from {first}", "a value is missing, expected none to be")
-    widths = pc.unique(lengths).to_pylist()
-    if len(widths) > 1:
-        raise DataError(path, f"rows from {first}", f"dimensions {widths}, expected one")
-    values = pc.list_flatten(lists).cast(pa.float32()).to_numpy()
-    return ids.cast(pa.binary()).to_pylist(), values.reshape(len(batch), -1)
+def _read_parquet(
+    paths: Sequence[str], columns: tuple[str, str], limit: int, nodes: _Nodes
+) -> None:
+    with parquet.bounded(limit):
+        for path in paths:
+            done = 0
+            try:
+                for rows in parquet.read_rows(path, columns, _BLOCK_BYTES):
+                    nodes.add(rows)
+                    done = rows.first + len(rows.lengths)
+            except MemoryError as err:
+                problem = (
+                    f"they take more memory than --memory-limit {shown_size(limit)}, or ulimit, "
+                    "leaves: raise it, if rows that large are right"
+                )
+                raise DataError(path, f"rows from {done}", problem) from err

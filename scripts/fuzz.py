@@ -1,12 +1,14 @@
 """Fuzz a reader, guided by the coverage of its code: any bytes are refused or read right.
 
 The targets and what they judge are in tests/fuzz/targets.py. A finding is
-printed, with the traceback and the file that holds the input, and exits with 77;
+printed, with the traceback and the file that holds the input, and ends the run;
 so does an input that takes more than 5 seconds of the processor, or more than
-256 MB of address space beyond what the program had a little before.
+256 MB of address space beyond what the program had a little before (a Parquet file
+may take what its limit of memory lets it take, and be refused for it).
 
     pip install -e '.[fuzz]'                          # atheris, libFuzzer for Python
     python scripts/fuzz.py records --runs 1000000
+    python scripts/fuzz.py parquet --plain            # no atheris: inputs near the corpus
     python scripts/fuzz.py graph --replay crash-0123  # one input again
     python scripts/fuzz.py graph --finds DIR          # keep inputs that reach new code
     python scripts/fuzz.py graph --add DIR            # add to the corpus what it lacks of them
@@ -36,6 +38,7 @@ MOST_SECONDS = 5.0
 MOST_BYTES = 256_000_000
 RUNS_PER_LIMIT = 10_000
 LONGEST_INPUT = 320
+LONGEST_PARQUET = 4096
 
 
 def watched(target: Callable[[bytes], None]) -> Callable[[bytes], None]:
@@ -109,14 +112,31 @@ def fuzz(target: Callable[[bytes], None], words: list[str]) -> NoReturn:
     raise AssertionError("libFuzzer does not return")
 
 
+def mutate(target: Callable[[bytes], None], name: str, runs: int, seed: int) -> None:
+    """Hand the target inputs near its corpus, without regard to what they reach."""
+    from mutations import mutations
+
+    checked, data = watched(target), b""
+    try:
+        for data in mutations(name, runs, seed):
+            checked(data)
+    except BaseException:
+        path = f"crash-{hashlib.sha256(data).hexdigest()[:12]}"
+        Path(path).write_bytes(data)
+        print(f"{path} holds the input", file=sys.stderr)
+        raise
+    print(f"{runs:,} inputs, none of which did harm")
+
+
 def main() -> None:
     """Do what is asked."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("target", choices=("records", "examples", "graph"))
+    parser.add_argument("target", choices=("records", "examples", "graph", "npy", "parquet"))
     parser.add_argument("--runs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--plain", action="store_true")
     parser.add_argument("--finds", type=Path)
     parser.add_argument("--add", type=Path)
     parser.add_argument("--replay", type=Path)
@@ -125,11 +145,15 @@ def main() -> None:
     if given.add:
         add(load(given.target), corpus, given.add)
         return
+    if given.plain:
+        mutate(load(given.target), given.target, given.runs, given.seed)
+        return
     target = load_instrumented(given.target)
     if given.replay:
         fuzz(target, [str(given.replay)])
     # A run may be stopped for any time: `watched` looks at the time of the processor instead.
-    limits = [f"-max_len={LONGEST_INPUT}", "-timeout=3600", "-report_slow_units=3600"]
+    longest = LONGEST_PARQUET if given.target == "parquet" else LONGEST_INPUT
+    limits = [f"-max_len={longest}", "-timeout=3600", "-report_slow_units=3600"]
     runs = [f"-seed={given.seed}", f"-runs={given.runs}", "-print_final_stats=1"]
     with tempfile.TemporaryDirectory() as folder:
         finds = given.finds or Path(folder)

@@ -5,13 +5,17 @@ Slow, small, and to be checked by reading them. None stands for a file that is r
 
 from __future__ import annotations
 
+import io
 import re
 import struct
+import warnings
 import zlib
 from functools import cache
 from typing import Any
 
 import google_crc32c
+import numpy as np
+import numpy.typing as npt
 
 Edge = tuple[bytes, bytes, float]
 
@@ -180,3 +184,49 @@ def _example() -> Any:
 
 def _add(messages: Any, name: str) -> Any:
     return messages.add(name=name)
+
+
+def right_matrix(data: bytes) -> npt.NDArray[np.floating] | None:
+    """Return what NumPy reads from a `.npy` file; None if it refuses it, or something follows."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            file = io.BytesIO(data)
+            found: npt.NDArray[np.floating] = np.lib.format.read_array(file)
+        except Exception:  # noqa: BLE001 - it lets any through
+            return None
+    return None if file.read(1) else found
+
+
+def is_as_numpy_writes(data: bytes, matrix: npt.NDArray[np.floating] | None) -> bool:
+    """Tell whether NumPy would write this file for a matrix that the reader is to accept."""
+    if matrix is None or matrix.ndim != 2 or not matrix.shape[1]:
+        return False
+    if matrix.dtype.str[1:] not in ("f2", "f4", "f8") or not matrix.flags.c_contiguous:
+        return False
+    file = io.BytesIO()
+    np.lib.format.write_array(file, matrix, (data[6], data[7]))
+    return file.getvalue() == data
+
+
+TableRow = tuple[bytes | None, list[float | None] | None]
+
+
+def right_rows(rows: list[TableRow]) -> list[tuple[bytes, list[float]]]:
+    """Return the rows of a table that can be used, each id once: those of the first one's width."""
+    found: dict[bytes, list[float]] = {}
+    width = 0
+    for node, numbers in rows:
+        if node is None or not is_id(node) or not numbers:
+            continue
+        exact = [number for number in numbers if number is not None and _fits_float32(number)]
+        if len(exact) == len(numbers) == (width or len(numbers)):
+            width = len(exact)
+            found.setdefault(node, [float(np.float32(number)) for number in exact])
+    return list(found.items())
+
+
+def _fits_float32(number: float) -> bool:
+    if isinstance(number, int):
+        return abs(number) <= 1 << 24
+    return abs(float(number)) < 2.0**128 - 2.0**103

@@ -227,6 +227,10 @@ def test_a_warning_is_one_line_even_if_quiet(job: Path, call: Call) -> None:
         ),
         (["pack-nbrs", "-", "-", "graph", "out"], "pack-nbrs: error: input named 2 times: -"),
         (["build-graph", "embeddings", "labeled"], "build-graph: error: labeled: is an exist"),
+        (["build-graph", "--seeds=-", "-", "g"], "build-graph: error: input named 2 times: -"),
+        (["build-graph", "--ids=a", "embeddings", "g"], "build-graph: error: --ids: expected .npy"),
+        ([*_PACK, "--rename-weight=\udcff"], r"pack-nbrs: error: --rename-weight: expected UTF-8"),
+        ([*_PACK, "--nope\udcff"], r"pack-nbrs: error: No such option '--nope\udcff'"),
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("job")

@@ -1,6 +1,8 @@
 """Sizes as users write them, and the memory that there is."""
 
 import io
+import resource
+import sys
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from nsl_tools import memory
 from nsl_tools.errors import UsageError
-from nsl_tools.memory import LEAST_LIMIT, default_limit, parse_size, shown_size
+from nsl_tools.memory import LEAST_LIMIT, default_limit, held_within, parse_size, shown_size
 from nsl_tools.options import BuildGraphOptions, PackOptions, memory_of
 
 
@@ -85,3 +87,15 @@ def test_the_default_is_half_of_what_the_control_group_may_have(
     pages = {"SC_PAGE_SIZE": 1000, "SC_PHYS_PAGES": 8_000_000}
     monkeypatch.setattr(memory.os, "sysconf", pages.__getitem__)
     assert default_limit() == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell how much there is")
+def test_memory_beyond_the_limit_is_refused() -> None:
+    """As long as that is asked for, even if it was limited before."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with held_within(32_000_000):
+        assert bytearray(16_000_000)
+        with pytest.raises(MemoryError):
+            bytearray(300_000_000)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    assert bytearray(300_000_000)

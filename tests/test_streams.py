@@ -97,6 +97,9 @@ class _Endless:
         self.given = 0
         self.buffer = self
 
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation
+
     def read(self, size: int) -> bytes:
         self.given += size
         return (self._start * size)[:size]

@@ -41,13 +41,13 @@ def write_parquet(path: Path, vectors: pa.Array, ids: list[str]) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("rows", [7, 4096])
-@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("block", [112, 1 << 20])
+@pytest.mark.parametrize("kind", [np.float32, np.float64, ">f4", ">f8"])
 def test_npy_files_give_the_same_graph(
-    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, rows: int, kind: type
+    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, block: int, kind: str
 ) -> None:
     """In one file or several, whose rows the ids name in order."""
-    monkeypatch.setattr(tables, "_ROWS", rows)
+    monkeypatch.setattr(tables, "_BLOCK_BYTES", block)
     path, ids = write_npy(tmp_path, VECTORS.astype(kind), IDS)
     assert graph(tmp_path, path, ids=ids) == expected
     for name, part in (("a.npy", VECTORS[:20]), ("b.npy", VECTORS[20:])):
@@ -60,7 +60,7 @@ def test_npy_files_give_the_same_graph(
 def test_parquet_files_give_the_same_graph(
     tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, kind: pa.DataType
 ) -> None:
-    monkeypatch.setattr(tables, "_ROWS", 7)
+    monkeypatch.setattr(tables, "_BLOCK_BYTES", 300)
     vectors = pa.array(VECTORS.tolist(), kind)
     assert graph(tmp_path, write_parquet(tmp_path / "e.parquet", vectors, IDS)) == expected
 
@@ -88,9 +88,9 @@ def test_a_bad_npy_file_is_refused(
 @pytest.mark.parametrize(
     ("vectors", "problem"),
     [
-        ([[1.0, 2.0], [1.0]], "dimensions .2, 1., expected one"),
-        ([[1.0, 2.0], None], "a value is missing"),
-        ([[1.0, 2.0], [1.0, None]], "a value is missing"),
+        ([[1.0, 2.0], [1.0]], "row 1: dimension 1, expected 2"),
+        ([[1.0, 2.0], None], "row 1: the embedding is missing"),
+        ([[1.0, 2.0], [1.0, None]], "row 1: a value is missing at position 1"),
         ([[1.0, 2.0], [1.0, np.inf]], "row 1: a value is not finite"),
     ],
 )
@@ -100,6 +100,23 @@ def test_a_bad_parquet_file_is_refused(
     path = write_parquet(tmp_path / "e.parquet", pa.array(vectors), ["a", "b"])
     with pytest.raises(DataError, match=problem):
         graph(tmp_path, path)
+
+
+def test_the_space_for_vectors_is_that_of_float32(tmp_path: Path) -> None:
+    """Whatever the files hold; of others only their sizes are known."""
+    for name, kind in (("a.npy", np.float64), ("b.npy", np.float16)):
+        np.save(tmp_path / name, VECTORS.astype(kind))
+    assert tables.vector_bytes([f"{tmp_path}/a.npy", f"{tmp_path}/b.npy"]) == 2 * VECTORS.nbytes
+    assert tables.vector_bytes(["e.parquet"]) is tables.vector_bytes(["e.tfr"]) is None
+
+
+def test_a_blank_line_of_ids_is_named(tmp_path: Path) -> None:
+    """By its row and its line, also in a file that is not the first one."""
+    np.save(tmp_path / "a.npy", VECTORS[:20])
+    np.save(tmp_path / "b.npy", VECTORS[20:])
+    (tmp_path / "ids").write_text("\n".join([*IDS[:30], "", *IDS[31:]]) + "\n")
+    with pytest.raises(DataError, match=r"b\.npy: row 10: the id is empty \(line 31 of .*ids\)"):
+        graph(tmp_path, f"{tmp_path}/a.npy", f"{tmp_path}/b.npy", ids=f"{tmp_path}/ids")
 
 
 def _dirty(folder: Path, suffix: str) -> tuple[str, str | None]:
@@ -112,13 +129,13 @@ def _dirty(folder: Path, suffix: str) -> tuple[str, str | None]:
     return write_parquet(folder / "v.parquet", pa.array(vectors.tolist()), ids), None
 
 
-@pytest.mark.parametrize("rows", [5, 4096])
+@pytest.mark.parametrize("block", [100, 1 << 20])
 @pytest.mark.parametrize("suffix", ["npy", "parquet"])
 def test_rows_are_skipped_and_chosen_as_records_are(
-    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, suffix: str, rows: int
+    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, suffix: str, block: int
 ) -> None:
     """Within --max-errors, by --on-duplicate, each counted by its reason."""
-    monkeypatch.setattr(tables, "_ROWS", rows)
+    monkeypatch.setattr(tables, "_BLOCK_BYTES", block)
     path, ids = _dirty(tmp_path, suffix)
     options = BuildGraphOptions(
         similarity_threshold=0.0, ids=ids, max_errors=2, on_duplicate="first"

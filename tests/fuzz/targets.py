@@ -10,28 +10,39 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import struct
+import tempfile
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from oracles import (
     Edge,
     checked,
     inflated,
+    is_as_numpy_writes,
     is_id,
     lines_of,
     right_features,
     right_file_of_records,
     right_graph,
+    right_matrix,
+    right_rows,
 )
 
-from nsl_tools import example, graph_tsv, streams, tfrecord
+from nsl_tools import example, graph_tsv, npy, streams, tables, tfrecord
 from nsl_tools.errors import DataError
 from nsl_tools.layout import ExampleError, ExampleParser
-from nsl_tools.nodes import ExampleBatch, ids_of
+from nsl_tools.matrix import MatrixStore
+from nsl_tools.memory import LEAST_LIMIT
+from nsl_tools.nodes import ExampleBatch, Omissions, ids_of
+from nsl_tools.options import BuildGraphOptions
 from nsl_tools.statistics import Statistics
 from nsl_tools.tfrecord import RecordBatch
 
@@ -251,6 +262,85 @@ def _id(features: _Right) -> bytes | None:
     return values[0] if is_id(values[0]) else None
 
 
+@cache
+def _file() -> io.FileIO:
+    """Return a file, as some readers need one: it has a name as long as the process lives."""
+    return tempfile.NamedTemporaryFile(buffering=0)  # type: ignore[return-value]
+
+
+def _named(content: bytes) -> str:
+    file = _file()
+    file.truncate(0)
+    os.pwrite(file.fileno(), content, 0)
+    return str(file.name)
+
+
+_MOST_NUMBERS = 10_000
+
+
+def matrix(data: bytes) -> None:
+    """Read a `.npy` file in blocks; two bytes of plan. Its length may be made to fit its header."""
+    plan, _, content = _planned(data)
+    path = _named(content)
+    if plan & 1 and (rest := _numbers_bytes(path)) is not None:
+        content = content[: rest[0]] + content[rest[0] :][: rest[1]].ljust(rest[1], b"\1")
+        path = _named(content)
+    right = right_matrix(content)
+    try:
+        found = [row for block in npy.read_rows(path, 1 + plan) for row in block.tolist()]
+    except DataError as err:
+        _judge_line(err, path)
+        assert not is_as_numpy_writes(content, right), "refused what is right"
+        return
+    assert right is not None, "accepted what is wrong"
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(np.reshape(found, right.shape), right.astype(np.float32))
+
+
+def _judge_line(err: DataError, path: str) -> None:
+    assert err.source == path
+    assert str(err).isprintable()
+
+
+def _numbers_bytes(path: str) -> tuple[int, int] | None:
+    """Return where the numbers should start, and how many bytes they should take, if not many."""
+    with open(path, "rb") as file:
+        try:
+            npy.read_header(path, file)
+        except DataError as err:
+            expected = re.search("bytes of numbers, expected ([0-9]+) for", str(err))
+            if expected and int(expected[1]) <= 8 * _MOST_NUMBERS:
+                return file.tell(), int(expected[1])
+    return None
+
+
+def parquet(data: bytes) -> None:
+    """Read a Parquet file in blocks; two bytes of plan."""
+    plan, _, content = _planned(data)
+    path = _named(content)
+    statistics = Statistics(max_errors=_MOST_NUMBERS)
+    options = BuildGraphOptions(memory_limit=LEAST_LIMIT)
+    tables._BLOCK_BYTES = 1 + 8 * plan
+    try:
+        with MatrixStore(LEAST_LIMIT // 4) as store:
+            found = tables.read_tables([path], options, Omissions(statistics, "first"), store)
+    except DataError as err:
+        _judge_line(err, path)
+        return
+    if found.vectors.shape[0] * found.vectors.shape[1] > _MOST_NUMBERS:
+        return
+    vectors = np.asarray(found.vectors[0:]).tolist()
+    assert list(zip(found.ids.to_pylist(), vectors, strict=True)) == _right_table(content)
+
+
+def _right_table(content: bytes) -> list[tuple[bytes, list[float]]]:
+    file = pq.ParquetFile(io.BytesIO(content))
+    rows = file.read(columns=["id", "embedding"], use_threads=False)
+    ids, vectors = (rows.column(rows.column_names.index(n)) for n in ("id", "embedding"))
+    texts = ids.cast(pa.binary()).to_pylist()
+    return right_rows(list(zip(texts, vectors.to_pylist(), strict=True)))
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    "records": records, "examples": examples, "graph": graph,
+    "records": records, "examples": examples, "graph": graph, "npy": matrix, "parquet": parquet,
 }  # fmt: skip

@@ -2,54 +2,38 @@
 
 from __future__ import annotations
 
-import random
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from example_mutations import damaged
-from support import NEEDS_PROTOBUF_7
+from mutations import corpus_of, mutations
+from support import NEEDS_NEW_PYARROW, NEEDS_PROTOBUF_7
 from targets import TARGETS
 
-from nsl_tools import example, graph_tsv, tfrecord
+from nsl_tools import example, graph_tsv, npy, table_rows, tfrecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-_CORPUS = Path(__file__).parent / "corpus"
-_MUTATIONS = {"records": 10_000, "examples": 10_000, "graph": 5000}
+_MUTATIONS = {"records": 10_000, "examples": 10_000, "graph": 5000, "npy": 5000, "parquet": 2000}
 _MOST_BYTES = 100_000
 
+_MARKS = {"examples": NEEDS_PROTOBUF_7, "parquet": NEEDS_NEW_PYARROW}
 _of_each_target = pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=NEEDS_PROTOBUF_7 if n == "examples" else ()) for n in TARGETS]
+    "name", [pytest.param(n, marks=_MARKS.get(n, ())) for n in TARGETS]
 )
-
-
-def _corpus(name: str) -> list[bytes]:
-    return [path.read_bytes() for path in sorted((_CORPUS / name).iterdir())]
-
-
-def _mutations(name: str, count: int) -> Iterator[bytes]:
-    """Yield inputs of the corpus with a few bytes changed, or joined to another's end."""
-    corpus, rng = _corpus(name), random.Random(name)  # noqa: S311 - repeatable, not secret
-    for _ in range(count):
-        data = rng.choice(corpus)
-        if rng.random() < 0.2:
-            data = data[: rng.randint(0, len(data))] + rng.choice(corpus)[2:]
-        yield damaged(data, rng)
 
 
 @_of_each_target
 def test_the_corpus(name: str) -> None:
     """Each input that once reached new code is refused, or read right."""
-    corpus = _corpus(name)
+    corpus = corpus_of(name)
     assert len(corpus) >= 12
     for data in corpus:
         TARGETS[name](data)
 
 
 def test_the_corpus_is_small() -> None:
-    assert sum(len(data) for name in TARGETS for data in _corpus(name)) < _MOST_BYTES
+    assert sum(len(data) for name in TARGETS for data in corpus_of(name)) < _MOST_BYTES
 
 
 @_of_each_target
@@ -59,7 +43,7 @@ def test_mutations_of_the_corpus(name: str) -> None:
 
 
 def _run(name: str) -> None:
-    for data in _mutations(name, _MUTATIONS[name]):
+    for data in mutations(name, _MUTATIONS[name]):
         TARGETS[name](data)
 
 
@@ -73,10 +57,13 @@ _FAULTS: dict[str, tuple[str, object, str, Callable[..., object]]] = {
     "names are not checked": ("examples", example, "_checked_name", lambda name: name),
     "runs are not checked": ("examples", example, "_check_run", _unchecked),
     "ids are not checked": ("graph", graph_tsv, "id_problem", _unchecked),
+    "bytes after a matrix are not noticed": ("npy", npy, "_check_size", _unchecked),
+    "numbers are not checked": ("parquet", table_rows, "_odd_values", lambda *_: {}),
     "what pyarrow trims is trimmed": ("graph", graph_tsv, "_TRIMMED", ()),
 }
 
 
+@NEEDS_NEW_PYARROW
 @NEEDS_PROTOBUF_7
 @pytest.mark.parametrize("fault", _FAULTS)
 def test_a_faulty_reader_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
