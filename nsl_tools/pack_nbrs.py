@@ -197,35 +197,23 @@ class _Job:
         limit, allowance = options.max_neighbors, self.memory * _EDGES_SHARE
         top = TopEdges(nodes.count, limit, nodes.order, allowance, self.stack)
         count = 0
+        oddities = _Oddities()
         for sources, targets, weights in nodes.table.resolved(edges.batches()):
             count += len(weights)
-            self._count_oddities(sources, targets)
+            oddities.add(sources, targets)
             known = (sources >= 0) & (targets >= 0)
             _add(top, nodes.is_seed, known, sources, targets, weights)
             if options.add_undirected_edges:
                 _add(top, nodes.is_seed, known, targets, sources, weights)
         if not count and not options.allow_empty:
             raise DataError(edges.name, "", "no edge: give --allow-empty if that is right")
+        oddities.tell(statistics)
         statistics.counts["edges"] = count
         if limit == 0:
             statistics.warnings["--max-nbrs 0: no edge is packed"] = count
         nodes.forget_ids()
         pool = self.memory * _BLOCKS_SHARE
         return JoinPlan(top.best(), nodes.count, nodes.mean_sizes, pool, self.stack)
-
-    def _count_oddities(self, sources: Rows, targets: Rows) -> None:
-        statistics = self.statistics
-        no_source, no_target = sources < 0, targets < 0
-        if unknown := int((no_source | no_target).sum()):
-            reason = "edges dropped: no example for their source or target"
-            statistics.drop(reason, unknown)
-        for what, found in {
-            "edges of unknown sources": no_source,
-            "edges to unknown targets": no_target,
-            "self-loops": (sources == targets) & ~no_source,
-        }.items():
-            if count := int(found.sum()):
-                statistics.counts[what] += count
 
     def read_neighbors(self, inputs: Sequence[Input], plan: JoinPlan, shapes: Shapes) -> BlockStore:
         """Read the records of all neighbours that are kept."""
@@ -239,6 +227,34 @@ class _Job:
             for blocks in in_background(found):
                 store.add(*blocks)
         return store
+
+
+class _Oddities:
+    """Counts edges that are no ordinary ones, in whatever order they come."""
+
+    def __init__(self) -> None:
+        self._dropped = self._sourceless = self._targetless = self._loops = 0
+
+    def add(self, sources: Rows, targets: Rows) -> None:
+        """Count among m edges between rows, of which -1 is no row."""
+        no_source, no_target = sources < 0, targets < 0
+        self._dropped += int((no_source | no_target).sum())
+        self._sourceless += int(no_source.sum())
+        self._targetless += int(no_target.sum())
+        self._loops += int(((sources == targets) & ~no_source).sum())
+
+    def tell(self, statistics: Statistics) -> None:
+        """Add what was counted, if it was."""
+        if self._dropped:
+            reason = "edges dropped: no example for their source or target"
+            statistics.drop(reason, self._dropped)
+        for what, count in (
+            ("edges of unknown sources", self._sourceless),
+            ("edges to unknown targets", self._targetless),
+            ("self-loops", self._loops),
+        ):
+            if count:
+                statistics.counts[what] += count
 
 
 def _add(

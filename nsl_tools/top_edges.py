@@ -141,7 +141,9 @@ def _without_repeats(edges: Records) -> Records:
         return edges
     places = np.minimum(np.searchsorted(repeated, pairs), len(repeated) - 1)
     members = np.flatnonzero(repeated[places] == pairs)
-    order = members[np.lexsort((-edges["weight"][members], pairs[members]))]
+    weights = edges["weight"][members]
+    # 0.0 before -0.0, which is equal to it, so that the order of edges tells nothing.
+    order = members[np.lexsort((np.signbit(weights), -weights, pairs[members]))]
     again = order[1:][pairs[order[1:]] == pairs[order[:-1]]]
     kept = np.ones(len(edges), np.bool_)
     kept[again] = False
