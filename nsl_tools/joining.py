@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from nsl_tools.blocks import Shape, Shapes
     from nsl_tools.join_plan import JoinPlan
+    from nsl_tools.layout import Parsed
     from nsl_tools.node_rows import Input, NodeRows
     from nsl_tools.nodes import ExampleBatch
     from nsl_tools.runs import Records
+    from nsl_tools.statistics import Statistics
     from nsl_tools.tfrecord import Framed
 
 _MOST_BYTES = 1 << 21
@@ -30,7 +32,7 @@ _MOST_BYTES = 1 << 21
 
 
 def needed_blocks(
-    inputs: Iterable[tuple[Input, bool]], plan: JoinPlan, shapes: Shapes
+    inputs: Iterable[tuple[Input, bool]], plan: JoinPlan, shapes: Shapes, statistics: Statistics
 ) -> Iterator[tuple[Records, Bytes, Places, Places]]:
     """Yield the blocks that are needed of the examples, as `BlockStore.add` takes them.
 
@@ -38,6 +40,7 @@ def needed_blocks(
         inputs: the inputs, and whether each will be read again.
         plan: which are needed.
         shapes: gets the shapes of the blocks.
+        statistics: counts what is not packed of neighbours.
 
     Raises:
         DataError: a neighbour has a feature called `weight`.
@@ -47,7 +50,18 @@ def needed_blocks(
         keys, places, ranges = plan.needs_before(row + len(batch))
         if len(keys):
             yield _blocks_of(batch, row, (keys, places, ranges), shapes)
+            _count_unknown(batch, row, keys, statistics)
         row += len(batch)
+
+
+def _count_unknown(batch: ExampleBatch, first: int, keys: Records, statistics: Statistics) -> None:
+    """Count the neighbours that hold more than features, of which alone NSL makes copies, too."""
+    unknown = batch.parsed.unknown
+    more = [row for row, found in unknown.items() if found.outside or found.among]
+    rows = (keys >> np.uint64(DIGITS_BITS)).astype(np.int64) - first
+    if count := int(np.isin(more, rows).sum()):
+        reason = "neighbours with fields that tf.train.Example does not have, which are not packed"
+        statistics.drop(reason, count)
 
 
 def _blocks_of(
@@ -88,7 +102,8 @@ def _blocks(
             yield found, shape, shapes.all[shape].fill_all(group, place[found]).ravel()
     walked = batch.parsed.walked
     for i, row in enumerate(rows.tolist() if walked else []):
-        if (features := walked.get(row)) is not None:
+        if row in walked:
+            features = batch.parsed.whole(row)
             lengths = list(map(len, features.values()))
             shape = shapes.number_of(row, list(features), lengths, int(digits[i]))
             block = shapes.all[shape].fill(list(features.values()))
@@ -151,16 +166,20 @@ class _SeedReader:
                 first = int(group.rows[is_seed[group.rows]][0])
                 self._check(first, tuple(group.layout.spans))
         aside = []
+        tails = np.zeros(len(batch), np.int64)
         end = len(batch.records.data)
-        for row, features in batch.parsed.walked.items():
+        for row in batch.parsed.walked:
             if is_seed[row]:
-                self._check(row, tuple(features))
-                aside.append(example.encode_entries(features))
-                starts[row], end = end, end + len(aside[-1])
-                ends[row] = end
+                self._check(row, tuple(batch.parsed.walked[row]))
+                entries, tail = _walked_seed(batch.parsed, row)
+                aside += [entries, tail]
+                starts[row], ends[row] = end, end + len(entries)
+                tails[row] = len(tail)
+                end += len(entries) + len(tail)
         data = np.frombuffer(b"".join([batch.records.data, *aside]), np.uint8)
         labeled = rows < self._nodes.labeled if self._nodes.seed_unlabeled else None
-        return Seeds(data, starts[seeds], (ends - starts)[seeds], labeled)
+        behind = tails[seeds] if tails.any() else None
+        return Seeds(data, starts[seeds], (ends - starts)[seeds], labeled, behind)
 
     def _check(self, index: int, names: tuple[bytes, ...]) -> None:
         if names not in self._checked:
@@ -176,6 +195,15 @@ class _SeedReader:
             yield rows[:count], seeds[:count]
             if self._next is not None:
                 return
+
+
+def _walked_seed(parsed: Parsed, row: int) -> tuple[bytes, bytes]:
+    """Return the encoded feature map of a walked record, and what comes after it in the record."""
+    entries = example.encode_entries(parsed.whole(row))
+    if row not in parsed.unknown:
+        return entries, b""
+    unknown = parsed.unknown[row]
+    return entries + bytes(unknown.among), bytes(unknown.outside)
 
 
 def _spliced(

@@ -59,7 +59,11 @@ class ExampleBatch:
     def resident_bytes(self) -> int:
         """Return about how much memory it takes."""
         copied = [g.records.nbytes for g in self.parsed.groups if g.records.flags.owndata]
-        walked = [len(n) + len(f) for r in self.parsed.walked.values() for n, f in r.items()]
+        walked = [
+            len(name) + len(feature)
+            for row in self.parsed.walked
+            for name, feature in self.parsed.whole(row).items()
+        ]
         own = _RECORD_BYTES * len(self) + _FEATURE_BYTES * len(walked)
         return own + len(self.records.data) + sum(copied) + sum(walked)
 

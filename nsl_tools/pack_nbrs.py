@@ -223,7 +223,8 @@ class _Job:
         store = BlockStore(len(plan.ends), allowance, plan.bytes, self.stack)
         if plan.edges:
             again = [True, self.options.seed_unlabeled]
-            found = needed_blocks(zip(inputs, again, strict=True), plan, shapes)
+            parts = zip(inputs, again, strict=True)
+            found = needed_blocks(parts, plan, shapes, self.statistics)
             for blocks in in_background(found):
                 store.add(*blocks)
         return store
