@@ -16,6 +16,7 @@ import numpy as np
 from nsl_tools import example
 from nsl_tools.feature_names import NEIGHBOR_PREFIX, WEIGHT_NAME, neighbor_weight
 from nsl_tools.layout import ExampleError
+from nsl_tools.memory import shown_size
 from nsl_tools.spans import rows_of
 from nsl_tools.wire import write_varint
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from nsl_tools.spans import Bytes, Places
 
 _PREFIX = NEIGHBOR_PREFIX.encode()
+_LONGEST = (1 << 31) - 1  # no record holds more
 FLOAT_BYTES = 4
 
 
@@ -93,15 +95,26 @@ class Shapes:
         """Return the number of the shape for record `index` of a batch.
 
         Raises:
-            ExampleError: the neighbour has a feature called `weight`.
+            ExampleError: the neighbour has a feature called `weight`, or is too long.
         """
         key = (digits, *names, *lengths)
         number = self._numbers.get(key)
         if number is None:
             packed_names = _neighbor_names(index, names, self._rename_weight)
+            shape = Shape(packed_names, lengths, digits)
+            _refuse_long(index, shape.length)
             number = self._numbers[key] = len(self.all)
-            self.all.append(Shape(packed_names, lengths, digits))
+            self.all.append(shape)
         return number
+
+
+def _refuse_long(index: int, length: int) -> None:
+    if length > _LONGEST:
+        raise ExampleError(
+            index,
+            f"this example takes {shown_size(length)} as a neighbour, at most "
+            f"{shown_size(_LONGEST)} can be read",
+        )
 
 
 def _neighbor_names(index: int, names: Sequence[bytes], new_name: str | None) -> list[bytes]:

@@ -9,7 +9,9 @@ import numpy as np
 
 from nsl_tools import example
 from nsl_tools.block_store import DIGITS_BITS, META, Pool
+from nsl_tools.ids import shown
 from nsl_tools.join_plan import distinct, edge_keys
+from nsl_tools.memory import shown_size
 from nsl_tools.spans import Bytes, Places, offsets_of
 from nsl_tools.splice import Neighbors, Seeds, check_seed, splice
 
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 1 << 21
 """Packed records to make at once, unless one is longer."""
+_LONGEST_RECORD = (1 << 31) - 1
+"""That protobuf, and so every reader of examples, takes."""
+_ADDED_BYTES = 100
+"""No less than what packing adds to a record beside the blocks of neighbours."""
 
 
 def needed_blocks(
@@ -120,7 +126,7 @@ def packed_batches(
     """Yield the packed examples, in the order of the seeds.
 
     Raises:
-        DataError: a seed has features that packing would add.
+        DataError: a seed has features that packing would add, or too many neighbours for a record.
     """
     seeds = _SeedReader(inputs, nodes)
     for index, (end, pool) in enumerate(zip(plan.ends, pools, strict=True)):
@@ -128,7 +134,9 @@ def packed_batches(
         sources = edges["source"].copy()
         for rows, batch in seeds.before(end):
             if len(rows):
-                yield from _spliced(_bounds(sources, rows), batch, edges, pool, shapes)
+                work = _Work(batch, edges, pool, shapes, _bounds(sources, rows))
+                work.refuse_long(rows, nodes)
+                yield from work.spliced()
 
 
 def _bounds(sources: npt.NDArray[np.uint32], rows: Places) -> Places:
@@ -179,7 +187,8 @@ class _SeedReader:
         data = np.frombuffer(b"".join([batch.records.data, *aside]), np.uint8)
         labeled = rows < self._nodes.labeled if self._nodes.seed_unlabeled else None
         behind = tails[seeds] if tails.any() else None
-        return Seeds(data, starts[seeds], (ends - starts)[seeds], labeled, behind)
+        lengths = (ends - starts)[seeds]
+        return Seeds(data, starts[seeds], lengths, labeled, behind, batch.records, seeds)
 
     def _check(self, index: int, names: tuple[bytes, ...]) -> None:
         if names not in self._checked:
@@ -206,17 +215,44 @@ def _walked_seed(parsed: Parsed, row: int) -> tuple[bytes, bytes]:
     return entries + bytes(unknown.among), bytes(unknown.outside)
 
 
-def _spliced(
-    bounds: Places, seeds: Seeds, edges: Records, pool: Pool, shapes: Sequence[Shape]
-) -> Iterator[Framed]:
-    """Yield packed records of the seeds whose edges have these bounds, some MiB at a time."""
-    own = edges[bounds[0] : bounds[-1]]
-    bounds = bounds - bounds[0]
-    blocks = pool.places_of(edge_keys(own))
-    sizes = seeds.lengths + np.diff(offsets_of(pool.lengths[blocks])[bounds])
-    part = (np.cumsum(sizes) - sizes) // _MOST_BYTES
-    for a, b in pairwise([0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(sizes)]):
-        start, end = int(bounds[a]), int(bounds[b])
-        weights = own["weight"][start:end].astype(np.float32)
-        neighbors = Neighbors(bounds[a : b + 1] - start, blocks[start:end], weights)
-        yield splice(seeds[a:b], neighbors, pool, shapes)
+class _Work:
+    """Some seeds to pack, n of them, and the edges from one range of seeds."""
+
+    def __init__(
+        self, seeds: Seeds, edges: Records, pool: Pool, shapes: Sequence[Shape], bounds: Places
+    ) -> None:
+        """Take edges of which those from `bounds[i]` to `bounds[i + 1]` leave seed `i`."""
+        self._seeds, self._pool, self._shapes = seeds, pool, shapes
+        own = edges[bounds[0] : bounds[-1]]
+        self._bounds = bounds - bounds[0]
+        self._weights = own["weight"]
+        self._blocks = pool.places_of(edge_keys(own))
+        blocks = np.diff(offsets_of(pool.lengths[self._blocks])[self._bounds])
+        self._sizes: Places = seeds.lengths + blocks
+
+    def refuse_long(self, rows: Places, nodes: NodeRows) -> None:
+        """Raise DataError if a record would be too long for any reader; seeds are in `rows`."""
+        seeds = self._seeds
+        sizes = self._sizes + _ADDED_BYTES + (0 if seeds.tails is None else seeds.tails)
+        if (sizes <= _LONGEST_RECORD).all():
+            return
+        index = int(np.argmax(sizes > _LONGEST_RECORD))
+        count = int(self._bounds[index + 1] - self._bounds[index])
+        node = shown(nodes.id_of(int(rows[index])))
+        problem = (
+            f"packing {count:,} neighbours of {node} makes a record of "
+            f"{shown_size(sizes[index])}, at most {shown_size(_LONGEST_RECORD)} can be read: "
+            "lower --max-nbrs"
+        )
+        raise seeds.records.error(int(seeds.indices[index]), problem)
+
+    def spliced(self) -> Iterator[Framed]:
+        """Yield packed records, some MiB at a time."""
+        sizes, bounds = self._sizes, self._bounds
+        part = (np.cumsum(sizes) - sizes) // _MOST_BYTES
+        for a, b in pairwise([0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(sizes)]):
+            start, end = int(bounds[a]), int(bounds[b])
+            weights = self._weights[start:end].astype(np.float32)
+            blocks = self._blocks[start:end]
+            neighbors = Neighbors(bounds[a : b + 1] - start, blocks, weights)
+            yield splice(self._seeds[a:b], neighbors, self._pool, self._shapes)

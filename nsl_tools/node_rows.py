@@ -173,7 +173,15 @@ class NodeRows:
 
     def order(self, rows: Rows) -> Rows:
         """Return numbers that order `rows`, shape (m,), as their ids are ordered, by bytes."""
-        return self._texts.ranks(rows if self._original is None else self._original[rows])
+        return self._texts.ranks(self._read_as(rows))
+
+    def id_of(self, row: int) -> bytes:
+        """Return the id of a row, for a message."""
+        return bytes(self._texts.fetch(self._read_as(np.array([row])))[0].as_py())
+
+    def _read_as(self, rows: Rows) -> Rows:
+        """Return the places at which `rows` were read."""
+        return rows if self._original is None else self._original[rows]
 
     def mean_sizes(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
         """Return for each of `rows` how long records are thereabouts, shape (m,)."""

@@ -7,7 +7,7 @@ made at once, framed, in one array.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.block_store import Pool
     from nsl_tools.blocks import Shape
+    from nsl_tools.tfrecord import RecordBatch
 
 _ADDED = (NUM_NEIGHBORS.encode(), LABEL_WEIGHT.encode())
 
@@ -42,18 +43,27 @@ class Seeds:
         labeled: whether each is marked as labeled, shape (n,), or None for no mark.
         tails: bytes that follow each map in `data` and come last in the record, shape (n,),
             or None for none.
+        records: those that they were parsed from.
+        indices: the place of each among them, shape (n,).
     """
 
     data: Bytes
     starts: Places
     lengths: Places
     labeled: npt.NDArray[np.bool_] | None
-    tails: Places | None = None
+    tails: Places | None
+    records: RecordBatch
+    indices: Places
 
     def __getitem__(self, part: slice) -> Seeds:
-        labeled = None if self.labeled is None else self.labeled[part]
-        tails = None if self.tails is None else self.tails[part]
-        return Seeds(self.data, self.starts[part], self.lengths[part], labeled, tails)
+        return replace(
+            self,
+            starts=self.starts[part],
+            lengths=self.lengths[part],
+            labeled=None if self.labeled is None else self.labeled[part],
+            tails=None if self.tails is None else self.tails[part],
+            indices=self.indices[part],
+        )
 
 
 @dataclass(frozen=True)
