@@ -155,6 +155,7 @@ class MatrixStore:
 
     def __init__(self, budget: int, progress: Progress = Progress()) -> None:  # noqa: B008 - frozen
         self.budget = budget
+        self._whole = budget
         self._progress = progress
         self._announced: set[str] = set()
         self._files: list[ScratchFile] = []
@@ -170,6 +171,10 @@ class MatrixStore:
     ) -> None:
         for file in self._files:
             file.__exit__(kind, error, trace)
+
+    def reserve(self, held: int) -> None:
+        """Leave `held` bytes to something else: each of four large things has a quarter less."""
+        self.budget = max(0, self._whole - held // 4)
 
     @property
     def spilled(self) -> bool:

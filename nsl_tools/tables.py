@@ -8,6 +8,7 @@ floats. Both are read by blocks, never whole.
 from __future__ import annotations
 
 import os
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from nsl_tools.nodes import Places, unrepeated
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nsl_tools.ids import IdColumn
     from nsl_tools.matrix import Floats, MatrixStore
     from nsl_tools.nodes import Omissions
     from nsl_tools.statistics import Statistics
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     Blocks = Iterator[tuple[str, int, list[bytes], Floats]]
 
 _ROWS = 4096
+_LINES_BYTES = 1 << 20
 _NPY, _PARQUET = ".npy", ".parquet"
 _FLOATS = ("f2", "f4", "f8")
 
@@ -54,6 +57,7 @@ def read_tables(
     columns: tuple[str, str],
     omissions: Omissions,
     store: MatrixStore,
+    nodes: IdColumn,
 ) -> Embeddings:
     """Read all rows, in order.
 
@@ -64,23 +68,24 @@ def read_tables(
         omissions: what may be left out: rows with an id or a number that is not
             usable, and those whose id is repeated.
         store: keeps the vectors.
+        nodes: gathers the ids.
 
     Raises:
         DataError: a file or a row is not what it should be.
-        UsageError: `.npy` files without ids.
+        UsageError: `.npy` files without ids; ids take more memory than they may.
     """
     blocks = _npy_blocks(paths, ids) if paths[0].endswith(_NPY) else _parquet_blocks(paths, columns)
     writer, places = store.writer(), Places("row")
-    nodes: list[bytes] = []
     norms = [np.empty(0)]
     for path, first, names, vectors in blocks:
         _check_width(path, first, vectors, writer.shape[1])
         numbers, kept_names, kept = _sifted(path, first, names, vectors, omissions.statistics)
-        nodes += kept_names
+        nodes.add(pa.array(kept_names, pa.binary()))
+        store.reserve(nodes.bytes)
         norms.append(norms_of(kept))
         writer.append(kept)
         places.add_numbers(path, numbers)
-    found = Embeddings(pa.array(nodes, pa.binary()), writer.finish(), np.concatenate(norms))
+    found = Embeddings(nodes.array(), writer.finish(), np.concatenate(norms))
     rows = unrepeated(found.ids, omissions, places)
     if isinstance(rows, slice):
         return found
@@ -123,20 +128,27 @@ def _check_width(path: str, first: int, vectors: Floats, width: int) -> None:
 def _npy_blocks(paths: Sequence[str], ids: str | None) -> Blocks:
     if ids is None:
         raise UsageError(f"--ids: expected the file of the ids of {paths[0]}, received none")
-    try:
-        with open(ids, "rb") as file:
-            names = file.read().splitlines()
-    except OSError as err:
-        raise DataError(ids, "", f"cannot be read: {err.strerror or err}") from err
+    names = _lines_of(ids)
     done = 0
     for path in paths:
         for first, vectors in _npy_rows(path):
-            yield path, first, names[done : done + len(vectors)], vectors
-            done += len(vectors)
-            if done > len(names):
-                raise DataError(ids, "", f"{len(names)} ids, expected one for each row of {path}")
-    if done < len(names):
-        raise DataError(ids, "", f"{len(names)} ids, expected {done}, one for each row")
+            found = list(islice(names, len(vectors)))
+            done += len(found)
+            if len(found) < len(vectors):
+                raise DataError(ids, "", f"{done} ids, expected one for each row of {path}")
+            yield path, first, found, vectors
+    if more := sum(1 for _ in names):
+        raise DataError(ids, "", f"{done + more} ids, expected {done}, one for each row")
+
+
+def _lines_of(path: str) -> Iterator[bytes]:
+    """Yield the lines of a file, ended by LF, CR or both."""
+    try:
+        with open(path, "rb") as file:
+            while whole := file.readlines(_LINES_BYTES):
+                yield from b"".join(whole).splitlines()
+    except OSError as err:
+        raise DataError(path, "", f"cannot be read: {err.strerror or err}") from err
 
 
 def _npy_rows(path: str) -> Iterator[tuple[int, Floats]]:

@@ -38,6 +38,8 @@ def changes(rows: int) -> dict[str, dict[str, Any]]:
         "build_graph": {**tool, "_BYTES_PER_DIMENSION": 0},
         "candidates": {"TILE": rows, "_LEAST_LOT": rows, "_STRIP": rows},
         "groups": {"_BLOCK": rows},
+        "ids": {"_SHARE": 1e18},
+        "graph_writer": {"_PIECE_BYTES": 20 * rows},
         "ties": {"_STRIP": rows, "_SEEDS": rows},
         "matrix": {
             "_LOT_BYTES": 1000 * rows,
