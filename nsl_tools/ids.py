@@ -16,7 +16,7 @@ _FIRST_PLAIN, _NOT_ASCII = 14, 0x80  # above all control marks that an id may no
 _FEW = 50_000  # sorted sooner than pyarrow.compute is imported
 _FEW_BYTES = 1 << 22  # which sorting may copy
 _SHORT = 16  # bytes, which are two numbers
-_MOST_BYTES = (1 << 31) - 1
+MOST_BYTES = (1 << 31) - 1
 """That an array of texts holds."""
 _BYTES_PER_NODE = 24
 """What a node takes beside its id: where that is, its norm and scale, its rank."""
@@ -100,8 +100,18 @@ def texts_at(data: Bytes, starts: Places, lengths: Places) -> pa.Array:
     places = offsets_of(lengths)
     out = np.empty(places[-1], np.uint8)
     copy_spans(data, starts, lengths, out, places[:-1])
-    buffers = [None, pa.py_buffer(places.astype(np.int32)), pa.py_buffer(out)]
-    return pa.BinaryArray.from_buffers(pa.binary(), len(lengths), buffers)
+    return texts_of_bounds(places, out)
+
+
+def texts_of_bounds(bounds: Places, data: Bytes | bytearray) -> pa.Array:
+    """Return n texts, end to end in `data`, not more than `MOST_BYTES`, as a binary array.
+
+    Args:
+        bounds: where each starts, and where the last ends, shape (n + 1,).
+        data: their bytes.
+    """
+    buffers = [None, pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(data)]
+    return pa.BinaryArray.from_buffers(pa.binary(), len(bounds) - 1, buffers)
 
 
 class IdColumn:
@@ -129,7 +139,7 @@ class IdColumn:
         text = data[offsets[0] : offsets[-1]]
         self._size += len(text)
         self._count += len(ids)
-        if self._size > _MOST_BYTES or self.bytes > self._limit * _SHARE:
+        if self._size > MOST_BYTES or self.bytes > self._limit * _SHARE:
             self._data = bytearray()
             self._lengths.clear()
         else:
@@ -150,11 +160,9 @@ class IdColumn:
                 f"--memory-limit: expected at least {shown_size(needed)} for {what}, "
                 f"received {shown_size(self._limit)}"
             )
-        if self._size > _MOST_BYTES:
-            problem = f"{what}, expected {shown_size(_MOST_BYTES)} at most: shorten them"
+        if self._size > MOST_BYTES:
+            problem = f"{what}, expected {shown_size(MOST_BYTES)} at most: shorten them"
             raise DataError(self._source, "", problem)
-        offsets = np.zeros(self._count + 1, np.int32)
-        np.cumsum(np.concatenate(self._lengths), out=offsets[1:])
+        bounds = offsets_of(np.concatenate(self._lengths))
         self._lengths.clear()
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self._data)]
-        return pa.BinaryArray.from_buffers(pa.binary(), self._count, buffers)
+        return texts_of_bounds(bounds, self._data)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,7 @@ from nsl_tools.blocks import Shapes
 from nsl_tools.deflate import is_compressed
 from nsl_tools.errors import DataError
 from nsl_tools.graph_edges import GraphEdges
-from nsl_tools.join_plan import JoinPlan
+from nsl_tools.join_plan import BLOCKS_SHARE, JoinPlan, refuse_hub
 from nsl_tools.joining import needed_blocks, packed_batches
 from nsl_tools.node_rows import Input, NodeRows, Room
 from nsl_tools.nodes import Omissions, refuse_empty
@@ -58,7 +59,6 @@ Rows = npt.NDArray[np.int64]
 
 _INPUTS = ("labeled", "unlabeled", "graph")
 _EDGES_SHARE = 0.2
-_BLOCKS_SHARE = 0.3
 _KEPT_SHARE = 0.1
 _MOST_KEPT = 200_000_000
 
@@ -195,7 +195,9 @@ class _Job:
         """Read the edges, and plan which are packed."""
         options, statistics = self.options, self.statistics
         limit, allowance = options.max_neighbors, self.memory * _EDGES_SHARE
-        top = TopEdges(nodes.count, limit, nodes.order, allowance, self.stack)
+        check = partial(refuse_hub, nodes=nodes, limit=self.memory)
+        ids = nodes.mean_id_bytes
+        top = TopEdges(nodes.count, limit, nodes.order, allowance, self.stack, ids, check)
         count = 0
         oddities = _Oddities()
         for sources, targets, weights in nodes.table.resolved(edges.batches()):
@@ -212,12 +214,11 @@ class _Job:
         if limit == 0:
             statistics.warnings["--max-nbrs 0: no edge is packed"] = count
         nodes.forget_ids()
-        pool = self.memory * _BLOCKS_SHARE
-        return JoinPlan(top.best(), nodes.count, nodes.mean_sizes, pool, self.stack)
+        return JoinPlan(top.best(), nodes, self.memory, self.stack)
 
     def read_neighbors(self, inputs: Sequence[Input], plan: JoinPlan, shapes: Shapes) -> BlockStore:
         """Read the records of all neighbours that are kept."""
-        allowance = self.memory * _BLOCKS_SHARE
+        allowance = self.memory * BLOCKS_SHARE
         if len(plan.ends) > 1:
             claim_space(int(plan.bytes), "records of neighbours", self.progress)
         store = BlockStore(len(plan.ends), allowance, plan.bytes, self.stack)
