@@ -135,7 +135,8 @@ class IdTexts:
             UsageError: their ids are longer together than may be in memory.
         """
         many = len(rows) * _FEW > self._count
-        fits = self._count * _RANK_BYTES + self._size < self._allowance
+        needed = self._count * _RANK_BYTES + self._size
+        fits = needed < self._allowance and self._size <= MOST_BYTES
         if self._ranks is None and many and fits:
             self._ranks = id_ranks(self.fetch(np.arange(self._count)))
         if self._ranks is not None:
@@ -145,13 +146,15 @@ class IdTexts:
         return id_ranks(self.fetch(distinct))[places]
 
     def _refuse_long(self, rows: Rows) -> None:
-        most = min(self._limit * _RANKED_SHARE, MOST_BYTES)
-        if self._size <= most:
+        most = self._limit * _RANKED_SHARE
+        if self._size <= min(most, MOST_BYTES):
             return
         size = sum(int(lengths.sum()) for _, _, lengths in self._spans(rows))
+        what = f"{len(rows):,} ids, {shown_size(size)} together, which decide between edges of one "
         if size > most:
             raise UsageError(
-                f"--memory-limit: expected at least {shown_size(size / _RANKED_SHARE)} for "
-                f"{len(rows):,} ids, {shown_size(size)} together, which decide between edges of "
-                f"one weight, received {shown_size(self._limit)}"
+                f"--memory-limit: expected at least {shown_size(size / _RANKED_SHARE)} for {what}"
+                f"weight, received {shown_size(self._limit)}"
             )
+        if size > MOST_BYTES:
+            raise UsageError(f"{what}weight, expected {shown_size(MOST_BYTES)} at most")

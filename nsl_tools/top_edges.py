@@ -35,6 +35,8 @@ _BYTES_PER_EDGE = 100
 """What cutting to the best needs for each edge while it runs."""
 _ID_COPIES = 1.1
 """Of the ids that decide between edges of one weight; more, but not of long ones."""
+_MOST_ID_BYTES = 1 << 30
+"""Well below what one array of texts holds."""
 _MOST_SLOTS = 1024
 _LEAST_PENDING = 1 << 16
 _MOST_PENDING = 1 << 22
@@ -78,7 +80,8 @@ class TopEdges:
         self._runs = Runs(EDGE, slots, allowance / 4, stack)
         per_edge = _BYTES_PER_EDGE + _ID_COPIES * id_bytes
         least = _LEAST_PENDING * _BYTES_PER_EDGE / per_edge
-        self._most = int(np.clip(allowance / per_edge, least, _MOST_PENDING))
+        most = min(_MOST_PENDING, _MOST_ID_BYTES / max(1.0, id_bytes))
+        self._most = int(np.clip(allowance / per_edge, min(least, most), most))
         self._pending = [np.empty(0, EDGE)]
         self._count = 0
         self._ascending = nodes <= _FEW_NODES

@@ -183,7 +183,9 @@ def test_ids_come_back_and_are_ranked(
         assert [ids[row] for row in ordered.tolist()] == sorted(ids)
 
 
-def test_ids_too_long_to_be_ranked_within_the_limit_are_a_usage_error() -> None:
+def test_ids_too_long_to_be_ranked_within_the_limit_are_a_usage_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Which says what they need; as long as fewer decide, they are ranked."""
     import pyarrow as pa
 
@@ -195,6 +197,10 @@ def test_ids_too_long_to_be_ranked_within_the_limit_are_a_usage_error() -> None:
         problem = "--memory-limit: expected at least 202 kB for 101 ids, 101 kB together, which "
         with pytest.raises(UsageError, match=problem):
             texts.ranks(np.arange(101))
+        monkeypatch.setattr(id_texts, "MOST_BYTES", 50_000)
+        problem = "51 ids, 51 kB together, which decide .* weight, expected 50 kB at most"
+        with pytest.raises(UsageError, match=problem):
+            texts.ranks(np.arange(51))
 
 
 @pytest.mark.own_memory("sets the limit")
