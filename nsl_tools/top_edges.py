@@ -81,7 +81,7 @@ class TopEdges:
         per_edge = _BYTES_PER_EDGE + _ID_COPIES * id_bytes
         least = _LEAST_PENDING * _BYTES_PER_EDGE / per_edge
         most = min(_MOST_PENDING, _MOST_ID_BYTES / max(1.0, id_bytes))
-        self._most = int(np.clip(allowance / per_edge, min(least, most), most))
+        self._most = max(1, int(np.clip(allowance / per_edge, min(least, most), most)))
         self._pending = [np.empty(0, EDGE)]
         self._count = 0
         self._ascending = nodes <= _FEW_NODES
