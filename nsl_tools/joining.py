@@ -64,6 +64,8 @@ def _count_unknown(batch: ExampleBatch, first: int, keys: Records, statistics: S
     """Count the neighbours that hold more than features, of which alone NSL makes copies, too."""
     unknown = batch.parsed.unknown
     more = [row for row, found in unknown.items() if found.outside or found.among]
+    if not more:
+        return
     rows = (keys >> np.uint64(DIGITS_BITS)).astype(np.int64) - first
     if count := int(np.isin(more, rows).sum()):
         reason = "neighbours with fields that tf.train.Example does not have, which are not packed"
