@@ -18,6 +18,7 @@ import numpy as np
 from nsl_tools import example
 from nsl_tools.feature_names import NEIGHBOR_PREFIX, WEIGHT_NAME, neighbor_weight
 from nsl_tools.layout import ExampleError, before_value
+from nsl_tools.memory import shown_size
 from nsl_tools.spans import rows_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from nsl_tools.spans import Bytes, Places
 
 _PREFIX = NEIGHBOR_PREFIX.encode()
+_LONGEST = (1 << 31) - 1  # no record holds more
 FLOAT_BYTES = 4
 _MOST_BYTES = 1 << 24
 """Of shapes that are known; more are forgotten, all together, but for their gaps."""
@@ -54,6 +56,7 @@ class Shape:
 
     Attributes:
         gaps: of each block.
+        length: its bytes.
         nbytes: about how much memory it takes.
     """
 
@@ -67,6 +70,7 @@ class Shape:
         self._weight_entry = weight
         sizes = zip(map(len, self._before), lengths, strict=True)
         ends = np.cumsum([len(weight), *chain.from_iterable(sizes)])
+        self.length = int(ends[-1])
         self._values = list(zip(ends[1:-1:2].tolist(), ends[2::2].tolist(), strict=True))
         entries = zip([0, *ends[:-1:2].tolist()], [weight, *self._before], strict=True)
         starts = [start + entry.index(prefix) + len(_PREFIX) for start, entry in entries]
@@ -110,13 +114,14 @@ class Shapes:
         """Return the number and the shape for record `index` of a batch.
 
         Raises:
-            ExampleError: the neighbour has a feature called `weight`.
+            ExampleError: the neighbour has a feature called `weight`, or is too long.
         """
         key = (digits, *names, *lengths)
         found = self._known.get(key)
         if found is None:
             packed_names = _neighbor_names(index, names, self._rename_weight)
             shape = Shape(packed_names, lengths, digits)
+            _refuse_long(index, shape.length)
             if self._bytes > _MOST_BYTES:
                 self._known.clear()
                 self._bytes = 0
@@ -131,6 +136,15 @@ class Shapes:
         if number == len(self.all):
             self.all.append(gaps)
         return number
+
+
+def _refuse_long(index: int, length: int) -> None:
+    if length > _LONGEST:
+        raise ExampleError(
+            index,
+            f"this example takes {shown_size(length)} as a neighbour, at most "
+            f"{shown_size(_LONGEST)} can be read",
+        )
 
 
 def _neighbor_names(index: int, names: Sequence[bytes], new_name: str | None) -> list[bytes]:

@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 from nsl_tools.embeddings import Embeddings, read_embeddings
 from nsl_tools.errors import UsageError
 from nsl_tools.fingerprints import rows_among
-from nsl_tools.graph_writer import format_edges
+from nsl_tools.graph_writer import edge_lines
+from nsl_tools.ids import IdColumn
 from nsl_tools.lsh import bucketed_edges
 from nsl_tools.matrix import MatrixStore
 from nsl_tools.memory import shown_size
@@ -167,10 +168,11 @@ def _read(
     sources = [source(path, options) for path in inputs]
     features = options.id_feature, options.embedding_feature
     omissions = Omissions(statistics, options.on_duplicate)
+    ids = IdColumn(sources[0].name, memory_of(options))
     if is_table(inputs):
-        nodes = read_tables(inputs, options, omissions, store)
+        nodes = read_tables(inputs, options, omissions, store, ids)
     else:
-        nodes = read_embeddings(sources, features, omissions, store)
+        nodes = read_embeddings(sources, features, omissions, store, ids)
     refuse_empty(len(nodes.ids), sources, options)
     _refuse_wide(nodes.vectors.shape[1], options)
     statistics.counts["nodes"] = len(nodes.ids)
@@ -195,7 +197,9 @@ def _query_rows(
     if not seed_files:
         return np.arange(len(nodes.ids))
     sources = [source(path, options) for path in seed_files]
-    seeds = read_ids(sources, options.id_feature, Omissions(statistics, options.on_duplicate))
+    omissions = Omissions(statistics, options.on_duplicate)
+    ids = IdColumn(sources[0].name, memory_of(options))
+    seeds = read_ids(sources, options.id_feature, omissions, ids)
     refuse_empty(len(seeds), sources, options)
     rows = rows_among(nodes.ids, seeds)
     # Both have each id once.
@@ -252,7 +256,8 @@ def _approximate(
 
 def _write(file: Part, nodes: Embeddings, found: Iterable[Edges], statistics: Statistics) -> None:
     for edges in found:
-        file.write(format_edges(nodes.ids, edges.sources, edges.targets, edges.weights))
+        for lines in edge_lines(nodes.ids, edges.sources, edges.targets, edges.weights):
+            file.write(lines)
         file.records += len(edges)
         statistics.counts["edges"] += len(edges)
         statistics.counts["sources"] += int(np.count_nonzero(np.diff(edges.sources, prepend=-1)))

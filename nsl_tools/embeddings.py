@@ -27,6 +27,7 @@ from nsl_tools.nodes import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nsl_tools.ids import IdColumn
     from nsl_tools.matrix import Floats, Matrix, MatrixStore, MatrixWriter
     from nsl_tools.spans import Bytes
     from nsl_tools.streams import Source
@@ -133,6 +134,7 @@ def read_embeddings(
     features: tuple[str, str],
     omissions: Omissions,
     store: MatrixStore,
+    ids: IdColumn,
 ) -> Embeddings:
     """Read the id and the embedding of every example, in file order.
 
@@ -141,12 +143,13 @@ def read_embeddings(
         features: names of the features that hold the id and the embedding.
         omissions: what may be left out.
         store: keeps the vectors.
+        ids: gathers the ids.
 
     Raises:
         DataError: an example has no usable id or embedding, its dimension
             differs from the first one's, or an id occurs twice.
+        UsageError: ids take more memory than they may.
     """
-    ids: list[pa.Array] = []
     norms: list[npt.NDArray[np.float64]] = []
     writer = store.writer(sum(source.size() or 0 for source in sources))
     places = Places()
@@ -160,11 +163,12 @@ def read_embeddings(
         return found, vectors, lengths
 
     for batch, (found, vectors, lengths) in read_decoded(sources, omissions, decode):
-        ids.append(found)
+        ids.add(found)
+        store.reserve(ids.bytes)
         norms.append(lengths)
         writer.append(vectors)
         places.add(batch.records)
-    all_ids = pa.concat_arrays([pa.array([], pa.binary()), *ids])
+    all_ids = ids.array()
     nodes = Embeddings(all_ids, writer.finish(), np.concatenate([np.empty(0), *norms]))
     kept = unrepeated(all_ids, omissions, places)
     return nodes if isinstance(kept, slice) else nodes.taken(kept)

@@ -11,7 +11,8 @@ Here a feature stays encoded: `parse` maps each name to the bytes of its
 `Feature` message in *canonical form* (one list, given once, numbers packed).
 What `parse` accepts, and what it means, is what `tf.train.Example.FromString`
 accepts and means; the canonical form is what `tf.io.parse_example` reads with
-that same meaning.
+that same meaning. Fields that these messages do not have are kept aside
+(`Unknown`), as protobuf does, which writes them again after the known ones.
 
 Source: tensorflow/core/example/{example,feature}.proto.
 """
@@ -47,43 +48,104 @@ _TOO_LONG_VARINT = re.compile(rb"[\x80-\xff]{10}")
 _CONTINUED = 0x80
 
 
+class Unknown:
+    """The fields of one record that the messages above do not have, encoded.
+
+    Attributes:
+        outside: of the Example; they follow its features.
+        among: of Features, and map entries that hold some, which are no features then.
+        values: by name, the features that hold some, with them: in canonical form but for that.
+    """
+
+    __slots__ = ("among", "outside", "values")
+
+    def __init__(self) -> None:
+        self.outside = bytearray()
+        self.among = bytearray()
+        self.values: Features = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.outside or self.among or self.values)
+
+
 def parse(payload: bytes) -> Features:
     """Parse one serialized Example.
 
     Raises:
         WireError: `tf.train.Example.FromString` would not accept it.
     """
+    return parse_whole(payload)[0]
+
+
+def parse_whole(payload: bytes) -> tuple[Features, Unknown]:
+    """Parse one serialized Example, and what else is in it.
+
+    Raises:
+        WireError: `tf.train.Example.FromString` would not accept it.
+    """
     features: Features = {}
+    unknown = Unknown()
+    position = 0
     for tag, start, end in fields(payload, 0, len(payload)):
         if tag == ITEM:
-            _parse_features(payload, start, end, features)
-    return features
+            _parse_features(payload, (start, end), features, unknown)
+        else:
+            unknown.outside += payload[position:end]
+        position = end
+    return features, unknown
 
 
-def _parse_features(payload: bytes, start: int, end: int, features: Features) -> None:
-    for tag, entry_start, entry_end in fields(payload, start, end, depth=1):
+def _parse_features(
+    payload: bytes, span: tuple[int, int], features: Features, unknown: Unknown
+) -> None:
+    position = span[0]
+    for tag, start, end in fields(payload, *span, depth=1):
         if tag == ITEM:
-            _parse_entry(payload, entry_start, entry_end, features)
+            _parse_entry(payload, (start, end), features, unknown)
+        else:
+            unknown.among += payload[position:end]
+        position = end
 
 
-def _parse_entry(payload: bytes, start: int, end: int, features: Features) -> None:
-    name = body = feature = b""
+def _parse_entry(
+    payload: bytes, span: tuple[int, int], features: Features, unknown: Unknown
+) -> None:
+    name = None
+    feature = whole = b""
+    bodies: list[bytes] = []
     known = True
-    for tag, a, b in fields(payload, start, end, depth=2):
+    for tag, start, end in fields(payload, *span, depth=2):
         if tag == ITEM:
-            name = _checked_name(payload[a:b])
+            name = _checked_name(payload[start:end])
         elif tag == VALUE:
-            part = payload[a:b]
-            feature = canonical(part)
-            if body:
-                # The value given twice is merged: concatenated messages are merged messages.
-                feature = canonical(body + part)
-            body += part
+            bodies.append(payload[start:end])
+            feature, whole = _forms(bodies[-1])
         else:
             known = False
-    # protobuf keeps an entry with unknown fields aside, out of the map.
-    if known:
-        features[name] = feature
+    if len(bodies) > 1:
+        # The value given twice is merged: concatenated messages are merged messages.
+        feature, whole = _forms(b"".join(bodies))
+    if not known:
+        # protobuf keeps an entry with unknown fields aside, out of the map.
+        entry = b"" if name is None else write_field(ITEM, name)
+        entry += write_field(VALUE, whole) if bodies else b""
+        unknown.among += write_field(ITEM, entry + _unknown_of_entry(payload, span))
+        return
+    features[name or b""] = feature
+    if whole is not feature:
+        unknown.values[name or b""] = whole
+    elif unknown.values:
+        unknown.values.pop(name or b"", None)
+
+
+def _unknown_of_entry(payload: bytes, span: tuple[int, int]) -> bytes:
+    parts = []
+    position = span[0]
+    for tag, _, end in fields(payload, *span, depth=2):
+        if tag not in (ITEM, VALUE):
+            parts.append(payload[position:end])
+        position = end
+    return b"".join(parts)
 
 
 def _checked_name(name: bytes) -> bytes:
@@ -100,16 +162,66 @@ def canonical(body: bytes) -> bytes:
     Raises:
         WireError: it is not a `Feature` message.
     """
+    return _forms(body)[0]
+
+
+def _forms(body: bytes) -> tuple[bytes, bytes]:
+    """Return `canonical` of a feature, and that with the unknown fields that are in it."""
     if _is_canonical(body):
-        return body
-    kind, contents = 0, b""
+        return body, body
+    kind, contents, unknown = 0, bytearray(), bytearray()
+    position = 0
     for tag, start, end in fields(body, 0, len(body), depth=3):
         if tag in KIND_NAMES:
-            # Another member of a oneof replaces it, the same member merges.
-            contents = body[start:end] if tag != kind else contents + body[start:end]
+            if tag != kind:
+                # Another member of a oneof replaces it, the same member merges.
+                contents.clear()
+            contents += body[start:end]
             kind = tag
             _content(tag, body[start:end])
-    return write_field(kind, _content(kind, contents)) if kind else b""
+        else:
+            unknown += body[position:end]
+        position = end
+    if not kind:
+        return b"", bytes(unknown)
+    content, rest = _content(kind, bytes(contents))
+    feature = write_field(kind, content)
+    if not rest and not unknown:
+        return feature, feature
+    return feature, write_field(kind, content + rest) + bytes(unknown)
+
+
+def holds_feature_lists(unknown: Unknown) -> bool:
+    """Tell whether a record is a `tf.train.SequenceExample` with lists of features.
+
+    Such a record parses as an Example of its context, too; the lists are unknown fields:
+
+        FeatureLists { map<string, FeatureList> feature_list = 1; } feature_lists = 2;
+        FeatureList  { repeated Feature feature = 1; }
+    """
+    data = bytes(unknown.outside)
+    spans = [data[start:end] for tag, start, end in fields(data, 0, len(data)) if tag == VALUE]
+    lists = b"".join(spans)
+    try:
+        entries = [span for tag, *span in fields(lists, 0, len(lists), depth=1) if tag == ITEM]
+        return sum(_is_feature_list(lists, *span) for span in entries) > 0
+    except WireError:
+        return False
+
+
+def _is_feature_list(data: bytes, start: int, end: int) -> bool:
+    """Check a map entry whose value is a FeatureList; tell whether it has no unknown fields."""
+    known = True
+    for tag, a, b in fields(data, start, end, depth=2):
+        if tag == ITEM:
+            _checked_name(data[a:b])
+        elif tag == VALUE:
+            for kind, first, last in fields(data, a, b, depth=3):
+                if kind == ITEM:
+                    canonical(data[first:last])
+        else:
+            known = False
+    return known
 
 
 def _is_canonical(body: bytes) -> bool:
@@ -153,10 +265,11 @@ def _sole_field(data: bytes, start: int, end: int) -> tuple[int, int] | None:
     return (content, end) if content + length == end and shortest else None
 
 
-def _content(kind: int, message: bytes) -> bytes:
-    """Return a BytesList, FloatList or Int64List message with its numbers in one packed run."""
+def _content(kind: int, message: bytes) -> tuple[bytes, bytes]:
+    """Return a BytesList, FloatList or Int64List message, numbers in one run, and the rest."""
     # Not a list of values: each would be an object, of many times the bytes of a number.
-    values = bytearray()
+    values, rest = bytearray(), bytearray()
+    position = 0
     for tag, start, end in fields(message, 0, len(message), depth=4):
         if tag == ITEM:
             value = message[start:end]
@@ -164,8 +277,11 @@ def _content(kind: int, message: bytes) -> bytes:
             values += write_field(ITEM, value) if kind == BYTES_LIST else value
         elif tag == _UNPACKED.get(kind):
             values += message[start:end]
+        else:
+            rest += message[position:end]
+        position = end
     whole = bytes(values)
-    return write_field(ITEM, whole) if whole and kind != BYTES_LIST else whole
+    return write_field(ITEM, whole) if whole and kind != BYTES_LIST else whole, bytes(rest)
 
 
 def _check_run(kind: int, run: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,8 @@ from nsl_tools.spans import copy_spans, offsets_of
 from nsl_tools.weights import format_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     from nsl_tools.spans import Places
@@ -23,15 +26,16 @@ _TAB = b"\t"
 _FEW = 1 << 16  # joined sooner than pyarrow.compute is imported,
 _SHORT = 16  # unless ids are longer, and so of many lengths: then that is faster
 _PIECE = 1 << 15  # edges joined at once, which stay in the processor's cache
+_PIECE_BYTES = 1 << 23  # of lines joined at once, or one
 
 
-def format_edges(
+def edge_lines(
     ids: pa.Array,
     sources: npt.NDArray[np.int64],
     targets: npt.NDArray[np.int64],
     weights: Floats,
-) -> bytes:
-    r"""Return n edges as the lines `source<TAB>target<TAB>%.6f`, in order.
+) -> Iterator[bytes]:
+    r"""Yield n edges as the lines `source<TAB>target<TAB>%.6f`, in order, many at a time.
 
     Args:
         ids: binary array of all node ids.
@@ -39,10 +43,22 @@ def format_edges(
         targets: rows of `ids`, shape (n,).
         weights: cosines, shape (n,).
     """
-    if len(weights) >= _FEW and np.diff(texts_of(ids)[0]).max() > _SHORT:
-        return _join_many(_columns(ids, sources, targets, weights))
-    pieces = (slice(start, start + _PIECE) for start in range(0, len(weights), _PIECE))
-    return b"".join(_join(_columns(ids, sources[p], targets[p], weights[p])) for p in pieces)
+    many = len(weights) >= _FEW and np.diff(texts_of(ids)[0]).max() > _SHORT
+    join = _join_many if many else _join
+    step = max(_FEW, 1) if many else _PIECE
+    for start in range(0, len(weights), step):
+        p = slice(start, start + step)
+        columns = _columns(ids, sources[p], targets[p], weights[p])
+        for part in _parts(columns):
+            yield join(tuple((texts, rows[part]) for texts, rows in columns))
+
+
+def _parts(columns: Columns) -> list[slice]:
+    """Return slices of the rows of which each has lines of some MiB, or one line."""
+    sizes = np.add.reduce([spans_of(texts, rows)[2] for texts, rows in columns]) + len(columns) - 1
+    ends = np.cumsum(sizes)
+    cuts = np.flatnonzero(np.diff(ends // _PIECE_BYTES)) + 1
+    return [slice(a, b) for a, b in pairwise([0, *cuts.tolist(), len(sizes)])]
 
 
 def _columns(ids: pa.Array, sources: Places, targets: Places, weights: Floats) -> Columns:

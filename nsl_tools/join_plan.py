@@ -14,19 +14,26 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.block_store import need_keys
+from nsl_tools.errors import UsageError
 from nsl_tools.groups import rank_in_group
+from nsl_tools.ids import shown
+from nsl_tools.memory import shown_size
 from nsl_tools.runs import Records, Runs
 from nsl_tools.top_edges import EDGE
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
+    from nsl_tools.node_rows import NodeRows
     from nsl_tools.spans import Places
 
 NEED = np.dtype([("key", "<u8"), ("range", "<u4")])
 _ROW_SHIFT = np.uint64(4)
 _SLOTS = 256
+BLOCKS_SHARE = 0.3
+_COPIES = 2  # of the neighbours of one seed: as they are held, and as they are packed
+_BYTES_PER_EDGE = 100
 _MARGIN = 1.25
 _NAMES_BYTES = 128
 """A guess of what names, weight and headers add to a neighbour's record."""
@@ -44,56 +51,57 @@ class JoinPlan:
     def __init__(
         self,
         best: Iterable[Records],
-        rows: int,
-        sizes: Callable[[npt.NDArray[np.integer]], npt.NDArray[np.float64]],
-        allowance: float,
+        nodes: NodeRows,
+        limit: float,
         stack: contextlib.ExitStack,
     ) -> None:
         """Cut seeds into ranges.
 
         Args:
             best: edges by seed and rank, some whole seeds at a time.
-            rows: how many nodes there are.
-            sizes: tells about how long the records of rows are.
-            allowance: bytes of memory for the blocks of one range.
+            nodes: all nodes, which tell about how long their records are.
+            limit: bytes of memory, a share of which is for the blocks of one range.
             stack: closes scratch files.
+
+        Raises:
+            UsageError: the neighbours of one seed take more memory than there is.
         """
         self.ends: list[int] = []
         self.edges = 0
         self.bytes = 0.0
-        self._width = -(-rows // _SLOTS) or 1
-        self._sizes = sizes
-        self._allowance = allowance
-        self._edges = Runs(EDGE, 1, allowance / 4, stack)
-        self._needs = Runs(NEED, _SLOTS, allowance / 4, stack)
+        self._width = -(-nodes.count // _SLOTS) or 1
+        self._nodes = nodes
+        self._limit = limit
+        self._allowance = limit * BLOCKS_SHARE
+        self._edges = Runs(EDGE, 1, self._allowance / 4, stack)
+        self._needs = Runs(NEED, _SLOTS, self._allowance / 4, stack)
         self._slot, self._loaded = 0, np.empty(0, NEED)
         for edges in best:
             self._cut(edges)
         if self.ends:
-            self.ends[-1] = rows
+            self.ends[-1] = nodes.count
 
     def _cut(self, edges: Records) -> None:
         """Add ranges for these edges: one, if the blocks that they need fit."""
         self.edges += len(edges)
         keys = distinct(edge_keys(edges))
-        needed = float(self._block_sizes((keys >> _ROW_SHIFT).astype(np.int64)).sum())
+        needed = float(_block_sizes(self._nodes, (keys >> _ROW_SHIFT).astype(np.int64)).sum())
         if needed <= self._allowance:
             self.bytes += needed
             self._add_range(edges, keys)
             return
         sources = edges["source"]
-        sizes = self._block_sizes(edges["target"])
+        sizes = _block_sizes(self._nodes, edges["target"])
         before = np.cumsum(sizes) - sizes
         firsts = np.flatnonzero(np.r_[True, sources[1:] != sources[:-1]][: len(sources)])
         steps = np.diff(before[firsts] // self._allowance) > 0
         bounds = [0, *firsts[1:][steps].tolist(), len(edges)]
         self.bytes += float(sizes.sum())
         for start, end in pairwise(bounds):
+            one = sources[start] == sources[end - 1]
+            if one and _bytes_for(edges[start:end], self._nodes) > self._limit:
+                raise _too_many(edges[start:end], self._nodes, self._limit)
             self._add_range(edges[start:end], distinct(edge_keys(edges[start:end])))
-
-    def _block_sizes(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-        """Return for each of `rows` about how long its block is."""
-        return self._sizes(rows) * _MARGIN + _NAMES_BYTES
 
     def _add_range(self, edges: Records, keys: Records) -> None:
         needs = np.empty(len(keys), NEED)
@@ -123,6 +131,33 @@ class JoinPlan:
         found, self._loaded = self._loaded[:end], self._loaded[end:]
         keys, places = np.unique(found["key"], return_inverse=True)
         return keys, places, found["range"].astype(np.int64)
+
+
+def _block_sizes(nodes: NodeRows, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    """Return for each of `rows` about how long its block is."""
+    return nodes.mean_sizes(rows) * _MARGIN + _NAMES_BYTES
+
+
+def _bytes_for(edges: Records, nodes: NodeRows) -> float:
+    """Return about how much memory the neighbours that edges lead to take together."""
+    return _COPIES * float(_block_sizes(nodes, edges["target"]).sum()) + _BYTES_PER_EDGE * len(
+        edges
+    )
+
+
+def refuse_hub(edges: Records, nodes: NodeRows, limit: float) -> None:
+    """Raise UsageError if even the edges, all of one seed, are more than the memory holds."""
+    if _BYTES_PER_EDGE * len(edges) > limit:
+        raise _too_many(edges, nodes, limit)
+
+
+def _too_many(edges: Records, nodes: NodeRows, limit: float) -> UsageError:
+    seed = shown(nodes.id_of(int(edges["source"][0])))
+    return UsageError(
+        f"--memory-limit: expected about {shown_size(_bytes_for(edges, nodes))} for the "
+        f"{len(edges):,} neighbours of {seed}, received {shown_size(limit)}: raise it, or lower "
+        "--max-nbrs"
+    )
 
 
 def distinct(keys: Records) -> Records:

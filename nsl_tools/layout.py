@@ -11,7 +11,7 @@ for every record that no known layout fits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -129,10 +129,12 @@ class Parsed:
         groups: those that a layout fits.
         walked: features of the others, by place in the batch, ascending; their
             serialization may not be canonical.
+        unknown: what else is in those of them that hold more than features.
     """
 
     groups: list[Group]
     walked: dict[int, example.Features]
+    unknown: dict[int, example.Unknown] = field(default_factory=dict)
 
     def features(self, index: int) -> example.Features:
         """Return the features of the record at `index` of the batch."""
@@ -143,6 +145,11 @@ class Parsed:
             if place < len(group.rows) and group.rows[place] == index:
                 return group.features(place)
         raise IndexError(index)
+
+    def whole(self, index: int) -> example.Features:
+        """Return the features of a walked record with the unknown fields in them."""
+        features = self.walked[index]
+        return {**features, **self.unknown[index].values} if index in self.unknown else features
 
 
 def _feature_spans(
@@ -200,12 +207,15 @@ class ExampleParser:
             self._bytes = 0
         groups: list[Group] = []
         walked: dict[int, example.Features] = {}
+        unknown: dict[int, example.Unknown] = {}
         for length, rows in by_length(ends - starts):
             rest = self._parse_equal_lengths(data, starts, length, rows, groups)
             for row in rest.tolist():
                 payload = data[starts[row] : ends[row]]
-                walked[row] = _parse_one(payload, row)
-        return Parsed(groups, dict(sorted(walked.items())))
+                walked[row], more = _parse_one(payload, row)
+                if more:
+                    unknown[row] = more
+        return Parsed(groups, dict(sorted(walked.items())), unknown)
 
     def _parse_equal_lengths(
         self,
@@ -237,7 +247,7 @@ class ExampleParser:
         if len(layouts) == _LAYOUTS_PER_LENGTH or self._bytes > _MOST_BYTES:
             return False
         payload = record.tobytes()
-        spans = _feature_spans(payload, _parse_one(payload, row))
+        spans = _feature_spans(payload, _parse_one(payload, row)[0])
         if spans is None or len(spans) > _MOST_SPANS:
             return False
         each = (_content_spans(payload, start, end) for _, start, end in spans)
@@ -249,11 +259,15 @@ class ExampleParser:
         return True
 
 
-def _parse_one(payload: bytes, index: int) -> example.Features:
+def _parse_one(payload: bytes, index: int) -> tuple[example.Features, example.Unknown]:
     try:
-        return example.parse(payload)
+        features, unknown = example.parse_whole(payload)
     except WireError as err:
         raise ExampleError(index, f"not a tf.train.Example: {err}") from err
+    if unknown.outside and example.holds_feature_lists(unknown):
+        problem = "a tf.train.SequenceExample with feature lists, expected a tf.train.Example"
+        raise ExampleError(index, problem)
+    return features, unknown
 
 
 class ExampleError(ValueError):

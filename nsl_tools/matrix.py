@@ -7,6 +7,7 @@ pages count as memory of the process.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _GAP_BYTES, _LOT_BYTES = 1 << 13, 1 << 22
+_HALF = np.uint64(32)
 _COPIES = 2  # of rows that are put into another order: as read, and in order
 
 Floats = npt.NDArray[np.float32]
@@ -133,14 +135,15 @@ def file_order(matrix: ScratchMatrix | Selected, rows: Rows) -> Rows:
 def row_hashes(matrix: Matrix) -> npt.NDArray[np.uint64]:
     """Return a number for each row of `matrix`, shape (n, d), the same for rows of equal bytes.
 
-    Rows that differ have the same number with a probability of 2^-63, if they are not made to.
+    Two rows that differ have the same number with a chance of 2^-64: factors are secret, and the
+    halves are hashes of the family that `nsl_tools.fingerprints` tells the source of.
     """
-    random = np.random.default_rng(0)
-    factors = random.integers(0, 1 << 63, matrix.shape[1], np.uint64) << np.uint64(1) | np.uint64(1)
+    factors = np.frombuffer(os.urandom(16 * matrix.shape[1]), np.uint64).reshape(2, -1)
     hashes = np.empty(len(matrix), np.uint64)
     for block in blocks(*matrix.shape):
         bits = matrix[block].view(np.uint32).astype(np.uint64)
-        hashes[block] = np.einsum("ij,j->i", bits, factors)
+        upper, lower = (np.einsum("ij,j->i", bits, factor) >> _HALF for factor in factors)
+        hashes[block] = upper << _HALF | lower
     return hashes
 
 
@@ -152,6 +155,7 @@ class MatrixStore:
 
     def __init__(self, budget: int, progress: Progress = Progress()) -> None:  # noqa: B008 - frozen
         self.budget = budget
+        self._whole = budget
         self._progress = progress
         self._announced: set[str] = set()
         self._files: list[ScratchFile] = []
@@ -167,6 +171,10 @@ class MatrixStore:
     ) -> None:
         for file in self._files:
             file.__exit__(kind, error, trace)
+
+    def reserve(self, held: int) -> None:
+        """Leave `held` bytes to something else: each of four large things has a quarter less."""
+        self.budget = max(0, self._whole - held // 4)
 
     @property
     def spilled(self) -> bool:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.int64]
 
-_TEXT_SHARE = 16
-
 
 @dataclass
 class Room:
@@ -102,7 +100,7 @@ class NodeRows:
             DataError: a file, a record or an id is not what it should be.
             UsageError: `limit` bytes of memory are too few.
         """
-        self._texts = IdTexts(limit / _TEXT_SHARE, stack)
+        self._texts = IdTexts(limit, stack)
         self._starts: list[int] = []
         self._means: list[float] = []
         self._original: Rows | None = None
@@ -173,7 +171,20 @@ class NodeRows:
 
     def order(self, rows: Rows) -> Rows:
         """Return numbers that order `rows`, shape (m,), as their ids are ordered, by bytes."""
-        return self._texts.ranks(rows if self._original is None else self._original[rows])
+        return self._texts.ranks(self._read_as(rows))
+
+    @property
+    def mean_id_bytes(self) -> float:
+        """How long ids are on average."""
+        return self._texts.mean_size
+
+    def id_of(self, row: int) -> bytes:
+        """Return the id of a row, for a message."""
+        return bytes(self._texts.fetch(self._read_as(np.array([row])))[0].as_py())
+
+    def _read_as(self, rows: Rows) -> Rows:
+        """Return the places at which `rows` were read."""
+        return rows if self._original is None else self._original[rows]
 
     def mean_sizes(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
         """Return for each of `rows` how long records are thereabouts, shape (m,)."""

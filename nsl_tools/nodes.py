@@ -21,7 +21,7 @@ import pyarrow as pa
 from nsl_tools import example
 from nsl_tools.errors import DataError
 from nsl_tools.fingerprints import surely_distinct
-from nsl_tools.ids import first_bad_id, id_problem, shown
+from nsl_tools.ids import first_bad_id, id_problem, shown, surely_good
 from nsl_tools.layout import ExampleError, ExampleParser, Parsed
 from nsl_tools.spans import Bytes, by_length, copy_spans, offsets_of, windows
 from nsl_tools.tfrecord import RecordBatch, read_batches
@@ -29,6 +29,7 @@ from nsl_tools.tfrecord import RecordBatch, read_batches
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from nsl_tools.ids import IdColumn
     from nsl_tools.options import RunOptions
     from nsl_tools.statistics import Statistics
     from nsl_tools.streams import Source
@@ -38,7 +39,6 @@ T = TypeVar("T")
 _SHORT_ID = 128
 _RECORD_BYTES = 24  # places of a record, and its number
 _FEATURE_BYTES = 200  # objects of a feature that was walked
-_FIRST_PLAIN = 14  # above all control marks that an id may not hold
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,9 @@ class ExampleBatch:
 
     def resident_bytes(self) -> int:
         """Return about how much memory it takes."""
-        copied = [g.records.nbytes for g in self.parsed.groups if g.records.flags.owndata]
-        walked = [len(n) + len(f) for r in self.parsed.walked.values() for n, f in r.items()]
+        parsed = self.parsed
+        copied = [g.records.nbytes for g in parsed.groups if g.records.flags.owndata]
+        walked = [len(n) + len(f) for r in parsed.walked for n, f in parsed.whole(r).items()]
         own = _RECORD_BYTES * len(self) + _FEATURE_BYTES * len(walked)
         return own + len(self.records.data) + sum(copied) + sum(walked)
 
@@ -267,17 +268,6 @@ def _in_order(
     return pa.BinaryArray.from_buffers(pa.binary(), count, buffers)
 
 
-def surely_good(ids: pa.Array) -> bool:
-    """Tell, without looking at each, whether all ids are non-empty printable ASCII."""
-    offsets = np.frombuffer(ids.buffers()[1], np.int32, len(ids) + 1)
-    data = np.frombuffer(ids.buffers()[2], np.uint8)
-    plain = data.min(initial=_FIRST_PLAIN) >= _FIRST_PLAIN and data.max(initial=0) < _NOT_ASCII
-    return bool(plain and (np.diff(offsets) > 0).all())
-
-
-_NOT_ASCII = 0x80
-
-
 @contextlib.contextmanager
 def because(reason: str) -> Iterator[None]:
     """Give an ExampleError the reason under which it is counted."""
@@ -288,20 +278,22 @@ def because(reason: str) -> Iterator[None]:
         raise
 
 
-def read_ids(sources: Sequence[Source], id_feature: str, omissions: Omissions) -> pa.Array:
-    """Return the ids of all examples, in order, as a binary array; each occurs once.
+def read_ids(
+    sources: Sequence[Source], id_feature: str, omissions: Omissions, ids: IdColumn
+) -> pa.Array:
+    """Gather the ids of all examples in `ids`; return them, each once, in order.
 
     Raises:
         DataError: a file, a record or an id is not what it should be.
+        UsageError: they take more memory than they may.
     """
-    batches = read_decoded(sources, omissions, lambda batch: ids_of(batch, id_feature))
-    parts, places = [], Places()
-    for batch, ids in batches:
-        parts.append(ids)
+    places = Places()
+    for batch, found in read_decoded(sources, omissions, lambda b: ids_of(b, id_feature)):
+        ids.add(found)
         places.add(batch.records)
-    ids = pa.concat_arrays([pa.array([], pa.binary()), *parts])
-    kept = unrepeated(ids, omissions, places)
-    return ids if isinstance(kept, slice) else ids.take(pa.array(kept))
+    every = ids.array()
+    kept = unrepeated(every, omissions, places)
+    return every if isinstance(kept, slice) else every.take(pa.array(kept))
 
 
 def _decode_id(index: int, feature: bytes, name: str) -> bytes:

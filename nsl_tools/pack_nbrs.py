@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,7 @@ from nsl_tools.blocks import Shapes
 from nsl_tools.deflate import is_compressed
 from nsl_tools.errors import DataError
 from nsl_tools.graph_edges import GraphEdges
-from nsl_tools.join_plan import JoinPlan
+from nsl_tools.join_plan import BLOCKS_SHARE, JoinPlan, refuse_hub
 from nsl_tools.joining import needed_blocks, packed_batches
 from nsl_tools.node_rows import Input, NodeRows, Room
 from nsl_tools.nodes import Omissions, refuse_empty
@@ -58,7 +59,6 @@ Rows = npt.NDArray[np.int64]
 
 _INPUTS = ("labeled", "unlabeled", "graph")
 _EDGES_SHARE = 0.2
-_BLOCKS_SHARE = 0.3
 _KEPT_SHARE = 0.1
 _MOST_KEPT = 200_000_000
 
@@ -197,50 +197,68 @@ class _Job:
         """Read the edges, and plan which are packed."""
         options, statistics = self.options, self.statistics
         limit, allowance = options.max_neighbors, self.memory * _EDGES_SHARE
-        top = TopEdges(nodes.count, limit, nodes.order, allowance, self.stack)
+        check = partial(refuse_hub, nodes=nodes, limit=self.memory)
+        ids = nodes.mean_id_bytes
+        top = TopEdges(nodes.count, limit, nodes.order, allowance, self.stack, ids, check)
         count = 0
+        oddities = _Oddities()
         for sources, targets, weights in nodes.table.resolved(edges.batches()):
             count += len(weights)
-            self._count_oddities(sources, targets)
+            oddities.add(sources, targets)
             known = (sources >= 0) & (targets >= 0)
             _add(top, nodes.is_seed, known, sources, targets, weights)
             if options.add_undirected_edges:
                 _add(top, nodes.is_seed, known, targets, sources, weights)
         if not count and not options.allow_empty:
             raise DataError(edges.name, "", "no edge: give --allow-empty if that is right")
+        oddities.tell(statistics)
         statistics.counts["edges"] = count
         if limit == 0:
             statistics.warnings["--max-nbrs 0: no edge is packed"] = count
         nodes.forget_ids()
-        pool = self.memory * _BLOCKS_SHARE
-        return JoinPlan(top.best(), nodes.count, nodes.mean_sizes, pool, self.stack)
-
-    def _count_oddities(self, sources: Rows, targets: Rows) -> None:
-        statistics = self.statistics
-        no_source, no_target = sources < 0, targets < 0
-        if unknown := int((no_source | no_target).sum()):
-            reason = "edges dropped: no example for their source or target"
-            statistics.drop(reason, unknown)
-        for what, found in {
-            "edges of unknown sources": no_source,
-            "edges to unknown targets": no_target,
-            "self-loops": (sources == targets) & ~no_source,
-        }.items():
-            if count := int(found.sum()):
-                statistics.counts[what] += count
+        return JoinPlan(top.best(), nodes, self.memory, self.stack)
 
     def read_neighbors(self, inputs: Sequence[Input], plan: JoinPlan, shapes: Shapes) -> BlockStore:
         """Read the records of all neighbours that are kept."""
-        allowance = self.memory * _BLOCKS_SHARE
+        allowance = self.memory * BLOCKS_SHARE
         if len(plan.ends) > 1:
             claim_space(int(plan.bytes), "records of neighbours", self.progress)
         store = BlockStore(len(plan.ends), allowance, plan.bytes, self.stack)
         if plan.edges:
             again = [True, self.options.seed_unlabeled]
-            found = needed_blocks(zip(inputs, again, strict=True), plan, shapes)
+            parts = zip(inputs, again, strict=True)
+            found = needed_blocks(parts, plan, shapes, self.statistics)
             for blocks in in_background(found):
                 store.add(*blocks)
         return store
+
+
+class _Oddities:
+    """Counts edges that are no ordinary ones, in whatever order they come."""
+
+    def __init__(self) -> None:
+        self._dropped = self._sourceless = self._targetless = self._loops = 0
+
+    def add(self, sources: Rows, targets: Rows) -> None:
+        """Count among m edges between rows, of which -1 is no row."""
+        no_source, no_target = sources < 0, targets < 0
+        self._dropped += int((no_source | no_target).sum())
+        self._sourceless += int(no_source.sum())
+        self._targetless += int(no_target.sum())
+        self._loops += int(((sources == targets) & ~no_source).sum())
+
+    def tell(self, statistics: Statistics) -> None:
+        """Add what was counted, if it was."""
+        if self._dropped:
+            reason = "edges dropped: no example for their source or target"
+            statistics.drop(reason, self._dropped)
+        for what, count in (
+            ("edges of unknown sources", self._sourceless),
+            ("edges to unknown targets", self._targetless),
+            ("self-loops", self._loops),
+        ):
+            if count:
+                statistics.counts[what] += count
 
 
 def _add(

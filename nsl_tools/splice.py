@@ -7,7 +7,7 @@ made at once, framed, in one array.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.block_store import Pool
     from nsl_tools.blocks import Gaps
+    from nsl_tools.tfrecord import RecordBatch
 
 _ADDED = (NUM_NEIGHBORS.encode(), LABEL_WEIGHT.encode())
 
@@ -40,16 +41,29 @@ class Seeds:
         starts: where each map starts, shape (n,).
         lengths: its bytes.
         labeled: whether each is marked as labeled, shape (n,), or None for no mark.
+        tails: bytes that follow each map in `data` and come last in the record, shape (n,),
+            or None for none.
+        records: those that they were parsed from.
+        indices: the place of each among them, shape (n,).
     """
 
     data: Bytes
     starts: Places
     lengths: Places
     labeled: npt.NDArray[np.bool_] | None
+    tails: Places | None
+    records: RecordBatch
+    indices: Places
 
     def __getitem__(self, part: slice) -> Seeds:
-        labeled = None if self.labeled is None else self.labeled[part]
-        return Seeds(self.data, self.starts[part], self.lengths[part], labeled)
+        return replace(
+            self,
+            starts=self.starts[part],
+            lengths=self.lengths[part],
+            labeled=None if self.labeled is None else self.labeled[part],
+            tails=None if self.tails is None else self.tails[part],
+            indices=self.indices[part],
+        )
 
 
 @dataclass(frozen=True)
@@ -77,9 +91,10 @@ def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool, shapes: Sequence[Gaps
     places = offsets_of(lengths)
     blocks = np.diff(places[neighbors.bounds])
     parts = [seeds.lengths, marks.lengths[mark], counts.lengths[degrees], blocks]
-    sizes, which = np.unique(sum(parts), return_inverse=True)
-    heads = _Table([_head(size) for size in sizes.tolist()])
-    ends = offsets_of(heads.lengths[which] + sizes[which] + FOOTER_BYTES)
+    sizes = sum(parts)
+    heads, which = _heads(sizes, seeds.tails)
+    tails = 0 if seeds.tails is None else seeds.tails
+    ends = offsets_of(heads.lengths[which] + sizes + tails + FOOTER_BYTES)
     out = np.empty(ends[-1], np.uint8)
     place = ends[:-1].copy()
     heads.write(which, out, place)
@@ -93,6 +108,9 @@ def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool, shapes: Sequence[Gaps
     places = places[:-1] + np.repeat(place - places[neighbors.bounds[:-1]], degrees)
     copy_spans(pool.data, pool.starts[neighbors.blocks], lengths, out, places)
     _fill_gaps(neighbors, degrees, pool.shapes[neighbors.blocks], shapes, out, places)
+    if seeds.tails is not None:
+        starts = seeds.starts + seeds.lengths
+        copy_spans(seeds.data, starts, seeds.tails, out, ends[1:] - FOOTER_BYTES - seeds.tails)
     return Framed(out, ends)
 
 
@@ -109,10 +127,19 @@ class _Table:
         copy_spans(self._data, self._starts[which], self.lengths[which], out, places)
 
 
-def _head(size: int) -> bytes:
-    """Return all that comes before the feature map of `size` bytes in a record."""
+def _heads(sizes: Places, tails: Places | None) -> tuple[_Table, Places]:
+    """Return what comes before feature maps of these sizes, and which is for each of n records."""
+    if tails is None:
+        distinct, which = np.unique(sizes, return_inverse=True)
+        return _Table([_head(size) for size in distinct.tolist()]), which
+    heads = map(_head, sizes.tolist(), tails.tolist())
+    return _Table(list(heads)), np.arange(len(sizes))
+
+
+def _head(size: int, tail: int = 0) -> bytes:
+    """Return all that comes before the feature map in a record, which `tail` bytes follow."""
     head = b"%c%b" % (example.ITEM, write_varint(size))
-    return frame_header(len(head) + size) + head
+    return frame_header(len(head) + size + tail) + head
 
 
 def _count_entry(count: int) -> bytes:

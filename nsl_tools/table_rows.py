@@ -10,8 +10,7 @@ import numpy as np
 
 from nsl_tools.errors import DataError
 from nsl_tools.fingerprints import spans_of
-from nsl_tools.ids import first_bad_id, id_problem, texts_at
-from nsl_tools.nodes import surely_good
+from nsl_tools.ids import first_bad_id, id_problem, surely_good, texts_at
 
 if TYPE_CHECKING:
     import pyarrow as pa

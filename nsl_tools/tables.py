@@ -11,7 +11,6 @@ import os
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from nsl_tools import npy, parquet
 from nsl_tools.embeddings import Embeddings, norms_of
@@ -30,12 +29,12 @@ from nsl_tools.table_rows import Rows, usable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nsl_tools.ids import IdColumn
     from nsl_tools.matrix import MatrixStore
     from nsl_tools.nodes import Omissions
     from nsl_tools.options import BuildGraphOptions
 
 _BLOCK_BYTES = 1 << 20
-_MOST_ID_BYTES = (1 << 31) - 1  # that one Arrow array of texts can hold
 _NPY, _PARQUET = ".npy", ".parquet"
 
 
@@ -107,7 +106,11 @@ def vector_bytes(paths: Sequence[str]) -> int | None:
 
 
 def read_tables(
-    paths: Sequence[str], options: BuildGraphOptions, omissions: Omissions, store: MatrixStore
+    paths: Sequence[str],
+    options: BuildGraphOptions,
+    omissions: Omissions,
+    store: MatrixStore,
+    ids: IdColumn,
 ) -> Embeddings:
     """Read all rows, in order; rows that are not usable are skipped, as far as that is allowed.
 
@@ -118,18 +121,19 @@ def read_tables(
         omissions: what may be left out: rows whose id or embedding is not usable, and those
             whose id is repeated.
         store: keeps the vectors.
+        ids: gathers the ids.
 
     Raises:
         DataError: a file or a row is not what it should be.
-        UsageError: the rows are too large for the memory.
+        UsageError: the rows, or the ids, are too large for the memory.
     """
     limit = memory_of(options)
     if paths[0].endswith(_NPY):
         _require_room(paths, limit)
-        nodes = _Nodes(omissions, store, vector_bytes(paths) or 0)
+        nodes = _Nodes(omissions, store, ids, vector_bytes(paths) or 0)
         _read_npy(paths, str(options.ids), nodes)
     else:
-        nodes = _Nodes(omissions, store, sum(map(os.path.getsize, paths)))
+        nodes = _Nodes(omissions, store, ids, sum(map(os.path.getsize, paths)))
         _read_parquet(paths, (options.id_feature, options.embedding_feature), limit, nodes)
     return nodes.finish()
 
@@ -137,13 +141,15 @@ def read_tables(
 class _Nodes:
     """The rows that can be used, so far."""
 
-    def __init__(self, omissions: Omissions, store: MatrixStore, expected: int) -> None:
+    def __init__(
+        self, omissions: Omissions, store: MatrixStore, ids: IdColumn, expected: int
+    ) -> None:
         self.statistics = omissions.statistics
         self._omissions = omissions
+        self._store = store
         self._writer = store.writer(expected)
         self._places = Places("row")
-        self._ids: list[pa.Array] = [pa.array([], pa.binary())]
-        self._id_bytes = 0
+        self._ids = ids
         self._norms = [np.empty(0)]
 
     def add(self, rows: Rows) -> None:
@@ -151,18 +157,16 @@ class _Nodes:
         found = usable(rows, self._writer.shape[1], self.statistics)
         if not len(found.ids):
             return
-        self._id_bytes += found.ids.buffers()[2].size
-        if self._id_bytes > _MOST_ID_BYTES:
-            raise rows.error(0, f"the ids take more than {_MOST_ID_BYTES:,} bytes, all together")
-        self._ids.append(found.ids)
+        self._ids.add(found.ids)
+        self._store.reserve(self._ids.bytes)
         self._norms.append(norms_of(found.vectors))
         self._writer.append(found.vectors)
         self._places.add_numbers(found.source, found.numbers)
 
     def finish(self) -> Embeddings:
         """Return all rows, each id once."""
-        ids, norms = pa.concat_arrays(self._ids), np.concatenate(self._norms)
-        self._ids, self._norms = [], []
+        ids, norms = self._ids.array(), np.concatenate(self._norms)
+        self._norms = []
         found = Embeddings(ids, self._writer.finish(), norms)
         rows = unrepeated(ids, self._omissions, self._places)
         return found if isinstance(rows, slice) else found.taken(rows)

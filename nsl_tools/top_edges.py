@@ -14,6 +14,7 @@ come, in arrays that stay in the processor's cache.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,10 @@ EDGE = np.dtype([("weight", "<f8"), ("source", "<u4"), ("target", "<u4")])
 
 _BYTES_PER_EDGE = 100
 """What cutting to the best needs for each edge while it runs."""
+_ID_COPIES = 1.1
+"""Of the ids that decide between edges of one weight; more, but not of long ones."""
+_MOST_ID_BYTES = 1 << 30
+"""Well below what one array of texts holds."""
 _MOST_SLOTS = 1024
 _LEAST_PENDING = 1 << 16
 _MOST_PENDING = 1 << 22
@@ -53,6 +58,8 @@ class TopEdges:
         order: Callable[[Rows], Rows],
         allowance: float,
         stack: contextlib.ExitStack,
+        id_bytes: float = 0,
+        check: Callable[[Records], None] = lambda _: None,
     ) -> None:
         """Keep `limit` edges (None: all) of each seed.
 
@@ -62,13 +69,19 @@ class TopEdges:
             order: tells for rows, shape (m,), numbers that order their ids.
             allowance: bytes of memory to use.
             stack: closes the scratch file.
+            id_bytes: how long ids are on average, which `order` looks at.
+            check: raises an error if edges of one seed are too many to be cut to the best.
         """
+        self._check = check
         self._limit = limit
         self._order = order
         slots = max(1, min(_MOST_SLOTS, nodes))
         self._width = -(-nodes // slots) or 1
         self._runs = Runs(EDGE, slots, allowance / 4, stack)
-        self._most = int(np.clip(allowance / _BYTES_PER_EDGE, _LEAST_PENDING, _MOST_PENDING))
+        per_edge = _BYTES_PER_EDGE + _ID_COPIES * id_bytes
+        least = _LEAST_PENDING * _BYTES_PER_EDGE / per_edge
+        most = min(_MOST_PENDING, _MOST_ID_BYTES / max(1.0, id_bytes))
+        self._most = max(1, int(np.clip(allowance / per_edge, min(least, most), most)))
         self._pending = [np.empty(0, EDGE)]
         self._count = 0
         self._ascending = nodes <= _FEW_NODES
@@ -122,7 +135,22 @@ class TopEdges:
         self._put_aside()
         for slots in group_slots(self._runs.sizes(), self._most):
             edges = self._runs.read(slots.start, slots.stop)
-            yield self._best(edges)
+            yield from map(self._best, self._parts(edges))
+
+    def _parts(self, edges: Records) -> Iterator[Records]:
+        """Yield edges by source, at most so many as are pending, or those of one."""
+        if len(edges) <= self._most:
+            yield edges
+            return
+        edges = edges.take(np.argsort(edges["source"], kind="stable"))
+        firsts = np.flatnonzero(np.diff(edges["source"], prepend=-1))
+        ends = np.append(firsts[1:], len(edges))
+        part = (ends - 1) // self._most
+        cuts = firsts[1:][np.diff(part) > 0].tolist()
+        for start, end in pairwise([0, *cuts, len(edges)]):
+            if end - start > self._most:
+                self._check(edges[start:end])
+            yield edges[start:end]
 
     def _best(self, edges: Records) -> Records:
         edges = _without_repeats(edges)
@@ -141,7 +169,9 @@ def _without_repeats(edges: Records) -> Records:
         return edges
     places = np.minimum(np.searchsorted(repeated, pairs), len(repeated) - 1)
     members = np.flatnonzero(repeated[places] == pairs)
-    order = members[np.lexsort((-edges["weight"][members], pairs[members]))]
+    weights = edges["weight"][members]
+    # 0.0 before -0.0, which is equal to it, so that the order of edges tells nothing.
+    order = members[np.lexsort((np.signbit(weights), -weights, pairs[members]))]
     again = order[1:][pairs[order[1:]] == pairs[order[:-1]]]
     kept = np.ones(len(edges), np.bool_)
     kept[again] = False

@@ -38,6 +38,10 @@ def changes(rows: int) -> dict[str, dict[str, Any]]:
         "build_graph": {**tool, "_BYTES_PER_DIMENSION": 0},
         "candidates": {"TILE": rows, "_LEAST_LOT": rows, "_STRIP": rows},
         "groups": {"_BLOCK": rows},
+        "ids": {"_SHARE": 1e18},
+        "id_texts": {"_RANKED_SHARE": 1e18},
+        "join_plan": {"_COPIES": 0, "_BYTES_PER_EDGE": 0},
+        "graph_writer": {"_PIECE_BYTES": 20 * rows},
         "ties": {"_STRIP": rows, "_SEEDS": rows},
         "matrix": {
             "_LOT_BYTES": 1000 * rows,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support import write_examples
 
 from nsl_tools import build_graph as building
-from nsl_tools import candidates, lsh
+from nsl_tools import candidates, ids, lsh
 from nsl_tools.build_graph import build_graph
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.matrix import Rows
@@ -352,6 +352,7 @@ def test_scratch_space_for_a_second_copy_is_claimed_only_where_one_may_be_made(
     claimed: list[int] = []
     monkeypatch.setattr(building, "memory_of", lambda _: 1)
     monkeypatch.setattr(building, "_BYTES_PER_DIMENSION", 0)
+    monkeypatch.setattr(ids, "_SHARE", 1000)
     monkeypatch.setattr(building, "claim_space", lambda size, *_: claimed.append(size))
     graph = [("a", [1.0, 0.0]), ("b", [1.0, 1.0])]
     build(tmp_path, graph, BuildGraphOptions(k=k, recall=recall), seeds)
@@ -366,6 +367,37 @@ def test_vectors_too_wide_for_the_limit_are_a_usage_error(tmp_path: Path) -> Non
         build(tmp_path, graph, BuildGraphOptions(memory_limit=32_000_000))
     found = build(tmp_path, graph, BuildGraphOptions(memory_limit=64_000_000))
     assert found == "a\tb\t1.000000\nb\ta\t1.000000\n"
+
+
+@pytest.mark.own_memory("sets the limit")
+@pytest.mark.parametrize("limit", [32_000_000, 40_000_000])
+def test_ids_too_long_for_the_limit_are_a_usage_error(tmp_path: Path, limit: int) -> None:
+    """Which says what they need; if they are one less, they fit."""
+    most = limit * 7 // 8
+    lengths = [most // 2, most - most // 2 - 2 * 24 + 1]
+    graph = [("a" * lengths[0], [1.0]), ("b" * lengths[1], [2.0])]
+    needed = f"{limit / 1e6:.3g} MB for the ids of 2 nodes, {(most - 48) / 1e6:.3g} MB together"
+    expected = f"--memory-limit: expected at least {needed}, received {limit / 1e6:.3g} MB"
+    options = BuildGraphOptions(memory_limit=limit)
+    with pytest.raises(UsageError, match=expected):
+        build(tmp_path, graph, options)
+    with pytest.raises(UsageError, match=expected):
+        build(tmp_path, [("a", [1.0]), ("b", [1.0])], options, [node for node, _ in graph])
+    graph[1] = graph[1][0][1:], [2.0]
+    assert build(tmp_path, graph, options).count("1.000000") == 2
+
+
+def test_ids_too_long_for_an_array_are_a_data_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much memory there is."""
+    monkeypatch.setattr(ids, "MOST_BYTES", 1000)
+    graph = [("a" * 500, [1.0]), ("b" * 501, [2.0])]
+    problem = r"e: the ids of 2 nodes, 1 kB together, expected 1 kB at most: shorten them"
+    with pytest.raises(DataError, match=problem):
+        build(tmp_path, graph, BuildGraphOptions())
+    graph[1] = "b" * 500, [2.0]
+    assert build(tmp_path, graph, BuildGraphOptions()).count("1.000000") == 2
 
 
 @pytest.mark.own_memory("sets the limit")

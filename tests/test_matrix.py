@@ -63,6 +63,13 @@ def test_equal_rows_and_no_others_share_a_number(rows: list[list[int]]) -> None:
     assert len(set(zip(hashes, map(tuple, rows), strict=True))) == len(set(hashes))
 
 
+def test_rows_that_differ_in_signs_alone_have_their_own_numbers() -> None:
+    """Bits at the top of a word, which products modulo 2^64 nearly lose; whatever the secret."""
+    signs = np.random.default_rng(0).choice(np.array([-1, 1], np.float32), (300_000, 40))
+    assert len(set(row_hashes(signs).tolist())) == len(np.unique(signs, axis=0))
+    assert (row_hashes(signs[:9]) != row_hashes(signs[:9])).all()
+
+
 def test_scratch_files_are_closed_with_their_store() -> None:
     with MatrixStore(0) as store:
         writer = store.writer()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from support import Value, write_examples
 
-from nsl_tools import node_table
+from nsl_tools import id_texts, node_table
 from nsl_tools import pack_nbrs as packing
 from nsl_tools.errors import UsageError
 from nsl_tools.id_texts import IdTexts
@@ -160,17 +160,79 @@ def test_slots_are_grouped_up_to_a_size() -> None:
 
 
 @pytest.mark.parametrize("allowance", [0, 1000, 10**9])
-def test_ids_come_back_and_are_ranked(allowance: int) -> None:
-    """In memory, in a scratch file, and where the file ends."""
+@pytest.mark.parametrize("length", [1, 500])
+def test_ids_come_back_and_are_ranked(
+    monkeypatch: pytest.MonkeyPatch, allowance: int, length: int
+) -> None:
+    """In memory, in a scratch file, and where the file ends; short ones, and long ones alone."""
     import pyarrow as pa
 
-    ids = [b"%d" % (i * 7919 % 1000) for i in range(300)]
+    monkeypatch.setattr(id_texts, "_RANKED_SHARE", 10**9)
+    monkeypatch.setattr(id_texts, "_KEPT_SHARE", 1)
+    ids = [b"%d" % (i * 7919 % 1000) + b"x" * (i % length) for i in range(300)]
     with contextlib.ExitStack() as stack:
-        texts = IdTexts(allowance, stack)
+        texts = IdTexts(allowance + 1e-3, stack)
         for start in range(0, 300, 17):
             texts.add(pa.array(ids[start : start + 17], pa.binary()))
         rows = np.array([0, 3, 4, 16, 17, 120, 299])
         assert texts.fetch(rows).to_pylist() == [ids[row] for row in rows.tolist()]
+        assert texts.fetch(rows[:0]).to_pylist() == []
+        assert texts.mean_size == pytest.approx(sum(map(len, ids)) / 300)
         shuffled = np.random.default_rng(0).permutation(300)
         ordered = shuffled[np.argsort(texts.ranks(shuffled))]
         assert [ids[row] for row in ordered.tolist()] == sorted(ids)
+
+
+def test_ids_too_long_to_be_ranked_within_the_limit_are_a_usage_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which says what they need; as long as fewer decide, they are ranked."""
+    import pyarrow as pa
+
+    ids = [b"%03d" % i + b"x" * 997 for i in range(300)]
+    with contextlib.ExitStack() as stack:
+        texts = IdTexts(200_000, stack)
+        texts.add(pa.array(ids, pa.binary()))
+        assert texts.ranks(np.array([7, 3, 7])).tolist() == [1, 0, 1]
+        problem = "--memory-limit: expected at least 202 kB for 101 ids, 101 kB together, which "
+        with pytest.raises(UsageError, match=problem):
+            texts.ranks(np.arange(101))
+        monkeypatch.setattr(id_texts, "MOST_BYTES", 50_000)
+        problem = "51 ids, 51 kB together, which decide .* weight, expected 50 kB at most"
+        with pytest.raises(UsageError, match=problem):
+            texts.ranks(np.arange(51))
+
+
+@pytest.mark.own_memory("sets the limit")
+@pytest.mark.parametrize("count", [6_000, 400_000])
+def test_neighbours_of_one_seed_that_do_not_fit_are_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Their edges, or the records alone: the seed is named, and fewer neighbours fit."""
+    limit = 2_000_000 if count < 10_000 else 32_000_000
+    monkeypatch.setattr(packing, "memory_of", lambda _: limit)
+    write_examples(tmp_path / "l", [{"id": [b"hub"]}])
+    write_examples(tmp_path / "u", ({"id": [b"%d" % i]} for i in range(count)))
+    (tmp_path / "g").write_text("".join(f"hub\t{i}\n" for i in range(count)))
+    paths = [f"{tmp_path}/{name}" for name in "lugm"]
+    problem = (
+        f"--memory-limit: expected about .* MB for the {count:,} neighbours of 'hub', received"
+    )
+    with pytest.raises(UsageError, match=problem):
+        pack_nbrs(*paths, PackOptions())
+    statistics = pack_nbrs(*paths, PackOptions(max_neighbors=1000))
+    assert statistics.counts["neighbours packed"] == 1000
+
+
+@pytest.mark.own_memory("sets the limit")
+def test_edges_of_one_seed_that_are_repeated_take_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often: more edges than are held at once, for few neighbours."""
+    monkeypatch.setattr(packing, "memory_of", lambda _: 32_000_000)
+    write_examples(tmp_path / "l", [{"id": [b"hub"]}])
+    write_examples(tmp_path / "u", ({"id": [b"%d" % i]} for i in range(100)))
+    lines = "".join(f"hub\t{i}\t0.{i + 1}\n" for i in range(100))
+    (tmp_path / "g").write_text(lines * 4000)
+    statistics = pack_nbrs(*(f"{tmp_path}/{name}" for name in "lugm"), PackOptions())
+    assert statistics.counts["neighbours packed"] == 100

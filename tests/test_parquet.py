@@ -16,6 +16,7 @@ from support import NEEDS_NEW_PYARROW
 
 from nsl_tools import tables
 from nsl_tools.errors import DataError
+from nsl_tools.ids import IdColumn
 from nsl_tools.matrix import MatrixStore
 from nsl_tools.nodes import Omissions
 from nsl_tools.options import BuildGraphOptions
@@ -42,7 +43,8 @@ def read(
     options = BuildGraphOptions(memory_limit=limit, **changed)  # type: ignore[arg-type]
     omissions = Omissions(statistics or Statistics(), "first")
     with MatrixStore(1 << 20) as store:
-        return read_tables([str(path)], options, omissions, store)
+        ids = IdColumn(str(path), 1 << 30)
+        return read_tables([str(path)], options, omissions, store, ids)
 
 
 def write(path: Path, *columns: tuple[str, Any, pa.DataType | None], **how: Any) -> Path:
@@ -218,14 +220,6 @@ def test_page_checksums_are_verified(tmp_path: Path) -> None:
     data[data.index(np.float32([1.5, 2.5]).tobytes())] ^= 1
     path.write_bytes(data)
     with pytest.raises(DataError, match="CRC checksum verification failed"):
-        read(path)
-
-
-def test_ids_must_fit_one_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of texts, which is 2 GiB large at most."""
-    monkeypatch.setattr(tables, "_MOST_ID_BYTES", 5)
-    path = write(tmp_path / "e", ("id", ["ab", "cd", "ef"], None), ("embedding", [[1.0]] * 3, None))
-    with pytest.raises(DataError, match="row 0: the ids take more than 5 bytes, all together"):
         read(path)
 
 

@@ -128,9 +128,9 @@ def test_a_seed_that_is_too_long_with_its_neighbours_is_refused(folder: Path) ->
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     found = re.fullmatch(
-        "pack-nbrs: error: small: record 1: with its neighbours 300[0-9]+ bytes long, which takes "
-        "180 MB of memory, and --memory-limit 64 MB leaves 132 MB: raise it to 360 MB, or give a "
-        "smaller --max-nbrs\n",
+        "pack-nbrs: error: small: record 1 at byte [0-9]+: 'b' with its 6 neighbours makes a "
+        "record of 30 MB, which takes 180 MB of memory, and --memory-limit 64 MB leaves 132 MB: "
+        "raise it to 360 MB, or lower --max-nbrs\n",
         done.stderr,
     )
     assert found, done.stderr

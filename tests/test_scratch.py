@@ -41,7 +41,7 @@ def test_space_is_announced_and_checked(folder: Path, capsys: pytest.CaptureFixt
         capsys.readouterr().err
         == f"pack-nbrs: scratch files of up to 123 kB in {folder}, for vectors\n"
     )
-    with pytest.raises(ScratchError, match=r"expected 1e\+06 TB of free space, found .*: name an"):
+    with pytest.raises(ScratchError, match=r"expected 1 EB of free space, found .*: name an"):
         claim_space(10**18, "vectors", Progress())
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools import graph_writer
-from nsl_tools.graph_writer import format_edges
+from nsl_tools.graph_writer import edge_lines
 from nsl_tools.weights import MICRO, as_written, compact, format_lines, restored
 
 
@@ -71,9 +71,10 @@ def test_ranking_uses_what_is_written(weights: list[float]) -> None:
 @given(
     st.lists(st.text("aé\u2028 #\"'", min_size=1).map(str.encode), min_size=1, max_size=9),
     st.lists(st.tuples(st.integers(0), st.integers(0), _cosines), max_size=20),
+    st.sampled_from([1, 30, 100, 1000]),
 )
 def test_edges_are_lines_in_order(
-    few: int, short: int, ids: list[bytes], drawn: list[tuple[int, int, float]]
+    few: int, short: int, ids: list[bytes], drawn: list[tuple[int, int, float]], size: int
 ) -> None:
     """Each edge is `source<TAB>target<TAB>weight`, in the order given.
 
@@ -81,14 +82,18 @@ def test_edges_are_lines_in_order(
     """
     edges = [(source % len(ids), target % len(ids), weight) for source, target, weight in drawn]
     sources, targets = ([edge[end] for edge in edges] for end in (0, 1))
-    with mock.patch.multiple(graph_writer, _FEW=few, _SHORT=short, _PIECE=4):
-        found = format_edges(
-            pa.array(ids, pa.binary()),
-            np.array(sources, np.int64),
-            np.array(targets, np.int64),
-            np.array([weight for _, _, weight in edges], np.float64),
+    with mock.patch.multiple(graph_writer, _FEW=few, _SHORT=short, _PIECE=4, _PIECE_BYTES=size):
+        found = list(
+            edge_lines(
+                pa.array(ids, pa.binary()),
+                np.array(sources, np.int64),
+                np.array(targets, np.int64),
+                np.array([weight for _, _, weight in edges], np.float64),
+            )
         )
-    assert found == b"".join(b"%b\t%b\t%.6f\n" % (ids[s], ids[t], w) for s, t, w in edges)
+    longest = max(map(len, ids)) * 2 + len("\t\t-1.000000\n")
+    assert all(0 < len(lines) <= size + longest for lines in found)
+    assert b"".join(found) == b"".join(b"%b\t%b\t%.6f\n" % (ids[s], ids[t], w) for s, t, w in edges)
 
 
 @pytest.mark.parametrize("short", [0, graph_writer._SHORT])
@@ -98,4 +103,4 @@ def test_a_slice_of_ids(short: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph_writer, "_SHORT", short)
     ids = pa.array([b"x", b"a", b"b"], pa.binary()).slice(1)
     zero, one = np.array([0]), np.array([1])
-    assert format_edges(ids, zero, one, np.array([0.5])) == b"a\tb\t0.500000\n"
+    assert list(edge_lines(ids, zero, one, np.array([0.5]))) == [b"a\tb\t0.500000\n"]

@@ -38,6 +38,7 @@ from oracles import (
 
 from nsl_tools import example, graph_tsv, npy, streams, tables, tfrecord
 from nsl_tools.errors import DataError
+from nsl_tools.ids import IdColumn
 from nsl_tools.layout import ExampleError, ExampleParser
 from nsl_tools.matrix import MatrixStore
 from nsl_tools.memory import LEAST_LIMIT
@@ -234,7 +235,9 @@ def _judge_batch(payloads: list[bytes], right: list[_Right]) -> None:
         try:
             parsed = parser.parse(b"".join(payloads), starts, ends)
         except ExampleError as err:
-            _judge_index(err, [features is None for features in right])
+            # A SequenceExample parses as an Example.
+            lists = "SequenceExample" in str(err) and b"\x12" in payloads[err.index]
+            _judge_index(err, [lists or features is None for features in right])
             continue
         assert [_decoded(parsed.features(i)) for i in range(len(payloads))] == right
         batch = RecordBatch("f", range(len(payloads)), 0, b"".join(payloads), starts, ends)
@@ -323,7 +326,8 @@ def parquet(data: bytes) -> None:
     tables._BLOCK_BYTES = 1 + 8 * plan
     try:
         with MatrixStore(LEAST_LIMIT // 4) as store:
-            found = tables.read_tables([path], options, Omissions(statistics, "first"), store)
+            ids = IdColumn(path, 1 << 30)
+            found = tables.read_tables([path], options, Omissions(statistics, "first"), store, ids)
     except DataError as err:
         _judge_line(err, path)
         return
