@@ -133,8 +133,9 @@ def wide_parquet(share: float) -> list[str]:
 
 
 def long_parquet(share: float) -> list[str]:
-    """Many rows of a Parquet file."""
-    return ["build-graph", *parquet_of(many(600_000, share), 64)]
+    """Many rows of a Parquet file, and a few seeds: it is reading that is measured."""
+    embeddings_of(numbered(100), vectors(100, 1), "seeds")
+    return ["build-graph", "--seeds=seeds", *parquet_of(many(600_000, share), 64)]
 
 
 def parquet_of(rows: int, width: int) -> list[str]:
