@@ -97,7 +97,14 @@ def pack_nbrs(
         check_outputs(outputs, inputs)
         check_space(outputs, _least_output(paths[0], outputs, options))
         run = recipe("pack-nbrs", options, dict(zip(_INPUTS, paths, strict=True)))
-        shards = ShardSet(output, options.compression, run, resume=options.resume, report=report)
+        shards = ShardSet(
+            output,
+            options.compression,
+            run,
+            resume=options.resume,
+            report=report,
+            warnings=statistics.warnings,
+        )
         stack.enter_context(shards)
         if shards.all_kept(statistics, progress):
             return statistics

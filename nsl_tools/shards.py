@@ -6,14 +6,16 @@ set, or `-` for standard output. A file that exists under the literal name is
 always taken as that file.
 """
 
+import contextlib
 import glob
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from nsl_tools.errors import DataError, UsageError
+from nsl_tools.errors import DataError, UsageError, printable
 from nsl_tools.manifest import (
     REMEDY,
     Manifest,
@@ -40,10 +42,11 @@ def resolve_inputs(paths: Iterable[str]) -> list[str]:
     Raises:
         DataError: a file does not exist, a glob matches nothing, a shard is missing
             or is not as long as its manifest says.
-        UsageError: a file, or standard input, is named twice.
+        UsageError: a file, or standard input, is named twice, be it by way of a link.
     """
     files = [name for path in paths for name in _resolve_input(path)]
     refuse_repeats(files)
+    _refuse_links(files)
     for name in files:
         _check_size(name)
     return files
@@ -54,6 +57,17 @@ def refuse_repeats(files: Iterable[str]) -> None:
     for name, times in Counter(files).items():
         if times > 1:
             raise UsageError(f"input named {times} times: {name}")
+
+
+def _refuse_links(files: Iterable[str]) -> None:
+    """Refuse two names of one file: what is in it would count twice, in place of another."""
+    known: dict[tuple[int, int], str] = {}
+    for name in files:
+        with contextlib.suppress(OSError):
+            found = os.stat(name)
+            same = known.setdefault((found.st_dev, found.st_ino), name)
+            if same != name and stat.S_ISREG(found.st_mode):
+                raise UsageError(printable(f"{name}: is the same file as another input ({same})"))
 
 
 def named_by(path: str) -> list[str]:

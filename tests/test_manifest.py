@@ -143,11 +143,11 @@ import os, sys
 from nsl_tools.tfrecord_writer import write_records
 name, count = sys.argv[1], int(sys.argv[2])
 real, calls = getattr(os, name), [0]
-def dying(*args):
+def dying(*args, **options):
     calls[0] += 1
     if calls[0] == count:
         os._exit(9)
-    return real(*args)
+    return real(*args, **options)
 setattr(os, name, dying)
 write_records("set@3", [b"differs%d" % i for i in range(9)], 9)
 """

@@ -83,7 +83,7 @@ def test_a_failing_system_call_leaves_nothing(
 ) -> None:
     """An error of the file system is an OutputError that names the final name."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(5, "Input/output error")
 
     if call == "os.fchmod":
@@ -108,9 +108,9 @@ def test_content_is_synced_before_it_is_renamed(
         calls.append("sync folder" if is_folder else f"sync {size} bytes")
         real_fsync(descriptor)
 
-    def replace(old: str, new: str) -> None:
+    def replace(old: str, new: str, **folders: int) -> None:
         calls.append("rename")
-        real_replace(old, new)
+        real_replace(old, new, **folders)
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(os, "replace", replace)

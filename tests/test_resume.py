@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ import errno, os, signal, sys
 from nsl_tools import cli
 how, name, count, *args = sys.argv[1:]
 real, calls = getattr(os, name), [0]
-def disturbed(*given):
+def disturbed(*given, **options):
     calls[0] += 1
     if calls[0] == int(count):
         if how == "dies":
@@ -46,7 +47,7 @@ def disturbed(*given):
         if how == "terminated":
             os.kill(os.getpid(), signal.SIGTERM)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    return real(*given)
+    return real(*given, **options)
 setattr(os, name, disturbed)
 cli.main(args)
 """
@@ -84,9 +85,9 @@ def _disturbed(
 def _finished() -> dict[str, int]:
     """Return the inodes of the shards that wait in workspaces."""
     return {
-        shard.name: os.stat(path).st_ino
-        for workspace, _ in kept_shards.find(".", "out@3")
-        for shard, path in kept_shards.finished(workspace)
+        shard.name: os.stat(os.path.join(workspace.path, name)).st_ino
+        for workspace, _ in kept_shards.find(".", "out@3", Counter())
+        for shard, name in kept_shards.finished(workspace)
     }
 
 
@@ -173,8 +174,11 @@ def test_a_finished_shard_that_was_damaged_is_written_again(run: Run) -> None:
     right = _contents()
     _clear()
     assert _disturbed("dies", "replace", 1, _PACK).returncode == 9
-    ((workspace, _),) = kept_shards.find(".", "out@3")
-    paths = [path for _, path in kept_shards.finished(workspace)]
+    paths = [
+        os.path.join(workspace.path, name)
+        for workspace, _ in kept_shards.find(".", "out@3", Counter())
+        for _, name in kept_shards.finished(workspace)
+    ]
     assert len(paths) == 3
     Path(paths[0]).write_bytes(b"")
     Path(f"{paths[2]}.shard.json").write_text('{"name"')
