@@ -224,7 +224,7 @@ class ShardSet(Outputs):
         except OSError:
             return False
         if not is_own(found):
-            self.warnings[f"{self._path}: links and files of other users are not resumed"] += 1
+            self.warnings[f"{self._path}: links and other users' files are not resumed"] += 1
         return is_own(found)
 
     def all_kept(self, statistics: Statistics, progress: Progress) -> bool:

@@ -184,14 +184,15 @@ class Workspace:
         _live.discard(self)
 
     def _remove(self) -> None:
-        if self._inner is not None:
-            for name in os.listdir(self._inner):
-                with contextlib.suppress(OSError):
-                    # In one made here all is: a link to an old output may be another user's file.
-                    if self._is_made_here or self._is_ours(name):
-                        os.unlink(name, dir_fd=self._inner)
+        # One that was made here goes with all that is in it: a link to an old output, made in
+        # case that the renaming fails, may be another user's file.
         with contextlib.suppress(OSError):
-            os.rmdir(self.name, dir_fd=self._outer)
+            for name in os.listdir(self.inner):
+                with contextlib.suppress(OSError):
+                    if self._is_made_here or self._is_ours(name):
+                        os.unlink(name, dir_fd=self.inner)
+        with contextlib.suppress(OSError):
+            os.rmdir(self.name, dir_fd=self.outer)
 
 
 def remove_all() -> None:
