@@ -32,7 +32,13 @@ from nsl_tools.recall import bytes_for, promised
 from nsl_tools.recipe import recipe
 from nsl_tools.scratch import claim_space
 from nsl_tools.shard_set import ShardSet
-from nsl_tools.shards import STANDARD_STREAM, resolve_inputs, resolve_output
+from nsl_tools.shards import (
+    STANDARD_STREAM,
+    files_of_output,
+    refuse_shared_streams,
+    resolve_inputs,
+    resolve_output,
+)
 from nsl_tools.statistics import Statistics
 from nsl_tools.streams import source
 from nsl_tools.tables import is_table, read_tables
@@ -88,8 +94,9 @@ def _build(
 ) -> Statistics:
     inputs, seed_files = resolve_inputs(embeddings), resolve_inputs(seeds)
     ids = [options.ids] if options.ids else []
+    refuse_shared_streams(inputs + seed_files + ids)
     outputs = resolve_output(output)
-    check_outputs(outputs, inputs + seed_files + ids)
+    check_outputs(files_of_output(output), inputs + seed_files + ids)
     # How many edges reach the threshold, only the work tells.
     check_space(outputs, least=1)
     _refuse_to_replace_examples(outputs)

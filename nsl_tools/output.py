@@ -4,12 +4,14 @@ A regular file is written in a workspace in its destination's folder, flushed,
 synced and renamed, and the folder is synced; what was renamed before a failure
 is renamed back. Until it is complete, only this user may read it. The files of one
 run appear together; a set of shards brings its manifest (`shard_set`). A pipe, a
-device or standard output is written in place. A symbolic link is followed.
+device or standard output is written in place. A symbolic link is followed, but
+not one that another user made in a folder of others (`own_files`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import stat
@@ -23,6 +25,7 @@ import numpy as np
 
 from nsl_tools.deflate import ByteSink, Deflater, wbits_of
 from nsl_tools.errors import NslToolsError, printable
+from nsl_tools.own_files import destination, require_trusted
 from nsl_tools.shards import STANDARD_STREAM
 from nsl_tools.streams import INCOMPLETE
 from nsl_tools.syncing import DiskWriter
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
 _BUFFER = 1 << 20
 _PREFIX_LENGTH = 50
 _PRIVATE = 0o600
-_PERMISSIONS = 0o777
 _STANDARD_DESCRIPTORS = {STANDARD_STREAM: 1, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
@@ -123,9 +125,9 @@ class Outputs:
 
     @contextlib.contextmanager
     def _temporary(self, path: str) -> Iterator[ByteSink]:
-        folder, name = os.path.split(final := os.path.realpath(path))
+        folder, name = os.path.split(final := destination(path))
         workspace, temporary = self.workspace(folder), new_name(name[:_PREFIX_LENGTH])
-        with _created(workspace, temporary, mode_of(workspace, name)) as file:
+        with _created(workspace, temporary, workspace.mode_of(name)) as file:
             yield file
         crc32c = f"{file.crc32c:08x}"
         self.finish(Written(path, final, workspace, temporary, file.bytes, crc32c))
@@ -158,20 +160,6 @@ def _created(workspace: Workspace, name: str, mode: int, *, sync: bool = True) -
             os.fchmod(descriptor, mode)
         if sync:
             os.fsync(descriptor)
-
-
-def mode_of(workspace: Workspace, final: str) -> int:
-    """Return the permissions of the file that is to be replaced, or of a new one.
-
-    Raises:
-        OSError: neither can be found out.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        found = os.stat(final, dir_fd=workspace.outer, follow_symlinks=False)
-        if stat.S_ISREG(found.st_mode):
-            # Not whose rights a program gets that runs it: that was said of another content.
-            return found.st_mode & _PERMISSIONS
-    return workspace.default_mode
 
 
 class _File:
@@ -336,8 +324,31 @@ def write_file(
 
 
 def _open_in_place(path: str, flags: int = 0) -> int:
-    number = _descriptor_of(path)
-    return os.open(path, os.O_WRONLY | flags) if number is None else os.dup(number)
+    if (number := _descriptor_of(path)) is not None:
+        return os.dup(number)
+    found = _trusted_stream(path)
+    descriptor = os.open(path, os.O_WRONLY | flags)
+    if not os.path.samestat(found, os.fstat(descriptor)):
+        os.close(descriptor)
+        raise OSError(errno.ESTALE, "it was replaced meanwhile")
+    return descriptor
+
+
+def check_stream(path: str) -> None:
+    """Refuse a pipe or device that another user put, or links to, in a folder that is not theirs.
+
+    Raises:
+        OutputError: it is so.
+    """
+    if _descriptor_of(path) is None:
+        with os_errors_as_output_errors(path):
+            _trusted_stream(path)
+
+
+def _trusted_stream(path: str) -> os.stat_result:
+    found = os.lstat(final := destination(path))
+    require_trusted(final, found, "a pipe or device")
+    return os.stat(final) if stat.S_ISLNK(found.st_mode) else found
 
 
 def is_stream(path: str) -> bool:

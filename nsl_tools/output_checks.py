@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from nsl_tools.errors import UsageError, printable
 from nsl_tools.manifest import is_manifest
 from nsl_tools.memory import shown_size
-from nsl_tools.output import OutputError, is_stream, os_errors_as_output_errors
+from nsl_tools.output import OutputError, check_stream, is_stream, os_errors_as_output_errors
+from nsl_tools.own_files import destination
 from nsl_tools.shards import STANDARD_STREAM
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def check_outputs(outputs: Iterable[str], inputs: Iterable[str]) -> None:
         if path == STANDARD_STREAM and sys.stdout is None:
             raise OutputError("<stdout>: cannot be written: it is closed")
         if is_stream(path) and not os.path.isdir(path):
+            check_stream(path)
             continue
         check_place(path)
         if same := known.get(_identity(path)):
@@ -68,9 +70,11 @@ def check_place(path: str) -> None:
     if not path:
         raise UsageError("expected the name of the output, received an empty one")
     try:
-        folder = _folder(path)
+        folder = os.path.dirname(destination(path))
     except FileNotFoundError:
         raise OutputError(printable(f"{path}: the working folder was removed")) from None
+    except OSError as err:
+        raise OutputError(printable(f"{path}: cannot be written: {err.strerror}")) from err
     if os.path.isdir(path) or os.path.basename(path) in ("", ".", ".."):
         raise OutputError(printable(f"{path}: is a folder, expected a file name"))
     if not os.path.isdir(folder):

@@ -1,4 +1,4 @@
-"""Small files that others may have put there: opened without waiting, judged by what is open.
+"""What others may have put there: files opened without waiting, links followed only if trusted.
 
 Where others can write, a name may stand for a pipe that never ends, a link to somewhere
 else, or a file of another user. What a file is, its descriptor tells, not its name: that
@@ -8,6 +8,7 @@ may stand for another one by now.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import stat
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_MOST_LINKS = 40
 
 MOST_BYTES = 1 << 27
 """Of a file of JSON: 99,999 shards with names of any length, twice what is usual of inputs."""
@@ -83,3 +86,54 @@ def _parsed(data: bytes) -> Any:
         raise ValueError("it is nested too deeply") from None
     except ValueError:
         raise ValueError("it is no JSON") from None
+
+
+def destination(path: str) -> str:
+    """Return the absolute path of what is at `path` or would be created there, links followed.
+
+    A link is followed if root, this user, or the owner of its folder made it: the latter
+    could put there what they like. Folders on the way are as the user named them.
+
+    Raises:
+        OSError: the last name is a link that somebody else made, or leads in a circle; or the
+            working folder was removed.
+    """
+    for _ in range(_MOST_LINKS):
+        folder, name = os.path.split(path)
+        if name in ("", ".", ".."):
+            return os.path.realpath(path)
+        path = os.path.join(os.path.realpath(folder), name)
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return path
+        if not stat.S_ISLNK(found.st_mode):
+            return path
+        target = _target(path, found)
+        # A link of /proc leads to what may have no name, such as a pipe.
+        if path.startswith("/proc/") and not os.path.lexists(target):
+            return path
+        path = target
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _target(path: str, found: os.stat_result) -> str:
+    """Return where a link leads to; the link itself if it was replaced meanwhile."""
+    require_trusted(path, found, "a link")
+    target = os.readlink(path)
+    after = os.lstat(path)
+    if (found.st_ino, found.st_ctime_ns) != (after.st_ino, after.st_ctime_ns):
+        return path
+    return os.path.join(os.path.dirname(path), target)
+
+
+def require_trusted(path: str, found: os.stat_result, what: str) -> None:
+    """Refuse what neither root, this user nor the owner of its folder has put at `path`.
+
+    Raises:
+        OSError: it is another user's.
+    """
+    owner = found.st_uid
+    if owner not in (0, os.geteuid(), os.stat(os.path.dirname(path)).st_uid):
+        problem = f"it is {what} of user {owner}: remove it, or name another output"
+        raise OSError(errno.EPERM, problem)

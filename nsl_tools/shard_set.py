@@ -27,13 +27,12 @@ from nsl_tools.output import (
     Outputs,
     Written,
     is_stream,
-    mode_of,
     os_errors_as_output_errors,
     publish,
     write_file,
 )
 from nsl_tools.output_checks import check_place
-from nsl_tools.own_files import is_own
+from nsl_tools.own_files import destination, is_own
 from nsl_tools.recipe import difference, streams_of
 from nsl_tools.shards import resolve_output, shard_set_of, split_evenly
 from nsl_tools.workspace import new_name
@@ -122,7 +121,7 @@ class ShardSet(Outputs):
         Raises:
             OutputError: another run does, or the manifest cannot be written.
         """
-        manifest = os.path.realpath(manifest_path(base, count))
+        manifest = destination(manifest_path(base, count))
         check_place(manifest)
         self._lock = LockFile(os.path.dirname(manifest), self._name)
         with os_errors_as_output_errors(f"{self._path} (its lock {self._lock.name})"):
@@ -142,7 +141,7 @@ class ShardSet(Outputs):
 
     @cached_property
     def _folders(self) -> set[str]:
-        return {os.path.dirname(os.path.realpath(name)) for name in self._names}
+        return {os.path.dirname(destination(name)) for name in self._names}
 
     def _take_up(self, run: Recipe) -> None:
         """Find what is finished, in workspaces of ended runs and in place; or remove the former.
@@ -163,7 +162,7 @@ class ShardSet(Outputs):
     def _use(self, workspace: Workspace, old: Recipe | None, run: Recipe) -> None:
         """Take up what an ended run left, or remove it."""
         unwanted = not self._resume or workspace.folder in self.workspaces
-        if unwanted or not kept_shards.sweep(workspace):
+        if unwanted or not workspace.is_private() or not kept_shards.sweep(workspace):
             workspace.remove()
         else:
             self.workspaces[workspace.folder] = workspace
@@ -182,7 +181,7 @@ class ShardSet(Outputs):
             workspace.keep()
             found = {shard.name: (shard, at) for shard, at in kept_shards.finished(workspace)}
         for name in self._names:
-            final = os.path.realpath(name)
+            final = destination(name)
             if os.path.basename(name) in found and os.path.dirname(final) == workspace.folder:
                 shard, temporary = found[os.path.basename(name)]
                 self._shards[name] = shard
@@ -301,12 +300,12 @@ class ShardSet(Outputs):
         """Write the manifest to a temporary file."""
         assert self._set  # noqa: S101 - told to the type checker
         path = manifest_path(*self._set)
-        final = os.path.realpath(path)
+        final = destination(path)
         shards = tuple(self._shards[name] for name in self._names)
         label = f"{self._path} (its manifest)"
         with os_errors_as_output_errors(label):
             folder, name = os.path.split(final)
             workspace, temporary = self.workspace(folder), new_name("manifest")
             content = Manifest(path, shards, complete, self._run).encode()
-            write_file(workspace, temporary, content, mode_of(workspace, name), sync=True)
+            write_file(workspace, temporary, content, workspace.mode_of(name), sync=True)
         return Written(label, final, workspace, temporary)

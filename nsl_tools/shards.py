@@ -45,18 +45,43 @@ def resolve_inputs(paths: Iterable[str]) -> list[str]:
         UsageError: a file, or standard input, is named twice, be it by way of a link.
     """
     files = [name for path in paths for name in _resolve_input(path)]
-    refuse_repeats(files)
+    _refuse_repeats(files)
+    refuse_shared_streams(files)
     _refuse_links(files)
     for name in files:
         _check_size(name)
     return files
 
 
-def refuse_repeats(files: Iterable[str]) -> None:
-    """Raise UsageError if a file, or standard input, is read twice."""
+def _refuse_repeats(files: Iterable[str]) -> None:
     for name, times in Counter(files).items():
         if times > 1:
             raise UsageError(f"input named {times} times: {name}")
+
+
+def refuse_shared_streams(files: Iterable[str]) -> None:
+    """Raise UsageError if standard input, or a pipe, is named twice, be it by another name."""
+    known: dict[object, str] = {}
+    for name in files:
+        if (stream := _stream(name)) is None:
+            continue
+        if (same := known.get(stream)) == name:
+            raise UsageError(printable(f"input named 2 times: {name}"))
+        if same is not None:
+            problem = f"{name}: is the same stream as another input ({same}), and read only once"
+            raise UsageError(printable(problem))
+        known[stream] = name
+
+
+def _stream(path: str) -> object:
+    """Return what all names of one stream have in common, None for a file."""
+    known = STANDARD_STREAM if path == STANDARD_STREAM else None
+    try:
+        found = os.fstat(0) if known else os.stat(path)
+    except OSError:
+        return known
+    is_pipe = stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode)
+    return (found.st_dev, found.st_ino) if is_pipe else known
 
 
 def _refuse_links(files: Iterable[str]) -> None:
@@ -149,6 +174,16 @@ def resolve_output(path: str) -> list[str]:
     """
     shards = shard_set_of(path)
     return [path] if shards is None else shard_names(*shards)
+
+
+def files_of_output(path: str) -> list[str]:
+    """Return the files that output `path` stands for, and the manifest that comes with a set.
+
+    Raises:
+        UsageError: the number of shards is out of range.
+    """
+    shards = shard_set_of(path)
+    return [path] if shards is None else [*shard_names(*shards), manifest_path(*shards)]
 
 
 def shard_set_of(path: str) -> tuple[str, int] | None:

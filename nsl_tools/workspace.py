@@ -36,6 +36,8 @@ _KEPT = re.compile(r"\.[0-9a-f]{16}\.nsl-tools\.resume")
 _MADE = re.compile(rf"{re.escape(RUN)}|.+\.[0-9a-f]{{16}}(\.old|\.shard\.json)?", re.DOTALL)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _PRIVATE = 0o700
+_PERMISSIONS = 0o777
+_WRITABLE_BY_OTHERS = 0o022
 _live: set[Workspace] = set()
 
 
@@ -85,13 +87,32 @@ class Workspace:
             os.close(descriptor)
             os.unlink(name, dir_fd=self.inner)
 
+    def mode_of(self, final: str) -> int:
+        """Return the permissions of the file `final` beside it, to be replaced, or of a new one.
+
+        Raises:
+            OSError: neither can be found out.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            found = os.stat(final, dir_fd=self.outer, follow_symlinks=False)
+            if stat.S_ISREG(found.st_mode):
+                # Not whose rights a program gets that runs it: that was said of another content.
+                mode = found.st_mode & _PERMISSIONS
+                # Another user's file could open this user's data to all.
+                return mode if is_own(found) else mode & self.default_mode
+        return self.default_mode
+
+    def is_private(self) -> bool:
+        """Tell whether no other user can have changed what is in it."""
+        return not os.fstat(self.inner).st_mode & _WRITABLE_BY_OTHERS
+
     def create(self) -> None:
         """Create and lock it, and remove those of this user's runs that were killed.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        self._outer = os.open(self.folder, _FOLDER)
+        self._outer = os.open(self.folder, _FOLDER | os.O_NOFOLLOW)
         self._reclaim()
         self._is_made_here = True
         while self._inner is None:
@@ -118,7 +139,7 @@ class Workspace:
             Why it is not one of this user's; empty if it is, or is gone.
         """
         try:
-            self._outer = os.open(self.folder, _FOLDER)
+            self._outer = os.open(self.folder, _FOLDER | os.O_NOFOLLOW)
             found = os.stat(name, dir_fd=self._outer, follow_symlinks=False)
             if why := _why_refused(found):
                 return why

@@ -330,6 +330,51 @@ def test_shards_of_a_run_that_lives_are_not_taken() -> None:
     assert len(_finished()) == 3
 
 
+@pytest.mark.parametrize("options", [[], ["--resume"]], ids=["anew", "resume"])
+def test_two_runs_cannot_write_one_set(
+    living: subprocess.Popen[str], run: Run, options: list[str]
+) -> None:
+    """The second one is refused at once, and harms nothing; a killed one is in nobody's way."""
+    before = _finished()
+    done = run(*_PACK, *options)
+    assert done.returncode == 1
+    said = "pack-nbrs: error: out@3: another run is writing this set: wait for its end\n"
+    assert done.stderr.decode() == said
+    assert _finished() == before
+    assert not _contents()
+    assert run(*_PACK[:-1], "out@4").returncode == 0, "another set is another matter"
+    living.kill()
+    living.wait()
+    assert ".out@3.nsl-lock" in _hidden()
+    assert run(*_PACK, *options).returncode == 0
+    assert set(_hidden()) == {".out@4.manifest.json"}
+
+
+def test_many_runs_at_once_write_one_set(run: Run) -> None:
+    """What is there in the end is the set of one of them, and those that failed say why."""
+    right = set()
+    for k in "1234":
+        assert run(*_PACK, "--max-nbrs", k).returncode == 0
+        right.add(tuple(_contents().values()))
+        _clear()
+    assert len(right) == 4
+    for _ in range(3):
+        runs = [
+            subprocess.Popen(
+                [sys.executable, "-m", "nsl_tools", *_PACK, "--max-nbrs", k, "-q"],
+                stderr=subprocess.PIPE,
+            )
+            for k in "1234"
+        ]
+        said = [process.communicate(timeout=60)[1] for process in runs]
+        assert {process.returncode for process in runs} <= {0, 1}
+        assert 0 in {process.returncode for process in runs}
+        for process, line in zip(runs, said, strict=True):
+            assert line.endswith(b"set: wait for its end\n" if process.returncode else b"")
+        assert tuple(_contents().values()) in right
+        assert _hidden() == []
+
+
 def test_where_nothing_can_be_resumed(run: Run) -> None:
     """A single file, and an input that can be read only once."""
     with pytest.raises(UsageError, match="out: --resume needs a set of shards"):
