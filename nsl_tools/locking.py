@@ -29,7 +29,7 @@ def try_lock(descriptor: int) -> bool | None:
     return True
 
 
-def is_at(descriptor: int, name: str, folder: int | None = None) -> bool:
+def is_at(descriptor: int, name: str, folder: int) -> bool:
     """Tell whether what is open is still what `name`, in `folder`, stands for."""
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -48,7 +48,8 @@ class LockFile:
     def __init__(self, folder: str, name: str) -> None:
         """Name the lock of the set `name`, such as `out@8`, in `folder`."""
         self.name = f".{name}{_SUFFIX}"
-        self._path = os.path.join(folder, self.name)
+        self._path = folder
+        self._folder: int | None = None
         self._descriptor: int | None = None
 
     def take(self) -> bool:
@@ -57,38 +58,41 @@ class LockFile:
         Raises:
             OSError: it cannot be made, or something else has its name.
         """
+        folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        self._folder = folder
         # Known before it exists: a signal between the two must not leave it behind.
         _held.add(self)
         while True:
-            self._descriptor = _open(self._path)
+            self._descriptor = _open(self.name, folder)
             taken = try_lock(self._descriptor)
             if taken is False:
                 self._close()
-                _held.discard(self)
                 return False
             # The run that had it may have removed it meanwhile.
-            if is_at(self._descriptor, self._path):
+            if is_at(self._descriptor, self.name, folder):
                 if taken is None:
                     self.release()
                 return True
-            self._close()
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def release(self) -> None:
         """Remove it, and let others have it."""
-        if self not in _held:
-            return
-        with contextlib.suppress(OSError):
-            if self._descriptor is None:
-                _remove_unlocked(self._path)
-            elif is_at(self._descriptor, self._path):
-                os.unlink(self._path)
+        if self._folder is not None:
+            with contextlib.suppress(OSError):
+                if self._descriptor is None:
+                    _remove_unlocked(self.name, self._folder)
+                elif is_at(self._descriptor, self.name, self._folder):
+                    os.unlink(self.name, dir_fd=self._folder)
         self._close()
-        _held.discard(self)
 
     def _close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        descriptor, folder = self._descriptor, self._folder
+        self._descriptor = self._folder = None
+        for opened in (descriptor, folder):
+            if opened is not None:
+                os.close(opened)
+        _held.discard(self)
 
 
 def release_all() -> None:
@@ -104,24 +108,24 @@ def remove_abandoned(folder: int, name: str) -> None:
             _remove_unlocked(name, folder)
 
 
-def _remove_unlocked(path: str, folder: int | None = None) -> None:
-    descriptor = os.open(path, os.O_RDWR | _SAFE, dir_fd=folder)
+def _remove_unlocked(name: str, folder: int) -> None:
+    descriptor = os.open(name, os.O_RDWR | _SAFE, dir_fd=folder)
     try:
         found = os.fstat(descriptor)
         is_ours = is_own(found) and not found.st_size
-        if is_ours and try_lock(descriptor) and is_at(descriptor, path, folder):
-            os.unlink(path, dir_fd=folder)
+        if is_ours and try_lock(descriptor) and is_at(descriptor, name, folder):
+            os.unlink(name, dir_fd=folder)
     finally:
         os.close(descriptor)
 
 
-def _open(path: str) -> int:
+def _open(name: str, folder: int) -> int:
     while True:
         try:
-            descriptor = _open_existing(path)
+            descriptor = _open_existing(name, folder)
         except FileNotFoundError:
             with contextlib.suppress(FileExistsError):
-                return _create(path)
+                return _create(name, folder)
             continue
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
@@ -129,17 +133,18 @@ def _open(path: str) -> int:
         return descriptor
 
 
-def _open_existing(path: str) -> int:
+def _open_existing(name: str, folder: int) -> int:
     # Some network file systems lock only what is open for writing; and that of another user
     # can be opened for reading only.
     try:
-        return os.open(path, os.O_RDWR | _SAFE)
+        return os.open(name, os.O_RDWR | _SAFE, dir_fd=folder)
     except PermissionError:
-        return os.open(path, os.O_RDONLY | _SAFE)
+        return os.open(name, os.O_RDONLY | _SAFE, dir_fd=folder)
 
 
-def _create(path: str) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFE, _READABLE)
+def _create(name: str, folder: int) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFE
+    descriptor = os.open(name, flags, _READABLE, dir_fd=folder)
     # Whatever the umask: another user who writes the same set has to see that it is locked.
     with contextlib.suppress(OSError):
         os.fchmod(descriptor, _READABLE)

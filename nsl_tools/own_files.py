@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MOST_LINKS = 40
+_MOST_VALUES = 1 << 22
+"""Twice what the most shards, made of three inputs of as many, take."""
 
 MOST_BYTES = 1 << 27
 """Of a file of JSON: 99,999 shards with names of any length, twice what is usual of inputs."""
@@ -80,6 +82,9 @@ def _read_all(descriptor: int, size: int) -> bytes:
 
 
 def _parsed(data: bytes) -> Any:
+    # Short values take up to a hundred times their bytes.
+    if sum(map(data.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise ValueError(f"it has more than {_MOST_VALUES} values")
     try:
         return json.loads(data)
     except RecursionError:

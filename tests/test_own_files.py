@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -71,6 +72,7 @@ def test_what_is_no_small_file_is_not_read(make: object) -> None:
     [
         (b"[" * 1_000_000, "it is nested too deeply"),
         (b'{"a":' * 1_000_000, "it is nested too deeply"),
+        (b"[" + b"[]," * 6_000_000, "it has more than 4194304 values"),
         (b"1" * 10_000, "it is no JSON"),
         (b"", "it is no JSON"),
         (b"\xff{}", "it is no JSON"),
@@ -122,7 +124,7 @@ def test_links_in_a_circle() -> None:
     """They are an error."""
     os.symlink("a", "b")
     os.symlink("b", "a")
-    with pytest.raises(OSError, match=re.escape(os.strerror(40))):
+    with pytest.raises(OSError, match=re.escape(os.strerror(errno.ELOOP))):
         destination("a")
 
 
