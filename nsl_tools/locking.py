@@ -15,6 +15,7 @@ _SUFFIX = ".nsl-lock"
 _NAME = re.compile(r"\..+@[0-9]+" + re.escape(_SUFFIX), re.DOTALL)
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK
 _READABLE = 0o644
+_STRANGE = "it is no regular file: remove it"
 _held: set[LockFile] = set()
 
 
@@ -121,16 +122,17 @@ def _remove_unlocked(name: str, folder: int) -> None:
 
 def _open(name: str, folder: int) -> int:
     while True:
-        try:
-            descriptor = _open_existing(name, folder)
-        except FileNotFoundError:
-            with contextlib.suppress(FileExistsError):
-                return _create(name, folder)
-            continue
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise OSError(errno.EEXIST, "it is no regular file: remove it")
-        return descriptor
+        with contextlib.suppress(FileNotFoundError):
+            return _require_file(_open_existing(name, folder))
+        with contextlib.suppress(FileExistsError):
+            return _create(name, folder)
+
+
+def _require_file(descriptor: int) -> int:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EEXIST, _STRANGE)
+    return descriptor
 
 
 def _open_existing(name: str, folder: int) -> int:
@@ -140,6 +142,11 @@ def _open_existing(name: str, folder: int) -> int:
         return os.open(name, os.O_RDWR | _SAFE, dir_fd=folder)
     except PermissionError:
         return os.open(name, os.O_RDONLY | _SAFE, dir_fd=folder)
+    except OSError as err:
+        # A link, a folder, or a socket.
+        if err.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise OSError(err.errno, _STRANGE) from err
+        raise
 
 
 def _create(name: str, folder: int) -> int:

@@ -295,12 +295,9 @@ def test_a_lock_that_another_user_left_where_it_cannot_be_removed(shared: Path) 
     assert lock.exists()
 
 
-@pytest.mark.parametrize(
-    ("plant", "said"),
-    [("ln -s {0}", "Too many levels of symbolic links"), ("mkfifo", "it is no regular file: ")],
-)
+@pytest.mark.parametrize("plant", ["ln -s {0}", "ln -s gone", "mkfifo", "mkdir"])
 def test_what_only_has_the_name_of_a_lock(
-    shared: Path, private: Path, plant: str, said: str, run: Run
+    shared: Path, private: Path, plant: str, run: Run
 ) -> None:
     """It is said before the work, and not followed, waited for or removed."""
     before = contents(private)
@@ -308,7 +305,7 @@ def test_what_only_has_the_name_of_a_lock(
     done = run(*PACK)
     assert done.returncode == 1
     line = "pack-nbrs: error: out@3 (its lock .out@3.nsl-lock): cannot be written: "
-    assert done.stderr.decode().startswith(line + said)
+    assert done.stderr.decode() == line + "it is no regular file: remove it\n"
     assert os.path.lexists(".out@3.nsl-lock")
     assert contents(private) == before
 
