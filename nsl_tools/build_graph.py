@@ -33,7 +33,13 @@ from nsl_tools.recall import bytes_for, promised
 from nsl_tools.recipe import recipe
 from nsl_tools.scratch import claim_space
 from nsl_tools.shard_set import ShardSet
-from nsl_tools.shards import STANDARD_STREAM, refuse_repeats, resolve_inputs, resolve_output
+from nsl_tools.shards import (
+    STANDARD_STREAM,
+    files_of_output,
+    refuse_shared_streams,
+    resolve_inputs,
+    resolve_output,
+)
 from nsl_tools.statistics import Statistics
 from nsl_tools.streams import source
 from nsl_tools.tables import check_options, is_table, read_tables, vector_bytes
@@ -90,10 +96,10 @@ def _build(
     inputs, seed_files = resolve_inputs(embeddings), resolve_inputs(seeds)
     ids = [options.ids] if options.ids else []
     # A file may be read as both: a pipe or terminal has each byte once.
-    refuse_repeats(path for path in (*inputs, *seed_files, *ids) if path == STANDARD_STREAM)
+    refuse_shared_streams(inputs + seed_files + ids)
     check_options(inputs, options, seeded=bool(seeds))
     outputs = resolve_output(output)
-    check_outputs(outputs, inputs + seed_files + ids)
+    check_outputs(files_of_output(output), inputs + seed_files + ids)
     # How many edges reach the threshold, only the work tells.
     check_space(outputs, least=1)
     _refuse_to_replace_examples(outputs)
@@ -103,7 +109,9 @@ def _build(
     approximately = options.recall < 1 and options.k is not None and not seeds
     budget = _budget(inputs, options, progress, 1 + approximately)
     store = MatrixStore(budget, progress)
-    shards = ShardSet(output, run=run, resume=options.resume, report=report)
+    shards = ShardSet(
+        output, run=run, resume=options.resume, report=report, warnings=statistics.warnings
+    )
     # Each of the workers multiplies on a BLAS thread of its own.
     with store, shards, threadpool_limits(1):
         if shards.all_kept(statistics, progress):

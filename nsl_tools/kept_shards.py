@@ -3,6 +3,7 @@
 They lie in the run's workspace. `run.json` there names the set and the recipe of
 the run; a shard is complete once a note lies beside its temporary file. None of
 the notes is synced: a shard counts only if its size and checksum are as noted.
+Notes and shards count only if they are this user's regular files.
 """
 
 from __future__ import annotations
@@ -14,77 +15,86 @@ from typing import TYPE_CHECKING, Any
 
 import google_crc32c
 
-from nsl_tools.manifest import Shard
+from nsl_tools.manifest import Shard, recipe_of, shard_of
 from nsl_tools.output import write_file
-from nsl_tools.workspace import workspaces
+from nsl_tools.own_files import is_own, opened, read_json
+from nsl_tools.workspace import RUN, workspaces
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
 
     from nsl_tools.manifest import Recipe
+    from nsl_tools.workspace import Workspace
 
-_RUN = "run.json"
 _NOTE = ".shard.json"
 _CHUNK = 1 << 20
 
 
-def begin(workspace: str, name: str, run: Recipe) -> None:
+def begin(workspace: Workspace, name: str, run: Recipe) -> None:
     """Write which set a workspace is for, and by which recipe.
 
     Raises:
         OSError: it cannot be written.
     """
-    _write(os.path.join(workspace, _RUN), {"set": name, "run": run})
+    _write(workspace, RUN, {"set": name, "run": run})
 
 
-def note(temporary: str, shard: Shard) -> None:
+def note(workspace: Workspace, temporary: str, shard: Shard) -> None:
     """Write that a temporary file is a complete shard.
 
     Raises:
         OSError: it cannot be written.
     """
-    _write(temporary + _NOTE, asdict(shard))
+    _write(workspace, temporary + _NOTE, asdict(shard))
 
 
-def find(folder: str, name: str) -> Iterator[tuple[str, Recipe]]:
-    """Yield the workspaces in `folder` that are for the set `name`, and their recipes."""
-    for path in workspaces(folder):
-        found = _read(os.path.join(path, _RUN))
+def find(
+    folder: str, name: str, warnings: Counter[str]
+) -> Iterator[tuple[Workspace, Recipe | None]]:
+    """Yield this user's workspaces in `folder` that are for the set `name`, and their recipes.
+
+    Each is closed when the next one is asked for, unless it was taken over. What is not this
+    user's is counted in `warnings`.
+    """
+    for workspace in workspaces(folder, warnings):
+        found = _read(workspace, RUN)
         if found.get("set") == name:
-            yield path, found["run"]
+            yield workspace, _recipe(found.get("run"))
 
 
-def finished(workspace: str) -> Iterator[tuple[Shard, str]]:
-    """Yield the shards that are complete in a workspace, and their temporary files."""
-    for name in sorted(os.listdir(workspace)):
+def finished(workspace: Workspace) -> Iterator[tuple[Shard, str]]:
+    """Yield the shards that are complete in a workspace, and the names of their temporary files."""
+    for name in sorted(os.listdir(workspace.inner)):
         if name.endswith(_NOTE):
-            path = os.path.join(workspace, name)
-            shard, temporary = _shard(_read(path)), path.removesuffix(_NOTE)
-            if shard and is_intact(temporary, shard):
+            shard, temporary = _shard(_read(workspace, name)), name.removesuffix(_NOTE)
+            if shard and is_intact(temporary, shard, workspace.inner):
                 yield shard, temporary
 
 
-def is_intact(path: str, shard: Shard) -> bool:
-    """Tell whether the file at `path` has the size and the checksum of a shard."""
+def is_intact(path: str, shard: Shard, folder: int | None = None) -> bool:
+    """Tell whether `path`, in `folder`, is this user's file with size and checksum of a shard."""
     try:
-        return os.path.getsize(path) == shard.bytes and _crc32c(path) == shard.crc32c
+        with opened(path, folder) as (descriptor, found):
+            same_size = is_own(found) and found.st_size == shard.bytes
+            return same_size and _crc32c(descriptor) == shard.crc32c
     except OSError:
         return False
 
 
-def sweep(workspace: str) -> int:
+def sweep(workspace: Workspace) -> int:
     """Remove what is no complete shard from a workspace, and return how many shards stay."""
-    names = set(os.listdir(workspace))
+    names = set(os.listdir(workspace.inner))
     notes = {name for name in names if name.endswith(_NOTE) and name.removesuffix(_NOTE) in names}
-    stay = {_RUN, *notes, *(name.removesuffix(_NOTE) for name in notes)}
+    stay = {RUN, *notes, *(name.removesuffix(_NOTE) for name in notes)}
     for name in names - stay:
-        os.unlink(os.path.join(workspace, name))
+        os.unlink(name, dir_fd=workspace.inner)
     return len(notes)
 
 
-def _crc32c(path: str) -> str:
+def _crc32c(descriptor: int) -> str:
     crc = 0
-    with open(path, "rb", buffering=0) as file:
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
         while data := file.read(_CHUNK):
             crc = google_crc32c.extend(crc, data)
     return f"{crc:08x}"
@@ -92,20 +102,26 @@ def _crc32c(path: str) -> str:
 
 def _shard(found: dict[str, Any]) -> Shard | None:
     try:
-        return Shard(**found)
-    except TypeError:
+        return shard_of(found)
+    except ValueError:
         return None
 
 
-def _write(path: str, content: dict[str, Any]) -> None:
-    write_file(path, json.dumps(content).encode(), sync=False)
-
-
-def _read(path: str) -> dict[str, Any]:
-    """Return what a file holds, nothing if it is absent or was cut."""
+def _recipe(found: object) -> Recipe | None:
     try:
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)
+        return recipe_of(found)
+    except ValueError:
+        return None
+
+
+def _write(workspace: Workspace, name: str, content: dict[str, Any]) -> None:
+    write_file(workspace, name, json.dumps(content).encode(), sync=False)
+
+
+def _read(workspace: Workspace, name: str) -> dict[str, Any]:
+    """Return what a file holds, nothing if it is absent, was cut, or is not this user's."""
+    try:
+        found = read_json(name, workspace.inner)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

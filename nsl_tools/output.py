@@ -2,17 +2,20 @@
 
 A regular file is written in a workspace in its destination's folder, flushed,
 synced and renamed, and the folder is synced; what was renamed before a failure
-is renamed back. The files of one run appear together; a set of shards brings its
-manifest (`shard_set`). A pipe, a device or standard output is written in place. A
-symbolic link is followed.
+is renamed back. Until it is complete, only this user may read it. The files of one
+run appear together; a set of shards brings its manifest (`shard_set`). A pipe, a
+device or standard output is written in place. A symbolic link is followed, but
+not one that another user made in a folder of others (`own_files`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import stat
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,10 +25,11 @@ import numpy as np
 
 from nsl_tools.deflate import ByteSink, Deflater, wbits_of
 from nsl_tools.errors import NslToolsError, printable
+from nsl_tools.own_files import destination, require_trusted
 from nsl_tools.shards import STANDARD_STREAM
 from nsl_tools.streams import INCOMPLETE
 from nsl_tools.syncing import DiskWriter
-from nsl_tools.workspace import Workspace
+from nsl_tools.workspace import Workspace, new_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 
 _BUFFER = 1 << 20
 _PREFIX_LENGTH = 50
+_PRIVATE = 0o600
 _STANDARD_DESCRIPTORS = {STANDARD_STREAM: 1, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
@@ -48,13 +53,15 @@ class Written:
     Attributes:
         path: as it was asked for.
         final: that, symbolic links followed.
-        temporary: where it is.
+        workspace: where it is.
+        temporary: its name there.
         bytes: its size.
         crc32c: of its bytes, in hexadecimal.
     """
 
     path: str
     final: str
+    workspace: Workspace
     temporary: str
     bytes: int = 0
     crc32c: str = ""
@@ -67,9 +74,13 @@ class Outputs:
     leaving it with one removes it.
     """
 
-    def __init__(self, compression: str = "auto") -> None:
-        """Compress with `none`, `gzip`, `zlib`, or `auto`: GZIP if a name ends in `.gz`."""
+    def __init__(self, compression: str = "auto", warnings: Counter[str] | None = None) -> None:
+        """Compress with `none`, `gzip`, `zlib`, or `auto`: GZIP if a name ends in `.gz`.
+
+        What was left alone in the folders of the outputs is counted in `warnings`, by reason.
+        """
         self._compression = compression
+        self.warnings: Counter[str] = Counter() if warnings is None else warnings
         self.written: list[Written] = []
         self.workspaces: dict[str, Workspace] = {}
 
@@ -114,35 +125,39 @@ class Outputs:
 
     @contextlib.contextmanager
     def _temporary(self, path: str) -> Iterator[ByteSink]:
-        final = os.path.realpath(path)
-        temporary = os.path.join(self.workspace(os.path.dirname(final)), _temporary_name(final))
-        with _created(temporary, final) as file:
+        folder, name = os.path.split(final := destination(path))
+        workspace, temporary = self.workspace(folder), new_name(name[:_PREFIX_LENGTH])
+        with _created(workspace, temporary, workspace.mode_of(name)) as file:
             yield file
-        self.finish(Written(path, final, temporary, file.bytes, f"{file.crc32c:08x}"))
+        crc32c = f"{file.crc32c:08x}"
+        self.finish(Written(path, final, workspace, temporary, file.bytes, crc32c))
 
     def finish(self, written: Written) -> None:
         """Note a file that is complete."""
         self.written.append(written)
 
-    def workspace(self, folder: str) -> str:
-        """Return the folder to write in what will be in `folder`."""
+    def workspace(self, folder: str) -> Workspace:
+        """Return the workspace to write in what will be in `folder`."""
         if folder not in self.workspaces:
-            self.workspaces[folder] = Workspace(folder)
+            self.workspaces[folder] = Workspace(folder, self.warnings)
             self.workspaces[folder].create()
-        return self.workspaces[folder].path
+        return self.workspaces[folder]
 
 
 @contextlib.contextmanager
-def _created(path: str, final: str, *, sync: bool = True) -> Iterator[_File]:
-    """Create a file for what will be at `final`, durable at the end if `sync`."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+def _created(workspace: Workspace, name: str, mode: int, *, sync: bool = True) -> Iterator[_File]:
+    """Create a file that has its permissions, and is durable if `sync`, at the end."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    # Who opens a file while it is empty can read all that is written to it later.
+    descriptor = os.open(name, flags, mode & _PRIVATE, dir_fd=workspace.inner)
     with _closing(descriptor):
-        _copy_mode(final, descriptor)
         with DiskWriter(descriptor) as disk:
             file = _File(disk.write)
             yield file
             file.flush()
             disk.finish()
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+            os.fchmod(descriptor, mode)
         if sync:
             os.fsync(descriptor)
 
@@ -254,10 +269,10 @@ def publish(*stages: Sequence[Written]) -> None:
             for file in stage:
                 with os_errors_as_output_errors(file.path):
                     undo.append(_restorer(file))
-                    os.replace(file.temporary, file.final)
-            for folder, path in {os.path.dirname(file.final): file.path for file in stage}.items():
+                    _rename(file)
+            for workspace, path in {file.workspace: file.path for file in stage}.items():
                 with os_errors_as_output_errors(path):
-                    _sync_folder(folder)
+                    os.fsync(workspace.outer)
     except BaseException:
         for restore in reversed(undo):
             with contextlib.suppress(OSError):
@@ -265,48 +280,75 @@ def publish(*stages: Sequence[Written]) -> None:
         raise
 
 
+def _rename(file: Written) -> None:
+    inner, outer = file.workspace.inner, file.workspace.outer
+    os.replace(file.temporary, _name_of(file), src_dir_fd=inner, dst_dir_fd=outer)
+
+
 def _restorer(file: Written) -> Callable[[], None]:
     """Return what brings back the file of this final name, and the temporary one, as they are."""
-    backup = f"{file.temporary}.old"
+    inner, outer = file.workspace.inner, file.workspace.outer
+    final, backup = _name_of(file), f"{file.temporary}.old"
     try:
-        os.link(file.final, backup)
+        os.link(final, backup, src_dir_fd=outer, dst_dir_fd=inner, follow_symlinks=False)
     except FileNotFoundError:
-        return lambda: os.replace(file.final, file.temporary)
+        return lambda: os.replace(final, file.temporary, src_dir_fd=outer, dst_dir_fd=inner)
     except OSError:
         # A file system without hard links: what is renamed stays renamed.
         return lambda: None
 
     def restore() -> None:
         with contextlib.suppress(OSError):
-            os.link(file.final, file.temporary)
-        os.replace(backup, file.final)
+            os.link(
+                final, file.temporary, src_dir_fd=outer, dst_dir_fd=inner, follow_symlinks=False
+            )
+        os.replace(backup, final, src_dir_fd=inner, dst_dir_fd=outer)
 
     return restore
 
 
-def _temporary_name(final: str) -> str:
-    return f"{os.path.basename(final)[:_PREFIX_LENGTH]}.{os.urandom(8).hex()}"
+def _name_of(file: Written) -> str:
+    return os.path.basename(file.final)
 
 
-def write_file(path: str, data: bytes, *, sync: bool) -> None:
-    """Create a small file.
+def write_file(
+    workspace: Workspace, name: str, data: bytes, mode: int = _PRIVATE, *, sync: bool
+) -> None:
+    """Create a small file in a workspace, with the permissions `mode`.
 
     Raises:
         OSError: it cannot be written.
     """
-    with _created(path, path, sync=sync) as file:
+    with _created(workspace, name, mode, sync=sync) as file:
         file.write(data)
 
 
-def _copy_mode(path: str, descriptor: int) -> None:
-    """Give an open file the permissions of the file at `path`, if there is one."""
-    with contextlib.suppress(FileNotFoundError):
-        os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
-
-
 def _open_in_place(path: str, flags: int = 0) -> int:
-    number = _descriptor_of(path)
-    return os.open(path, os.O_WRONLY | flags) if number is None else os.dup(number)
+    if (number := _descriptor_of(path)) is not None:
+        return os.dup(number)
+    found = _trusted_stream(path)
+    descriptor = os.open(path, os.O_WRONLY | flags)
+    if not os.path.samestat(found, os.fstat(descriptor)):
+        os.close(descriptor)
+        raise OSError(errno.ESTALE, "it was replaced meanwhile")
+    return descriptor
+
+
+def check_stream(path: str) -> None:
+    """Refuse a pipe or device that another user put, or links to, in a folder that is not theirs.
+
+    Raises:
+        OutputError: it is so.
+    """
+    if _descriptor_of(path) is None:
+        with os_errors_as_output_errors(path):
+            _trusted_stream(path)
+
+
+def _trusted_stream(path: str) -> os.stat_result:
+    found = os.lstat(final := destination(path))
+    require_trusted(final, found, "a pipe or device")
+    return os.stat(final) if stat.S_ISLNK(found.st_mode) else found
 
 
 def is_stream(path: str) -> bool:
@@ -326,17 +368,11 @@ def _descriptor_of(path: str) -> int | None:
     would start over at its beginning, and replacing it would cut it off.
     """
     folder, name = os.path.split(path)
-    if name.isdecimal() and os.path.realpath(folder) == os.path.realpath("/dev/fd"):
-        return int(name)
+    # A working folder that was removed has no path.
+    with contextlib.suppress(FileNotFoundError):
+        if name.isdecimal() and os.path.realpath(folder) == os.path.realpath("/dev/fd"):
+            return int(name)
     return _STANDARD_DESCRIPTORS.get(path)
-
-
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

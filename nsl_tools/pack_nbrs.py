@@ -41,7 +41,13 @@ from nsl_tools.progress import Progress
 from nsl_tools.recipe import recipe
 from nsl_tools.scratch import claim_space
 from nsl_tools.shard_set import ShardSet
-from nsl_tools.shards import STANDARD_STREAM, refuse_repeats, resolve_inputs, resolve_output
+from nsl_tools.shards import (
+    STANDARD_STREAM,
+    files_of_output,
+    refuse_shared_streams,
+    resolve_inputs,
+    resolve_output,
+)
 from nsl_tools.splice import sealed
 from nsl_tools.statistics import Statistics
 from nsl_tools.streams import rereadable, source
@@ -93,11 +99,18 @@ def pack_nbrs(
         stack.enter_context(marked_if_incomplete(outputs))
         paths = [resolve_inputs([path] if path else []) for path in (labeled, unlabeled, graph)]
         inputs = [name for part in paths for name in part]
-        refuse_repeats(name for name in inputs if name == STANDARD_STREAM)
-        check_outputs(outputs, inputs)
+        refuse_shared_streams(inputs)
+        check_outputs(files_of_output(output), inputs)
         check_space(outputs, _least_output(paths[0], outputs, options))
         run = recipe("pack-nbrs", options, dict(zip(_INPUTS, paths, strict=True)))
-        shards = ShardSet(output, options.compression, run, resume=options.resume, report=report)
+        shards = ShardSet(
+            output,
+            options.compression,
+            run,
+            resume=options.resume,
+            report=report,
+            warnings=statistics.warnings,
+        )
         stack.enter_context(shards)
         if shards.all_kept(statistics, progress):
             return statistics

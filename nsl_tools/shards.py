@@ -6,14 +6,16 @@ set, or `-` for standard output. A file that exists under the literal name is
 always taken as that file.
 """
 
+import contextlib
 import glob
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from nsl_tools.errors import DataError, UsageError
+from nsl_tools.errors import DataError, UsageError, printable
 from nsl_tools.manifest import (
     REMEDY,
     Manifest,
@@ -40,10 +42,12 @@ def resolve_inputs(paths: Iterable[str]) -> list[str]:
     Raises:
         DataError: a file does not exist or is a folder, a glob matches nothing, a shard
             is missing or is not as long as its manifest says.
-        UsageError: a file, or standard input, is named twice.
+        UsageError: a file, or standard input, is named twice, be it by way of a link.
     """
     files = [name for path in paths for name in _resolve_input(path)]
-    refuse_repeats(files)
+    _refuse_repeats(files)
+    refuse_shared_streams(files)
+    _refuse_links(files)
     for name in files:
         _refuse_folder(name)
         _check_size(name)
@@ -55,11 +59,46 @@ def _refuse_folder(path: str) -> None:
         raise DataError(path, "", "cannot be read: Is a directory: expected a file")
 
 
-def refuse_repeats(files: Iterable[str]) -> None:
-    """Raise UsageError if a file, or standard input, is read twice."""
+def _refuse_repeats(files: Iterable[str]) -> None:
     for name, times in Counter(files).items():
         if times > 1:
             raise UsageError(f"input named {times} times: {name}")
+
+
+def refuse_shared_streams(files: Iterable[str]) -> None:
+    """Raise UsageError if standard input, or a pipe, is named twice, be it by another name."""
+    known: dict[object, str] = {}
+    for name in files:
+        if (stream := _stream(name)) is None:
+            continue
+        if (same := known.get(stream)) == name:
+            raise UsageError(printable(f"input named 2 times: {name}"))
+        if same is not None:
+            problem = f"{name}: is the same stream as another input ({same}), and read only once"
+            raise UsageError(printable(problem))
+        known[stream] = name
+
+
+def _stream(path: str) -> object:
+    """Return what all names of one stream have in common, None for a file."""
+    known = STANDARD_STREAM if path == STANDARD_STREAM else None
+    try:
+        found = os.fstat(0) if known else os.stat(path)
+    except OSError:
+        return known
+    is_pipe = stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode)
+    return (found.st_dev, found.st_ino) if is_pipe else known
+
+
+def _refuse_links(files: Iterable[str]) -> None:
+    """Refuse two names of one file: what is in it would count twice, in place of another."""
+    known: dict[tuple[int, int], str] = {}
+    for name in files:
+        with contextlib.suppress(OSError):
+            found = os.stat(name)
+            same = known.setdefault((found.st_dev, found.st_ino), name)
+            if same != name and stat.S_ISREG(found.st_mode):
+                raise UsageError(printable(f"{name}: is the same file as another input ({same})"))
 
 
 def named_by(path: str) -> list[str]:
@@ -147,6 +186,16 @@ def resolve_output(path: str) -> list[str]:
     """
     shards = shard_set_of(path)
     return [path] if shards is None else shard_names(*shards)
+
+
+def files_of_output(path: str) -> list[str]:
+    """Return the files that output `path` stands for, and the manifest that comes with a set.
+
+    Raises:
+        UsageError: the number of shards is out of range.
+    """
+    shards = shard_set_of(path)
+    return [path] if shards is None else [*shard_names(*shards), manifest_path(*shards)]
 
 
 def shard_set_of(path: str) -> tuple[str, int] | None:

@@ -189,9 +189,9 @@ def finished(folder: Path) -> dict[str, int]:
     """Return the inodes of the shards that are finished, in place or in a workspace."""
     with contextlib.suppress(OSError):
         found = {
-            shard.name: os.stat(path).st_ino
-            for workspace, _ in kept_shards.find(str(folder), RESUMED)
-            for shard, path in kept_shards.finished(workspace)
+            shard.name: os.stat(os.path.join(workspace.path, name)).st_ino
+            for workspace, _ in kept_shards.find(str(folder), RESUMED, Counter())
+            for shard, name in kept_shards.finished(workspace)
         }
         return found | {path.name: path.stat().st_ino for path in folder.glob("out-*")}
     return {}

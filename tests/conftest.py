@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+import support
 from hypothesis import settings
 from spilling import spill_everywhere, spill_in_children
+from users import fill
 
 from nsl_tools import example
 from nsl_tools.tfrecord_writer import write_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping
 
 settings.register_profile("default", deadline=None)
 # The same examples every run.
@@ -122,3 +126,24 @@ def tf() -> Any:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return importlib.import_module("tensorflow")
+
+
+@pytest.fixture(params=[0o777, 0o1777], ids=["open", "sticky"])
+def shared(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, which all may write: `labeled` and `graph`, for 3 shards."""
+    folder = Path(tempfile.mkdtemp())
+    monkeypatch.chdir(folder)
+    support.write_examples("labeled", [{"id": [b"%d" % i]} for i in range(9)])
+    Path("graph").write_text("0\t1\t0.5\n1\t2\t0.5\n8\t4\t0.5\n")
+    folder.chmod(request.param)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Path:
+    """A folder of root's own, with files as in a workspace of the set."""
+    folder = tmp_path / "private"
+    folder.mkdir(mode=0o700)
+    fill(folder)
+    return folder

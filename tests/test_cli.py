@@ -226,6 +226,7 @@ def test_a_warning_is_one_line_even_if_quiet(job: Path, call: Call) -> None:
             "pack-nbrs: error: labeled: the output is also an input (labeled)",
         ),
         (["pack-nbrs", "-", "-", "graph", "out"], "pack-nbrs: error: input named 2 times: -"),
+        (["build-graph", "-", "--seeds", "-", "g"], "build-graph: error: input named 2 times: -"),
         (["build-graph", "embeddings", "labeled"], "build-graph: error: labeled: is an exist"),
         (["build-graph", "--seeds=-", "-", "g"], "build-graph: error: input named 2 times: -"),
         (["build-graph", "--ids=a", "embeddings", "g"], "build-graph: error: --ids: expected .npy"),

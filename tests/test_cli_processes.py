@@ -206,8 +206,8 @@ def test_a_signal_while_writing(
 
 # Runs the command line; a signal comes when `{patched}` is first entered.
 _SIGNALLED = """
-import os, signal, shutil, sys
-from nsl_tools import output, shard_set
+import os, signal, sys
+from nsl_tools import locking, output, shard_set, workspace
 from nsl_tools.cli import main
 def signalled(*args, **options):
     {patched} = real
@@ -219,9 +219,20 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("output", ["out", "out@2"])
+_AT_THE_END = [
+    "output.Outputs.__exit__",
+    "shard_set.ShardSet.clean_up",
+    "workspace.Workspace.remove",
+    "os.rmdir",
+]
+
+
 @pytest.mark.parametrize(
-    "patched", ["output.Outputs.__exit__", "shard_set.ShardSet.clean_up", "shutil.rmtree"]
+    ("patched", "output"),
+    [
+        *((patched, output) for patched in _AT_THE_END for output in ("out", "out@2")),
+        ("locking.LockFile.release", "out@2"),
+    ],
 )
 def test_a_signal_at_the_end(job: Path, patched: str, output: str) -> None:
     """On entering `__exit__`, where nothing is undone yet, and while all is cleaned up."""
@@ -230,7 +241,7 @@ def test_a_signal_at_the_end(job: Path, patched: str, output: str) -> None:
     command = [sys.executable, "-c", program, *_PACK[:-1], output]
     done = subprocess.run(command, capture_output=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (-signal.SIGTERM, b"")
-    assert not [name for name in os.listdir(job) if name.endswith((".tmp", ".resume"))]
+    assert not [name for name in os.listdir(job) if name.endswith((".tmp", ".resume", "-lock"))]
     # Before it is published nothing appears; after that, all of it.
     appeared = {"out"} if output == "out" else {"out-00000-of-00002", "out-00001-of-00002"}
     assert before | (set() if "__exit__" in patched else appeared) <= set(os.listdir(job))

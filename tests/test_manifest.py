@@ -120,14 +120,59 @@ def test_a_set_that_differs_is_refused(spoil: object, said: str) -> None:
         assert len(_read()) == 9 - (spoil is _cut)
 
 
+_SHARD = b'{"name": "a", "bytes": 1, "records": 1, "crc32c": "0"}'
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"[]", b'{"shards": [{}], "complete": true, "run": null}', b"\xff"]
+    ("content", "said"),
+    [
+        (b"", "it is no JSON"),
+        (b"\xff", "it is no JSON"),
+        (b"[" * 1_000_000, "it is nested too deeply"),
+        (b"[]", "the file: expected an object, found a list"),
+        (b"{}", "shards: expected a list, found nothing"),
+        (b'{"shards": {}}', "shards: expected a list, found an object"),
+        (b'{"shards": []}', "complete: expected true or false, found nothing"),
+        (b'{"shards": [], "complete": 1}', "complete: expected true or false, found a number"),
+        (b'{"shards": [], "complete": true}', "run: expected an object, found nothing"),
+        (b'{"shards": [], "complete": true, "run": 1.5}', "run: expected an object, found a num"),
+        (b'{"shards": [{}], "complete": true, "run": null}', "name of a shard: expected a text"),
+        (b'{"shards": [7], "complete": true, "run": null}', "a shard: expected an object"),
+        *(
+            (
+                b'{"shards": [%s], "complete": true, "run": null}' % _SHARD.replace(was, wrong),
+                said,
+            )
+            for was, wrong, said in (
+                (b'"bytes": 1', b'"bytes": -1', "bytes of a shard: expected a whole number"),
+                (b'"bytes": 1', b'"bytes": true', "bytes of a shard: expected a whole number"),
+                (b'"records": 1', b'"records": "1"', "records of a shard: expected a whole n"),
+                (b'"crc32c": "0"', b'"crc32c": 0', "crc32c of a shard: expected a text"),
+            )
+        ),
+        *(
+            (b'{"shards": [], "complete": true, "run": %s}' % run, said)
+            for run, said in (
+                (b"{}", "options of the run: expected an object, found nothing"),
+                (b'{"options": {}, "inputs": []}', "inputs of the run: expected an object"),
+                (b'{"options": {}, "inputs": {"a": 1}}', "inputs of the run: expected lists"),
+                (b'{"options": {}, "inputs": {"a": ["b"]}}', "an input of the run: expected an"),
+                (b'{"options": {}, "inputs": {"a": [{}]}}', "name of an input: expected a text"),
+            )
+        ),
+    ],
 )
-def test_what_is_not_a_manifest_is_refused(content: bytes) -> None:
-    """By its name, with what to do."""
+def test_what_is_not_a_manifest_is_refused(content: bytes, said: str, run: Run) -> None:
+    """By its name, with what it lacks and what to do, in readers and in `--resume`."""
     Path(_MANIFEST).write_bytes(content)
-    with pytest.raises(DataError, match=r"\.set@3\.manifest\.json: is not a manifest .*remove"):
+    line = rf"\.set@3\.manifest\.json: is not a manifest of shards: {said}"
+    with pytest.raises(DataError, match=rf"{line}.*: write the set again, or remove that file"):
         _read()
+    Path("graph").write_text("a\tb\n")
+    done = run("pack-nbrs", "set-00000-of-00003", "", "graph", "set@3", "--resume")
+    assert done.returncode != 0
+    assert done.stderr.count(b"\n") == 1
+    assert b"Traceback" not in done.stderr
 
 
 def test_names_that_only_look_like_shards_of_the_set() -> None:
@@ -143,11 +188,11 @@ import os, sys
 from nsl_tools.tfrecord_writer import write_records
 name, count = sys.argv[1], int(sys.argv[2])
 real, calls = getattr(os, name), [0]
-def dying(*args):
+def dying(*args, **options):
     calls[0] += 1
     if calls[0] == count:
         os._exit(9)
-    return real(*args)
+    return real(*args, **options)
 setattr(os, name, dying)
 write_records("set@3", [b"differs%d" % i for i in range(9)], 9)
 """

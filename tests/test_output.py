@@ -16,6 +16,7 @@ import pytest
 from nsl_tools.errors import UsageError
 from nsl_tools.output import OutputError, Outputs, is_stream
 from nsl_tools.output_checks import check_outputs
+from nsl_tools.shards import files_of_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +84,7 @@ def test_a_failing_system_call_leaves_nothing(
 ) -> None:
     """An error of the file system is an OutputError that names the final name."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(5, "Input/output error")
 
     if call == "os.fchmod":
@@ -108,9 +109,9 @@ def test_content_is_synced_before_it_is_renamed(
         calls.append("sync folder" if is_folder else f"sync {size} bytes")
         real_fsync(descriptor)
 
-    def replace(old: str, new: str) -> None:
+    def replace(old: str, new: str, **folders: int) -> None:
         calls.append("rename")
-        real_replace(old, new)
+        real_replace(old, new, **folders)
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(os, "replace", replace)
@@ -286,3 +287,64 @@ def test_an_output_that_is_an_input_is_refused(
                 check_outputs(["other", output], ["elsewhere", given])
     Path("copy").write_bytes(_OLD)
     check_outputs(["copy", "new"], names)
+
+
+def test_outputs_that_are_one_file_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two shards only one would stay: be the link to an old file or to a new one."""
+    monkeypatch.chdir(tmp_path)
+    os.symlink("b", "a")
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"^b: the output is also another one \(a\)$"):
+            check_outputs(["a", "b"], [])
+        Path("b").touch()
+    check_outputs(["a", "c"], [])
+
+
+@pytest.mark.parametrize("missing", ["", "x/", "sub/", "./", "sub/.", "..", "/"])
+def test_an_output_without_a_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """Before the work; no file `x` is written for `x/`."""
+    monkeypatch.chdir(tmp_path)
+    Path("sub").mkdir()
+    with pytest.raises((UsageError, OutputError), match=r"expected (the|a file) name"):
+        check_outputs([missing], [])
+
+
+@pytest.mark.parametrize("output", ["out", "out@2"])
+def test_a_working_folder_that_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    """It has no path, and takes no file; an absolute one is none of its business."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(OutputError, match=r"out.*: the working folder was removed$"):
+        check_outputs(files_of_output(output), [])
+    check_outputs(files_of_output(f"{tmp_path}/{output}"), [])
+
+
+def test_a_manifest_that_would_replace_an_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an output as any."""
+    monkeypatch.chdir(tmp_path)
+    Path("in").touch()
+    os.symlink("in", ".out@2.manifest.json")
+    with pytest.raises(UsageError, match=r"manifest\.json: the output is also an input \(in\)"):
+        check_outputs(files_of_output("out@2"), ["in"])
+
+
+def test_a_link_to_standard_output(tmp_path: Path) -> None:
+    """It leads through /proc to a pipe that has no name."""
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    program = f"""
+from nsl_tools.output import Outputs
+with Outputs() as outputs, outputs.open({str(tmp_path / "link")!r}) as file:
+    file.write(b"through")
+"""
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
+    assert done.stdout == b"through"
+    assert os.listdir(tmp_path) == ["link"]

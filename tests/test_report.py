@@ -152,13 +152,13 @@ import os, signal, sys
 from nsl_tools import cli
 how, name, count, *args = sys.argv[1:]
 real, calls = getattr(os, name), [0]
-def failing(*given):
+def failing(*given, **options):
     calls[0] += 1
     if (how == "always" and calls[0] >= int(count)) or (how == "once" and calls[0] == int(count)):
         raise OSError(28, "No space left on device")
     if how == "signal" and calls[0] == int(count):
         os.kill(os.getpid(), signal.SIGTERM)
-    return real(*given)
+    return real(*given, **options)
 setattr(os, name, failing)
 cli.main(args)
 """

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ import errno, os, signal, sys
 from nsl_tools import cli
 how, name, count, *args = sys.argv[1:]
 real, calls = getattr(os, name), [0]
-def disturbed(*given):
+def disturbed(*given, **options):
     calls[0] += 1
     if calls[0] == int(count):
         if how == "dies":
@@ -46,7 +47,7 @@ def disturbed(*given):
         if how == "terminated":
             os.kill(os.getpid(), signal.SIGTERM)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    return real(*given)
+    return real(*given, **options)
 setattr(os, name, disturbed)
 cli.main(args)
 """
@@ -84,9 +85,9 @@ def _disturbed(
 def _finished() -> dict[str, int]:
     """Return the inodes of the shards that wait in workspaces."""
     return {
-        shard.name: os.stat(path).st_ino
-        for workspace, _ in kept_shards.find(".", "out@3")
-        for shard, path in kept_shards.finished(workspace)
+        shard.name: os.stat(os.path.join(workspace.path, name)).st_ino
+        for workspace, _ in kept_shards.find(".", "out@3", Counter())
+        for shard, name in kept_shards.finished(workspace)
     }
 
 
@@ -173,8 +174,11 @@ def test_a_finished_shard_that_was_damaged_is_written_again(run: Run) -> None:
     right = _contents()
     _clear()
     assert _disturbed("dies", "replace", 1, _PACK).returncode == 9
-    ((workspace, _),) = kept_shards.find(".", "out@3")
-    paths = [path for _, path in kept_shards.finished(workspace)]
+    paths = [
+        os.path.join(workspace.path, name)
+        for workspace, _ in kept_shards.find(".", "out@3", Counter())
+        for _, name in kept_shards.finished(workspace)
+    ]
     assert len(paths) == 3
     Path(paths[0]).write_bytes(b"")
     Path(f"{paths[2]}.shard.json").write_text('{"name"')
@@ -324,6 +328,51 @@ def test_shards_of_a_run_that_lives_are_not_taken() -> None:
     with pytest.raises(OutputError, match="out@3: another run is writing this set"):
         _make("pack", {"max_neighbors": 2, "resume": True})
     assert len(_finished()) == 3
+
+
+@pytest.mark.parametrize("options", [[], ["--resume"]], ids=["anew", "resume"])
+def test_two_runs_cannot_write_one_set(
+    living: subprocess.Popen[str], run: Run, options: list[str]
+) -> None:
+    """The second one is refused at once, and harms nothing; a killed one is in nobody's way."""
+    before = _finished()
+    done = run(*_PACK, *options)
+    assert done.returncode == 1
+    said = "pack-nbrs: error: out@3: another run is writing this set: wait for its end\n"
+    assert done.stderr.decode() == said
+    assert _finished() == before
+    assert not _contents()
+    assert run(*_PACK[:-1], "out@4").returncode == 0, "another set is another matter"
+    living.kill()
+    living.wait()
+    assert ".out@3.nsl-lock" in _hidden()
+    assert run(*_PACK, *options).returncode == 0
+    assert set(_hidden()) == {".out@4.manifest.json"}
+
+
+def test_many_runs_at_once_write_one_set(run: Run) -> None:
+    """What is there in the end is the set of one of them, and those that failed say why."""
+    right = set()
+    for k in "1234":
+        assert run(*_PACK, "--max-nbrs", k).returncode == 0
+        right.add(tuple(_contents().values()))
+        _clear()
+    assert len(right) == 4
+    for _ in range(3):
+        runs = [
+            subprocess.Popen(
+                [sys.executable, "-m", "nsl_tools", *_PACK, "--max-nbrs", k, "-q"],
+                stderr=subprocess.PIPE,
+            )
+            for k in "1234"
+        ]
+        said = [process.communicate(timeout=60)[1] for process in runs]
+        assert {process.returncode for process in runs} <= {0, 1}
+        assert 0 in {process.returncode for process in runs}
+        for process, line in zip(runs, said, strict=True):
+            assert line.endswith(b"set: wait for its end\n" if process.returncode else b"")
+        assert tuple(_contents().values()) in right
+        assert _hidden() == []
 
 
 def test_where_nothing_can_be_resumed(run: Run) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.errors import DataError, UsageError
-from nsl_tools.shards import resolve_inputs, resolve_output, shard_names, split_evenly
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from nsl_tools.shards import (
+    refuse_shared_streams,
+    resolve_inputs,
+    resolve_output,
+    shard_names,
+    split_evenly,
+)
 
 
 @pytest.fixture
@@ -98,6 +102,33 @@ def test_an_input_named_twice(folder: Path, paths: list[str]) -> None:
     _touch(folder, "a")
     with pytest.raises(UsageError, match=r"named 2 times: [a-]$"):
         resolve_inputs(paths)
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+@pytest.mark.parametrize("paths", [["s@2"], ["s-*"], ["s-00000-of-00002", "./s-00001-of-00002"]])
+def test_two_names_of_one_input(folder: Path, link: object, paths: list[str]) -> None:
+    """One shard in the place of its sibling would count twice."""
+    _touch(folder, "s-00001-of-00002")
+    assert callable(link)
+    link("s-00001-of-00002", "s-00000-of-00002")
+    with pytest.raises(UsageError, match="s-00001-of-00002: is the same file as another input"):
+        resolve_inputs(paths)
+    Path("s-00000-of-00002").unlink()
+    _touch(folder, "s-00000-of-00002")
+    assert len(resolve_inputs(paths)) == 2
+
+
+def test_one_stream_by_two_names(folder: Path) -> None:
+    """What one reader takes from a pipe, the other does not get; devices and files are shared."""
+    os.mkfifo(folder / "pipe")
+    os.symlink("pipe", folder / "link")
+    _touch(folder, "file")
+    for again in ("link", "./pipe"):
+        with pytest.raises(UsageError, match=rf"^{again}: is the same stream as another .*pipe"):
+            refuse_shared_streams(["-", "pipe", "file", again])
+    with pytest.raises(UsageError, match=r"^input named 2 times: -$"):
+        refuse_shared_streams(["-", "pipe", "-"])
+    refuse_shared_streams(["file", "file", "/dev/null", "/dev/null", "pipe", "-", "gone"])
 
 
 @given(st.integers(0, 10**12), st.integers(1, 300))

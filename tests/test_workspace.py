@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nsl_tools.output import OutputError, Outputs, Written, marked_if_incomplete, publish
+from nsl_tools.output import OutputError, Outputs, marked_if_incomplete
 from nsl_tools.streams import INCOMPLETE
 from nsl_tools.workspace import Workspace
 
@@ -132,26 +132,27 @@ def test_files_that_were_renamed_before_a_failure_are_renamed_back(
     for final in finals:
         if old is not None:
             final.write_bytes(old)
-    (tmp_path / "work").mkdir()
-    temporaries = {str(final): str(tmp_path / "work" / final.name) for final in finals}
-    for temporary in temporaries.values():
-        with open(temporary, "wb") as file:
-            file.write(b"new")
     real = os.replace
 
-    def replace(source: str, target: str) -> None:
-        if failing == "second rename" and source == temporaries[str(finals[1])]:
+    def replace(source: str, target: str, **folders: int) -> None:
+        if failing == "second rename" and target == "b" and not source.endswith(".old"):
             raise OSError(5, "Input/output error")
-        real(source, target)
+        real(source, target, **folders)
 
     def fsync(_: int) -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "replace", replace)
+    outputs = Outputs()
+    for final in finals:
+        with outputs.open(str(final)) as file:
+            file.write(b"new")
     if failing == "sync":
         monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OutputError, match="b: cannot be written: Input/output error"):
-        publish([Written(final, final, temporary) for final, temporary in temporaries.items()])
+        outputs.publish()
+    outputs.clean_up(done=False)
+    assert sorted(os.listdir(tmp_path)) == ([] if old is None else ["a", "b"])
     for final in finals:
         assert (final.read_bytes() if final.exists() else None) == old
 
