@@ -43,7 +43,7 @@ def edge_lines(
         targets: rows of `ids`, shape (n,).
         weights: cosines, shape (n,).
     """
-    many = len(weights) >= _FEW and np.diff(texts_of(ids)[0]).max() > _SHORT
+    many = len(weights) >= _FEW and np.diff(texts_of(ids)[0]).max(initial=0) > _SHORT
     join = _join_many if many else _join
     step = max(_FEW, 1) if many else _PIECE
     for start in range(0, len(weights), step):

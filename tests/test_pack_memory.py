@@ -183,6 +183,7 @@ def test_ids_come_back_and_are_ranked(
         assert [ids[row] for row in ordered.tolist()] == sorted(ids)
 
 
+@pytest.mark.own_memory("sets the limit itself")
 def test_ids_too_long_to_be_ranked_within_the_limit_are_a_usage_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
