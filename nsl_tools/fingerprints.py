@@ -109,8 +109,8 @@ def _fingerprint(texts: tuple[Bytes, Places, Places], keys: Keys, high: Words, l
         if least <= shortest and longest <= most:
             high[:], low[:] = hashed(*texts, keys)
             return
-        if shortest <= most and least <= longest:
-            rows = np.flatnonzero((lengths >= least) & (lengths <= most))
+        rows = np.flatnonzero((lengths >= least) & (lengths <= most))
+        if len(rows):
             high[rows], low[rows] = hashed(texts[0], texts[1][rows], lengths[rows], keys)
 
 

@@ -26,9 +26,9 @@ from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs import pack_nbrs
 from nsl_tools.statistics import Statistics
 
-_ids = st.lists(
-    st.binary(min_size=1, max_size=300).map(lambda node: node.replace(b"\0", b"x")), unique=True
-)
+# Of each of the three kinds of lengths that are hashed in ways of their own, or of some.
+_texts = [st.binary(min_size=a, max_size=b) for a, b in ((1, 16), (17, 256), (257, 300))]
+_ids = st.lists(st.one_of(*_texts).map(lambda node: node.replace(b"\0", b"x")), unique=True)
 _KEYS = [Keys() for _ in range(20)]
 # Made in a second for fingerprints that were not keyed.
 _ONCE_ALIKE = [b"user-profile-001@@!!!!!!!!@!!!!@", b"gjBatqv4Q8fUgUnqnz7I9/n_rk{&33js"]
