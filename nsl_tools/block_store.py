@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from nsl_tools.blocks import GAP_BYTES
 from nsl_tools.runs import Records, Runs
 from nsl_tools.spans import Bytes, Places, copy_spans, offsets_of
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import contextlib
     from collections.abc import Iterator
 
-META = np.dtype([("key", "<u8"), ("length", "<u4"), ("shape", "<u4")])
+META = np.dtype([("key", "<u8"), ("length", "<u4"), ("gaps", "<u4")])
 NEED = np.dtype("<u8")
 DIGITS_BITS = 4
 _PIECE = 1 << 22
@@ -45,14 +46,14 @@ class Pool:
         keys: `need_keys` of each block, ascending, shape (n,).
         starts: where it starts in `data`.
         lengths: its bytes.
-        shapes: number of its shape.
-        data: the blocks.
+        gaps: how many places follow it, as `nsl_tools.blocks` says.
+        data: the blocks, each with what follows it.
     """
 
     keys: Records
     starts: Places
     lengths: Places
-    shapes: Places
+    gaps: Places
     data: Bytes
 
     def places_of(self, keys: Records) -> Places:
@@ -123,13 +124,13 @@ class BlockStore:
 
     def _put_aside(self) -> None:
         meta = np.concatenate(self._blocks)
-        starts = offsets_of(meta["length"])[:-1]
+        starts = offsets_of(_sizes(meta))[:-1]
         blocks, ranges = (np.concatenate(parts) for parts in zip(*self._needs, strict=True))
         order = np.argsort(ranges, kind="stable")
         blocks, bounds = blocks[order], np.searchsorted(ranges[order], np.arange(self._ranges + 1))
         meta, starts = meta[blocks], starts[blocks]
         self._meta.write([meta], bounds)
-        offsets = offsets_of(meta["length"])
+        offsets = offsets_of(_sizes(meta))
         self._bytes.write(_copies(self._data, starts, offsets), offsets[bounds])
         self._start()
 
@@ -157,9 +158,14 @@ def _copies(data: Bytes, starts: Places, offsets: Places) -> Iterator[Bytes]:
         yield out
 
 
+def _sizes(meta: Records) -> Places:
+    """Return the bytes of each block and of what follows it."""
+    return meta["length"].astype(np.int64) + GAP_BYTES * meta["gaps"].astype(np.int64)
+
+
 def _pool(meta: Records, data: Bytes) -> Pool:
-    starts = offsets_of(meta["length"])[:-1]
+    starts = offsets_of(_sizes(meta))[:-1]
     order = np.argsort(meta["key"], kind="stable")
     meta, starts = meta[order], starts[order]
-    lengths, shapes = (meta[name].astype(np.int64) for name in ("length", "shape"))
-    return Pool(meta["key"].copy(), starts, lengths, shapes, data)
+    lengths, gaps = (meta[name].astype(np.int64) for name in ("length", "gaps"))
+    return Pool(meta["key"].copy(), starts, lengths, gaps, data)

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nsl_tools import example
+from nsl_tools.columns import ExampleError
 from nsl_tools.groups import blocks
-from nsl_tools.layout import ExampleError
+from nsl_tools.lockstep import sole_contents
 from nsl_tools.matrix import reordered, select
 from nsl_tools.nodes import (
     ExampleBatch,
@@ -23,16 +24,17 @@ from nsl_tools.nodes import (
     read_decoded,
     unrepeated,
 )
+from nsl_tools.spans import gather
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from nsl_tools.ids import IdColumn
     from nsl_tools.matrix import Floats, Matrix, MatrixStore, MatrixWriter
-    from nsl_tools.spans import Bytes
     from nsl_tools.streams import Source
 
 _SMALLEST_SCALE = 2.0**-100
+_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -176,39 +178,16 @@ def read_embeddings(
 
 def _vectors_of(batch: ExampleBatch, name: str, writer: MatrixWriter) -> Floats:
     """Return the embeddings of a batch, shape (m, d), where `writer` has room for them."""
-    columns = batch.column(name)
-    dimension = writer.shape[1]
-    vectors = _decode_at_once(columns[0][1], name) if len(columns) == 1 else None
-    if vectors is None:
-        features = _in_order(columns)
-        dimension = dimension or len(_decode(0, features[0], name))
-        vectors = np.stack(list(_decode_all(features, name, dimension)))
-    _check_dimension(0, name, vectors.shape[1], dimension or vectors.shape[1])
-    room = writer.room(vectors.shape)
-    room[:] = vectors
+    spans, data = batch.column(name), batch.parsed.data
+    kinds, runs = sole_contents(data, spans)
+    dimensions = (runs.ends - runs.starts) // _FLOAT_BYTES
+    dimension = writer.shape[1] or len(_decode(0, batch.feature(0, name, spans), name))
+    for row in np.flatnonzero((kinds != example.FLOAT_LIST) | (dimensions != dimension)).tolist():
+        vector = _decode(row, batch.feature(row, name, spans), name)
+        _check_dimension(row, name, len(vector), dimension)
+    room = writer.room((len(batch), dimension))
+    room[:] = gather(data, runs.starts, _FLOAT_BYTES * dimension).view("<f4")
     return room
-
-
-def _in_order(columns: list[tuple[npt.NDArray[np.intp], Bytes]]) -> list[bytes]:
-    """Return the features of all examples, given by encoded length, in order."""
-    features = [feature.tobytes() for _, group in columns for feature in group]
-    order = np.argsort(np.concatenate([rows for rows, _ in columns]))
-    return [features[place] for place in order.tolist()]
-
-
-def _decode_at_once(features: Bytes, name: str) -> Floats | None:
-    """Return the floats in encoded features, shape (m, length), if all have one form: a view."""
-    head = features.shape[1] - 4 * len(_decode(0, features[0].tobytes(), name))
-    if (features[:, :head] != features[0, :head]).any():
-        return None
-    return features[:, head:].view("<f4")
-
-
-def _decode_all(features: list[bytes], name: str, dimension: int) -> Iterator[Floats]:
-    for index, feature in enumerate(features):
-        vector = _decode(index, feature, name)
-        _check_dimension(index, name, len(vector), dimension)
-        yield vector
 
 
 def _decode(index: int, feature: bytes, name: str) -> Floats:

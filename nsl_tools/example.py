@@ -352,6 +352,13 @@ def encode_entry(name: bytes, feature: bytes) -> bytes:
     return write_field(ITEM, write_field(ITEM, name) + write_field(VALUE, feature))
 
 
+def before_value(name: bytes, length: int) -> bytes:
+    """Return what comes before a value of `length` bytes in an entry of a feature map."""
+    inner = b"%c%b%b" % (ITEM, write_varint(len(name)), name)
+    inner += b"%c%b" % (VALUE, write_varint(length))
+    return b"%c%b%b" % (ITEM, write_varint(len(inner) + length), inner)
+
+
 def encode_entries(features: Mapping[bytes, bytes]) -> bytes:
     """Encode the whole feature map, in order, as the content of `features`."""
     return b"".join(encode_entry(name, feature) for name, feature in features.items())

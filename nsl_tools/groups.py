@@ -66,6 +66,16 @@ def kth_largest(
     return full, unrising_bits(~keys[starts[full] + k - 1].astype(np.uint32))
 
 
+def digit_counts(ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return how many decimal digits each of `ranks` has."""
+    digits = np.ones(len(ranks), np.int64)
+    power = 10
+    while (more := ranks >= power).any():
+        digits += more
+        power *= 10
+    return digits
+
+
 _WORD = 64
 _HALF = np.uint64(32)
 _SIGN = np.uint32(0x80000000)

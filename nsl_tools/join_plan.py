@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nsl_tools.block_store import need_keys
 from nsl_tools.errors import UsageError
-from nsl_tools.groups import rank_in_group
+from nsl_tools.groups import digit_counts, rank_in_group
 from nsl_tools.ids import shown
 from nsl_tools.memory import shown_size
 from nsl_tools.runs import Records, Runs
@@ -169,10 +169,4 @@ def distinct(keys: Records) -> Records:
 
 def edge_keys(edges: Records) -> Records:
     """Return the key of the block that each edge needs; edges of a seed are together, by rank."""
-    ranks = rank_in_group(edges["source"])
-    digits = np.ones(len(edges), np.uint64)
-    power = 10
-    while (more := ranks >= power).any():
-        digits += more
-        power *= 10
-    return need_keys(edges["target"], digits)
+    return need_keys(edges["target"], digit_counts(rank_in_group(edges["source"])))

@@ -7,30 +7,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nsl_tools import example
 from nsl_tools.block_store import DIGITS_BITS, META, Pool
+from nsl_tools.blocks import make_blocks
 from nsl_tools.ids import shown
-from nsl_tools.join_plan import distinct, edge_keys
+from nsl_tools.join_plan import edge_keys
 from nsl_tools.memory import memory_problem, shown_size
 from nsl_tools.spans import Bytes, Places, offsets_of
-from nsl_tools.splice import Neighbors, Seeds, check_seed, splice
+from nsl_tools.splice import Neighbors, Seeds, added_names, refused_seed, splice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
-    from nsl_tools.blocks import Gaps, Shapes
     from nsl_tools.join_plan import JoinPlan
-    from nsl_tools.layout import Parsed
     from nsl_tools.node_rows import Input, NodeRows
     from nsl_tools.nodes import ExampleBatch
     from nsl_tools.runs import Records
     from nsl_tools.statistics import Statistics
     from nsl_tools.tfrecord import Framed
 
-_MOST_CHECKED, _MOST_NAMES = 256, 256
-"""Sets of names that are known to be right, and names in one: others are checked again."""
 _MOST_BYTES = 1 << 21
 """Packed records to make at once, unless one is longer."""
 _LONGEST_RECORD = (1 << 31) - 1
@@ -40,84 +36,51 @@ _ADDED_BYTES = 100
 
 
 def needed_blocks(
-    inputs: Iterable[tuple[Input, bool]], plan: JoinPlan, shapes: Shapes, statistics: Statistics
+    inputs: Iterable[tuple[Input, bool]],
+    plan: JoinPlan,
+    rename_weight: str | None,
+    statistics: Statistics,
 ) -> Iterator[tuple[Records, Bytes, Places, Places]]:
     """Yield the blocks that are needed of the examples, as `BlockStore.add` takes them.
 
     Args:
         inputs: the inputs, and whether each will be read again.
         plan: which are needed.
-        shapes: gets the shapes of the blocks.
+        rename_weight: what a neighbour's own feature `weight` is called, None to refuse it.
         statistics: counts what is not packed of neighbours.
 
     Raises:
-        DataError: a neighbour has a feature called `weight`.
+        DataError: a neighbour has a feature called `weight`, or is too long.
     """
     row = 0
     for batch in (batch for part, again in inputs for batch in part.examples(again=again)):
         keys, places, ranges = plan.needs_before(row + len(batch))
         if len(keys):
-            yield _blocks_of(batch, row, (keys, places, ranges), shapes)
-            _count_unknown(batch, row, keys, statistics)
+            rows = (keys >> np.uint64(DIGITS_BITS)).astype(np.int64) - row
+            meta, data = _blocks_of(batch, keys, rows, rename_weight)
+            yield meta, data, places, ranges
+            _count_unknown(batch, rows, statistics)
         row += len(batch)
 
 
-def _count_unknown(batch: ExampleBatch, first: int, keys: Records, statistics: Statistics) -> None:
+def _count_unknown(batch: ExampleBatch, rows: Places, statistics: Statistics) -> None:
     """Count the neighbours that hold more than features, of which alone NSL makes copies, too."""
-    unknown = batch.parsed.unknown
-    more = [row for row, found in unknown.items() if found.outside or found.among]
-    if not more:
-        return
-    rows = (keys >> np.uint64(DIGITS_BITS)).astype(np.int64) - first
+    more = [row for row, odd in batch.parsed.odd.items() if odd.is_counted]
     if count := int(np.isin(more, rows).sum()):
         reason = "neighbours with fields that tf.train.Example does not have, which are not packed"
         statistics.drop(reason, count)
 
 
 def _blocks_of(
-    batch: ExampleBatch, first: int, needs: tuple[Records, Places, Places], shapes: Shapes
-) -> tuple[Records, Bytes, Places, Places]:
-    """Return the blocks of a batch, whose first record is row `first`."""
-    keys, places, ranges = needs
-    rows = (keys >> np.uint64(DIGITS_BITS)).astype(np.int64) - first
+    batch: ExampleBatch, keys: Records, rows: Places, rename_weight: str | None
+) -> tuple[Records, Bytes]:
+    """Return the blocks with these keys, and what the store wants to know of each."""
     digits = (keys & np.uint64((1 << DIGITS_BITS) - 1)).astype(np.int64)
-    meta = np.empty(len(keys), META)
-    meta["key"] = keys
-    order, parts = [], []
     with batch.errors():
-        for found, shape, data in _blocks(batch, rows, digits, shapes):
-            meta["shape"][found], meta["length"][found] = shape, data.size // len(found)
-            order.append(found)
-            parts.append(data)
-    added = np.concatenate(order)
-    place_of = np.empty(len(keys), np.int64)
-    place_of[added] = np.arange(len(added))
-    data = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return meta[added], data, place_of[places], ranges
-
-
-def _blocks(
-    batch: ExampleBatch, rows: Places, digits: Places, shapes: Shapes
-) -> Iterator[tuple[Places, int, Bytes]]:
-    """Yield which of `rows` a part of the blocks is for, their shape, and their bytes."""
-    for group in batch.parsed.groups:
-        place = np.searchsorted(group.rows, rows)
-        place[place == len(group.rows)] = 0
-        members = group.rows[place] == rows
-        lengths = [end - start for start, end in group.layout.spans.values()]
-        for count in distinct(digits[members]).tolist():
-            found = np.flatnonzero(members & (digits == count))
-            index = int(rows[found[0]])
-            shape, form = shapes.of(index, list(group.layout.spans), lengths, count)
-            yield found, shape, form.fill_all(group, place[found]).ravel()
-    walked = batch.parsed.walked
-    for i, row in enumerate(rows.tolist() if walked else []):
-        if row in walked:
-            features = batch.parsed.whole(row)
-            lengths = list(map(len, features.values()))
-            shape, form = shapes.of(row, list(features), lengths, int(digits[i]))
-            block = form.fill(list(features.values()))
-            yield np.array([i]), shape, np.frombuffer(block, np.uint8)
+        blocks = make_blocks(batch.parsed, rows, digits, rename_weight)
+    meta = np.empty(len(keys), META)
+    meta["key"], meta["length"], meta["gaps"] = keys, blocks.lengths, blocks.gaps
+    return meta, blocks.data
 
 
 def packed_batches(
@@ -125,7 +88,6 @@ def packed_batches(
     nodes: NodeRows,
     plan: JoinPlan,
     pools: Iterable[Pool],
-    shapes: Sequence[Gaps],
 ) -> Iterator[Framed]:
     """Yield the packed examples, in the order of the seeds.
 
@@ -139,7 +101,7 @@ def packed_batches(
         sources = edges["source"].copy()
         for rows, batch in seeds.before(end):
             if len(rows):
-                work = _Work(batch, edges, pool, shapes, _bounds(sources, rows))
+                work = _Work(batch, edges, pool, _bounds(sources, rows))
                 work.refuse_long(rows, nodes, limit)
                 yield from work.spliced()
 
@@ -156,7 +118,6 @@ class _SeedReader:
 
     def __init__(self, inputs: Sequence[Input], nodes: NodeRows) -> None:
         self._nodes = nodes
-        self._checked: set[tuple[bytes, ...]] = set()
         self._batches = self._read(inputs)
         self._next: tuple[Places, Seeds] | None = None
 
@@ -170,38 +131,23 @@ class _SeedReader:
             first += len(batch)
 
     def _seeds(self, batch: ExampleBatch, rows: Places, seeds: Places) -> Seeds:
-        starts, ends = batch.records.starts.copy(), batch.records.ends.copy()
-        is_seed = np.zeros(len(batch), np.bool_)
-        is_seed[seeds] = True
-        for group in batch.parsed.groups:
-            starts[group.rows] += group.layout.head
-            if is_seed[group.rows].any():
-                first = int(group.rows[is_seed[group.rows]][0])
-                self._check(first, tuple(group.layout.spans))
-        aside = []
-        tails = np.zeros(len(batch), np.int64)
-        end = len(batch.records.data)
-        for row in batch.parsed.walked:
-            if is_seed[row]:
-                self._check(row, tuple(batch.parsed.walked[row]))
-                entries, tail = _walked_seed(batch.parsed, row)
-                aside += [entries, tail]
-                starts[row], ends[row] = end, end + len(entries)
-                tails[row] = len(tail)
-                end += len(entries) + len(tail)
-        data = np.frombuffer(b"".join([batch.records.data, *aside]), np.uint8)
+        parsed = batch.parsed
+        self._check(batch, seeds)
+        starts, ends = parsed.maps.at(seeds)
         labeled = rows < self._nodes.labeled if self._nodes.seed_unlabeled else None
+        tails = np.zeros(len(batch), np.int64)
+        for row, odd in parsed.odd.items():
+            tails[row] = odd.outside
         behind = tails[seeds] if tails.any() else None
-        lengths = (ends - starts)[seeds]
-        return Seeds(data, starts[seeds], lengths, labeled, behind, batch.records, seeds)
+        return Seeds(parsed.data, starts, ends - starts, labeled, behind, batch.records, seeds)
 
-    def _check(self, index: int, names: tuple[bytes, ...]) -> None:
-        if names not in self._checked:
-            check_seed(index, names)
-            if len(self._checked) == _MOST_CHECKED:
-                self._checked.clear()
-            if len(names) <= _MOST_NAMES:
-                self._checked.add(names)
+    def _check(self, batch: ExampleBatch, seeds: Places) -> None:
+        """Raise ExampleError if a seed has features that packing would add."""
+        parsed = batch.parsed
+        for number in added_names(parsed.known):
+            holders = np.intersect1d(parsed.having(number)[1], seeds)
+            if len(holders):
+                raise refused_seed(int(holders[0]), parsed.known[number])
 
     def before(self, end: int) -> Iterator[tuple[Places, Seeds]]:
         """Yield the seeds before row `end` that were not asked for yet, and their rows."""
@@ -214,23 +160,12 @@ class _SeedReader:
                 return
 
 
-def _walked_seed(parsed: Parsed, row: int) -> tuple[bytes, bytes]:
-    """Return the encoded feature map of a walked record, and what comes after it in the record."""
-    entries = example.encode_entries(parsed.whole(row))
-    if row not in parsed.unknown:
-        return entries, b""
-    unknown = parsed.unknown[row]
-    return entries + bytes(unknown.among), bytes(unknown.outside)
-
-
 class _Work:
     """Some seeds to pack, n of them, and the edges from one range of seeds."""
 
-    def __init__(
-        self, seeds: Seeds, edges: Records, pool: Pool, shapes: Sequence[Gaps], bounds: Places
-    ) -> None:
+    def __init__(self, seeds: Seeds, edges: Records, pool: Pool, bounds: Places) -> None:
         """Take edges of which those from `bounds[i]` to `bounds[i + 1]` leave seed `i`."""
-        self._seeds, self._pool, self._shapes = seeds, pool, shapes
+        self._seeds, self._pool = seeds, pool
         own = edges[bounds[0] : bounds[-1]]
         self._bounds = bounds - bounds[0]
         self._weights = own["weight"]
@@ -263,7 +198,7 @@ class _Work:
             weights = self._weights[start:end].astype(np.float32)
             blocks = self._blocks[start:end]
             neighbors = Neighbors(bounds[a : b + 1] - start, blocks, weights)
-            yield splice(self._seeds[a:b], neighbors, self._pool, self._shapes)
+            yield splice(self._seeds[a:b], neighbors, self._pool)
 
 
 def _size_problem(size: int, limit: int | None) -> str:

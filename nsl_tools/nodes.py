@@ -19,26 +19,25 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nsl_tools import example
+from nsl_tools.columns import ExampleError, ExampleParser, Parsed
 from nsl_tools.errors import DataError
 from nsl_tools.fingerprints import surely_distinct
-from nsl_tools.ids import first_bad_id, id_problem, shown, surely_good
-from nsl_tools.layout import ExampleError, ExampleParser, Parsed
-from nsl_tools.spans import Bytes, by_length, copy_spans, offsets_of, windows
+from nsl_tools.ids import first_bad_id, id_problem, shown, surely_good, texts_at
+from nsl_tools.lockstep import sole_contents
 from nsl_tools.tfrecord import RecordBatch, read_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from nsl_tools.ids import IdColumn
+    from nsl_tools.lockstep import Spans
     from nsl_tools.options import RunOptions
     from nsl_tools.statistics import Statistics
     from nsl_tools.streams import Source
 
 T = TypeVar("T")
 
-_SHORT_ID = 128
 _RECORD_BYTES = 24  # places of a record, and its number
-_FEATURE_BYTES = 200  # objects of a feature that was walked
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,8 @@ class ExampleBatch:
 
     def resident_bytes(self) -> int:
         """Return about how much memory it takes."""
-        parsed = self.parsed
-        copied = [g.records.nbytes for g in parsed.groups if g.records.flags.owndata]
-        walked = [len(n) + len(f) for r in parsed.walked for n, f in parsed.whole(r).items()]
-        own = _RECORD_BYTES * len(self) + _FEATURE_BYTES * len(walked)
-        return own + len(self.records.data) + sum(copied) + sum(walked)
+        anew = 0 if len(self.parsed.data) == len(self.records.data) else self.parsed.data.nbytes
+        return _RECORD_BYTES * len(self) + len(self.records.data) + anew + self.parsed.nbytes
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
@@ -70,40 +66,27 @@ class ExampleBatch:
         with _located(self.records):
             yield
 
-    def column(self, name: str) -> list[tuple[npt.NDArray[np.intp], Bytes]]:
-        """Return feature `name` of each example, by encoded length.
-
-        Returns:
-            Pairs of the places of m examples in the batch and their encoded
-            features, shape (m, length); each example is in one pair.
+    def column(self, name: str) -> Spans:
+        """Return where in `parsed.data` the encoded feature `name` of each example is.
 
         Raises:
             ExampleError: an example lacks it; its index is the first one's.
         """
-        key = name.encode()
-        spans = [(group, group.layout.spans.get(key, (0, 0))) for group in self.parsed.groups]
-        walked = {row: features.get(key, b"") for row, features in self.parsed.walked.items()}
-        lacking = [int(group.rows[0]) for group, (start, end) in spans if start == end]
-        lacking += [row for row, feature in walked.items() if not feature]
-        if lacking:
-            raise self._lacks(name, min(lacking))
-        return [
-            *[(group.rows, group.records[:, start:end]) for group, (start, end) in spans],
-            *_by_length(walked),
-        ]
+        spans = self.parsed.column(name.encode())
+        lacking = spans.starts == spans.ends
+        if lacking.any():
+            raise self._lacks(name, int(lacking.argmax()))
+        return spans
+
+    def feature(self, index: int, name: str, spans: Spans) -> bytes:
+        """Return the encoded feature `name` of an example, which is in `spans` of its column."""
+        plain = self.parsed.plain.get((index, name.encode()))
+        return self.parsed.bytes_at(spans, index) if plain is None else plain
 
     def _lacks(self, name: str, index: int) -> ExampleError:
         features = self.parsed.features(index)
         known = ", ".join(sorted(map(shown, features))[:8]) or "none"
         return ExampleError(index, f"no feature {name!r}, expected one; it has {known}")
-
-
-def _by_length(features: dict[int, bytes]) -> Iterator[tuple[npt.NDArray[np.intp], Bytes]]:
-    values = list(features.values())
-    places = np.fromiter(features, np.intp, len(features))
-    for length, rows in by_length(np.fromiter(map(len, values), np.int64, len(values))):
-        data = b"".join([values[row] for row in rows.tolist()])
-        yield places[rows], np.frombuffer(data, np.uint8).reshape(-1, length)
 
 
 @contextlib.contextmanager
@@ -218,54 +201,15 @@ def ids_of(batch: ExampleBatch, id_feature: str) -> pa.Array:
         ExampleError: an id is missing, or is not one non-empty UTF-8 text.
     """
     with because("id not usable"):
-        parts = [
-            (rows, _decode_ids(rows, features, id_feature))
-            for rows, features in batch.column(id_feature)
-        ]
-        ids = _in_order(parts, len(batch))
+        spans = batch.column(id_feature)
+        kinds, texts = sole_contents(batch.parsed.data, spans)
+        for row in np.flatnonzero(kinds != example.BYTES_LIST).tolist():
+            _check_id(row, batch.feature(row, id_feature, spans), id_feature)
+        ids = texts_at(batch.parsed.data, texts.starts, texts.ends - texts.starts)
         bad = None if surely_good(ids) else first_bad_id(ids.to_pylist())
         if bad is not None:
             raise ExampleError(bad, f"feature {id_feature!r}: {id_problem(ids[bad].as_py())}")
     return ids
-
-
-def _decode_ids(rows: npt.NDArray[np.intp], features: Bytes, name: str) -> Bytes | list[bytes]:
-    """Return m ids: of one length, shape (m, length), or one by one."""
-    size = features.shape[1] - _HEAD_BYTES
-    # By far the commonest form: BytesList { one short value }.
-    if 0 <= size < _SHORT_ID - 2:
-        heads = features[:, [0, _HEAD_BYTES - 1]]
-        if (heads == (example.BYTES_LIST, size)).all():
-            return features[:, _HEAD_BYTES:]
-    return [
-        _decode_id(row, feature.tobytes(), name)
-        for row, feature in zip(rows.tolist(), features, strict=True)
-    ]
-
-
-_HEAD_BYTES = 4
-
-
-def _in_order(
-    parts: list[tuple[npt.NDArray[np.intp], Bytes | list[bytes]]], count: int
-) -> pa.Array:
-    """Return texts as a binary array, each at its place."""
-    lengths = np.zeros(count, np.int64)
-    for rows, texts in parts:
-        lengths[rows] = list(map(len, texts)) if isinstance(texts, list) else texts.shape[1]
-    offsets = offsets_of(lengths)
-    data = np.empty(offsets[-1], np.uint8)
-    for rows, texts in parts:
-        if isinstance(texts, list):
-            joined = np.frombuffer(b"".join(texts), np.uint8)
-            starts = offsets_of(lengths[rows])[:-1]
-            copy_spans(joined, starts, lengths[rows], data, offsets[rows])
-        else:
-            whole = len(rows) == count
-            place = data.reshape(texts.shape) if whole else windows(data, texts.shape[1])
-            place[slice(None) if whole else offsets[rows]] = texts
-    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data)]
-    return pa.BinaryArray.from_buffers(pa.binary(), count, buffers)
 
 
 @contextlib.contextmanager
@@ -296,14 +240,13 @@ def read_ids(
     return every if isinstance(kept, slice) else every.take(pa.array(kept))
 
 
-def _decode_id(index: int, feature: bytes, name: str) -> bytes:
+def _check_id(index: int, feature: bytes, name: str) -> None:
     kind = example.kind_name(feature)
     if kind != "bytes":
         raise ExampleError(index, f"feature {name!r} is {kind}, expected one bytes value")
     values = example.decode_bytes(feature)
     if len(values) != 1:
         raise ExampleError(index, f"feature {name!r} has {len(values)} values, expected one")
-    return values[0]
 
 
 def refuse_empty(count: int, sources: Sequence[Source], options: RunOptions) -> None:

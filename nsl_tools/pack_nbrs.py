@@ -26,7 +26,6 @@ import numpy.typing as npt
 
 from nsl_tools.background import in_background
 from nsl_tools.block_store import BlockStore
-from nsl_tools.blocks import Shapes
 from nsl_tools.deflate import is_compressed
 from nsl_tools.errors import DataError
 from nsl_tools.graph_edges import GraphEdges
@@ -136,10 +135,9 @@ def pack_nbrs(
         total = int(nodes.is_seed.sum())
         nodes.leave_out_seeds(shards.kept(total))
         plan = job.read_graph(graph_edges, nodes)
-        shapes = Shapes(options.rename_weight)
-        blocks = job.read_neighbors([seeds, others], plan, shapes)
+        blocks = job.read_neighbors([seeds, others], plan)
         files = [seeds, others] if options.seed_unlabeled else [seeds]
-        spliced = in_background(packed_batches(files, nodes, plan, blocks.pools(), shapes.all))
+        spliced = in_background(packed_batches(files, nodes, plan, blocks.pools()))
         packed = in_background(map(sealed, spliced))
         stack.enter_context(contextlib.closing(packed))
         left = int(nodes.is_seed.sum())
@@ -231,7 +229,7 @@ class _Job:
         nodes.forget_ids()
         return JoinPlan(top.best(), nodes, self.memory, self.stack)
 
-    def read_neighbors(self, inputs: Sequence[Input], plan: JoinPlan, shapes: Shapes) -> BlockStore:
+    def read_neighbors(self, inputs: Sequence[Input], plan: JoinPlan) -> BlockStore:
         """Read the records of all neighbours that are kept."""
         allowance = self.memory * BLOCKS_SHARE
         if len(plan.ends) > 1:
@@ -240,7 +238,7 @@ class _Job:
         if plan.edges:
             again = [True, self.options.seed_unlabeled]
             parts = zip(inputs, again, strict=True)
-            found = needed_blocks(parts, plan, shapes, self.statistics)
+            found = needed_blocks(parts, plan, self.options.rename_weight, self.statistics)
             for blocks in in_background(found):
                 store.add(*blocks)
         return store

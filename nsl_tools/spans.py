@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
-_FEW = 16
+_FEW = 16  # spans that are copied one by one
+_LONG = 1 << 12  # bytes that one copy of is worth
 
 
 def windows(data: Bytes, length: int) -> Bytes:
@@ -42,14 +43,6 @@ def picked(data: Bytes, starts: Places, length: int) -> Bytes:
     return _items(data, length)[starts].view(np.uint8).reshape(-1, length)
 
 
-def rows_of(table: Bytes, rows: npt.NDArray[np.intp]) -> Bytes:
-    """Return copies of some rows of `table`, shape (m, length), each of which is end to end."""
-    if not (length := table.shape[1]):
-        return table[rows]
-    items: npt.NDArray[np.void] = table.view(_item(length))[:, 0]
-    return items[rows].view(np.uint8).reshape(-1, length)
-
-
 def all_equal(rows: Bytes, row: Bytes) -> bool:
     """Tell whether each of `rows`, shape (m, length), each of which is end to end, equals `row`."""
     if not len(row):
@@ -75,26 +68,43 @@ def _item(length: int) -> np.dtype[np.void]:
     return np.dtype((np.void, length))
 
 
-def by_length(lengths: Places) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
-    """Yield each length that occurs, ascending, with the indices of those that have it."""
-    if not len(lengths):
+def by_value(values: npt.NDArray[np.integer]) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+    """Yield each value that occurs, ascending, with the indices of those that have it."""
+    if not len(values):
         return
-    if (lengths == lengths[0]).all():
-        yield int(lengths[0]), np.arange(len(lengths))
+    if (values == values[0]).all():
+        yield int(values[0]), np.arange(len(values))
         return
-    order = np.argsort(lengths, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1):
-        yield int(lengths[rows[0]]), rows
+    order = np.argsort(values, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(values[order])) + 1):
+        yield int(values[rows[0]]), rows
 
 
 def copy_spans(data: Bytes, starts: Places, lengths: Places, out: Bytes, places: Places) -> None:
     """Copy the spans at `starts` of `data`, of `lengths` bytes, to `places` in `out`."""
-    for length, rows in by_length(lengths):
-        if len(rows) < _FEW:
-            for start, place in zip(starts[rows].tolist(), places[rows].tolist(), strict=True):
-                out[place : place + length] = data[start : start + length]
-        elif length:
-            put(gather(data, starts[rows], length), out, places[rows])
+    if not len(lengths):
+        return
+    if (lengths == lengths[0]).all():
+        _copy_equal(data, starts, int(lengths[0]), out, places)
+        return
+    # The exponent of a float is the place of its highest bit.
+    widths = (np.frexp(lengths.astype(np.float32))[1] - 1).astype(np.int8)
+    for exponent, rows in by_value(widths):
+        width = 1 << exponent if exponent >= 0 else 0
+        begin, target, length = starts[rows], places[rows], lengths[rows]
+        if len(rows) < _FEW or width >= _LONG:
+            spans = zip(begin.tolist(), target.tolist(), length.tolist(), strict=True)
+            for start, place, size in spans:
+                out[place : place + size] = data[start : start + size]
+            continue
+        # The first bytes, a power of two of them, and the last ones, are all.
+        _copy_equal(data, begin, width, out, target)
+        _copy_equal(data, begin + length - width, width, out, target + length - width)
+
+
+def _copy_equal(data: Bytes, starts: Places, length: int, out: Bytes, places: Places) -> None:
+    if length:
+        put(gather(data, starts, length), out, places)
 
 
 def offsets_of(lengths: Places) -> Places:
@@ -102,3 +112,20 @@ def offsets_of(lengths: Places) -> Places:
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+class Texts:
+    """A few texts, to be copied to many places.
+
+    Attributes:
+        lengths: of each, shape (n,).
+    """
+
+    def __init__(self, texts: list[bytes]) -> None:
+        self.lengths = np.array(list(map(len, texts)), np.int64)
+        self._starts = offsets_of(self.lengths)[:-1]
+        self._data = np.frombuffer(b"".join(texts), np.uint8)
+
+    def write(self, which: npt.NDArray[np.intp], out: Bytes, places: Places) -> None:
+        """Copy the text with each number to its place."""
+        copy_spans(self._data, self._starts[which], self.lengths[which], out, places)

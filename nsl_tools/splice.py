@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nsl_tools import example
-from nsl_tools.blocks import FLOAT_BYTES
+from nsl_tools.blocks import FLOAT_BYTES, GAP_BYTES, weight_places
+from nsl_tools.columns import ExampleError
 from nsl_tools.feature_names import LABEL_WEIGHT, NEIGHBOR_PREFIX, NUM_NEIGHBORS
-from nsl_tools.layout import ExampleError
-from nsl_tools.spans import Bytes, Places, by_length, copy_spans, offsets_of, put
+from nsl_tools.groups import digit_counts
+from nsl_tools.spans import Bytes, Places, Texts, by_value, copy_spans, offsets_of, picked, put
 from nsl_tools.tfrecord import FOOTER_BYTES, HEADER_BYTES, Framed, frame_header, masked_crcs
-from nsl_tools.wire import write_varint
+from nsl_tools.varints import put_varints, varint_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from nsl_tools.block_store import Pool
-    from nsl_tools.blocks import Gaps
     from nsl_tools.tfrecord import RecordBatch
 
+_RADIX = 16  # more than digits of a rank
 _ADDED = (NUM_NEIGHBORS.encode(), LABEL_WEIGHT.encode())
 
 
@@ -81,24 +82,27 @@ class Neighbors:
     weights: npt.NDArray[np.float32]
 
 
-def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool, shapes: Sequence[Gaps]) -> Framed:
+def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool) -> Framed:
     """Return the packed examples as records, end to end, yet to be `sealed`."""
     degrees = np.diff(neighbors.bounds)
-    counts = _Table([_count_entry(degree) for degree in range(int(degrees.max(initial=0)) + 1)])
-    marks = _Table([b""] if seeds.labeled is None else [_mark(False), _mark(True)])
+    counts = Texts([_count_entry(degree) for degree in range(int(degrees.max(initial=0)) + 1)])
+    marks = Texts([b""] if seeds.labeled is None else [_mark(False), _mark(True)])
     mark = np.zeros(len(degrees), np.int64) if seeds.labeled is None else seeds.labeled.astype(int)
     lengths = pool.lengths[neighbors.blocks]
     places = offsets_of(lengths)
     blocks = np.diff(places[neighbors.bounds])
     parts = [seeds.lengths, marks.lengths[mark], counts.lengths[degrees], blocks]
-    sizes = sum(parts)
-    heads, which = _heads(sizes, seeds.tails)
-    tails = 0 if seeds.tails is None else seeds.tails
-    ends = offsets_of(heads.lengths[which] + sizes + tails + FOOTER_BYTES)
+    maps = np.sum(parts, axis=0)
+    heads = 1 + varint_sizes(maps)
+    sizes = heads + maps + (0 if seeds.tails is None else seeds.tails)
+    ends = offsets_of(HEADER_BYTES + sizes + FOOTER_BYTES)
     out = np.empty(ends[-1], np.uint8)
     place = ends[:-1].copy()
-    heads.write(which, out, place)
-    place += heads.lengths[which]
+    _write_headers(sizes, out, place)
+    place += HEADER_BYTES
+    out[place] = example.ITEM
+    put_varints(maps, heads - 1, out, place + 1)
+    place += heads
     copy_spans(seeds.data, seeds.starts, seeds.lengths, out, place)
     place += seeds.lengths
     marks.write(mark, out, place)
@@ -107,39 +111,17 @@ def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool, shapes: Sequence[Gaps
     place += parts[2]
     places = places[:-1] + np.repeat(place - places[neighbors.bounds[:-1]], degrees)
     copy_spans(pool.data, pool.starts[neighbors.blocks], lengths, out, places)
-    _fill_gaps(neighbors, degrees, pool.shapes[neighbors.blocks], shapes, out, places)
+    _fill_gaps(neighbors, degrees, pool, out, places)
     if seeds.tails is not None:
         starts = seeds.starts + seeds.lengths
         copy_spans(seeds.data, starts, seeds.tails, out, ends[1:] - FOOTER_BYTES - seeds.tails)
     return Framed(out, ends)
 
 
-class _Table:
-    """A few texts, to be copied to many places."""
-
-    def __init__(self, texts: list[bytes]) -> None:
-        self.lengths = np.array([len(text) for text in texts], np.int64)
-        self._starts = offsets_of(self.lengths)[:-1]
-        self._data = np.frombuffer(b"".join(texts), np.uint8)
-
-    def write(self, which: Places, out: Bytes, places: Places) -> None:
-        """Copy the text with each number to its place."""
-        copy_spans(self._data, self._starts[which], self.lengths[which], out, places)
-
-
-def _heads(sizes: Places, tails: Places | None) -> tuple[_Table, Places]:
-    """Return what comes before feature maps of these sizes, and which is for each of n records."""
-    if tails is None:
-        distinct, which = np.unique(sizes, return_inverse=True)
-        return _Table([_head(size) for size in distinct.tolist()]), which
-    heads = map(_head, sizes.tolist(), tails.tolist())
-    return _Table(list(heads)), np.arange(len(sizes))
-
-
-def _head(size: int, tail: int = 0) -> bytes:
-    """Return all that comes before the feature map in a record, which `tail` bytes follow."""
-    head = b"%c%b" % (example.ITEM, write_varint(size))
-    return frame_header(len(head) + size + tail) + head
+def _write_headers(sizes: Places, out: Bytes, places: Places) -> None:
+    """Write what comes before records of these sizes."""
+    distinct, which = np.unique(sizes, return_inverse=True)
+    Texts(list(map(frame_header, distinct.tolist()))).write(which, out, places)
 
 
 def _count_entry(count: int) -> bytes:
@@ -151,23 +133,21 @@ def _mark(labeled: bool) -> bytes:
 
 
 def _fill_gaps(
-    neighbors: Neighbors,
-    degrees: Places,
-    shape_of: Places,
-    shapes: Sequence[Gaps],
-    out: Bytes,
-    places: Places,
+    neighbors: Neighbors, degrees: Places, pool: Pool, out: Bytes, places: Places
 ) -> None:
     """Put the weight and the digits of the rank into each block."""
-    weight_at = np.array([shape.weight for shape in shapes], np.int64)
-    values = neighbors.weights.astype("<f4").view(np.uint8).reshape(-1, FLOAT_BYTES)
-    put(values, out, places + weight_at[shape_of])
     ranks = np.arange(len(places)) - np.repeat(neighbors.bounds[:-1], degrees)
-    for number, rows in by_length(shape_of):
-        gaps = places[rows, np.newaxis] + shapes[number].digits
-        digits = rank_digits(ranks[rows])
-        for i in range(digits.shape[1]):
-            out[gaps + i] = digits[:, i, np.newaxis]
+    digits = digit_counts(ranks)
+    values = neighbors.weights.astype("<f4").view(np.uint8).reshape(-1, FLOAT_BYTES)
+    put(values, out, places + weight_places(digits))
+    gaps = pool.gaps[neighbors.blocks]
+    behind = pool.starts[neighbors.blocks] + pool.lengths[neighbors.blocks]
+    for kind, rows in by_value(gaps * _RADIX + digits):
+        numbers = picked(pool.data, behind[rows], GAP_BYTES * (kind // _RADIX)).view("<u4")
+        within = places[rows, np.newaxis] + numbers
+        texts = rank_digits(ranks[rows])
+        for i in range(texts.shape[1]):
+            out[within + i] = texts[:, i, np.newaxis]
 
 
 def rank_digits(ranks: Places) -> Bytes:
@@ -185,12 +165,16 @@ def sealed(records: Framed) -> Framed:
     return records
 
 
-def check_seed(index: int, names: Sequence[bytes]) -> None:
-    """Raise ExampleError if seed `index` of a batch has features that packing would add."""
-    for name in names:
-        if name in _ADDED or name.startswith(NEIGHBOR_PREFIX.encode()):
-            raise ExampleError(
-                index,
-                f"a seed already has feature {name.decode()!r}: is this a packed file? "
-                "expected examples without neighbours",
-            )
+def added_names(known: Sequence[bytes]) -> list[int]:
+    """Return the places of names that packing adds, which no seed may have yet."""
+    prefix = NEIGHBOR_PREFIX.encode()
+    return [i for i, name in enumerate(known) if name in _ADDED or name.startswith(prefix)]
+
+
+def refused_seed(index: int, name: bytes) -> ExampleError:
+    """Return the error that seed `index` of a batch has a feature that packing adds."""
+    return ExampleError(
+        index,
+        f"a seed already has feature {name.decode()!r}: is this a packed file? "
+        "expected examples without neighbours",
+    )

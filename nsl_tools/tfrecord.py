@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
 _HEADER = struct.Struct("<QI")
+_BATCH_BYTES = 2 * CHUNK  # of records, some of which a batch is
 _KNOWN_HEADERS = 4096
 _RUN = 4  # equal headers in a row, after which more are expected
 _WRONG_LENGTH = "the length does not match its checksum"
@@ -271,7 +272,7 @@ class _Framer:
         self._number = 0
 
     def batches(self) -> Iterator[RecordBatch]:
-        wanted = CHUNK
+        wanted = _BATCH_BYTES
         while self._read(wanted):
             ends, missing = self._equal_records() or self._complete_records()
             if len(ends):
@@ -283,7 +284,7 @@ class _Framer:
     def _read(self, size: int) -> bool:
         """Add `size` bytes to the buffer, or what there is before the end; False at the end."""
         before = len(self._buffer)
-        if size <= CHUNK:
+        if size <= _BATCH_BYTES:
             self._buffer += read_exactly(self._stream, size)
             return len(self._buffer) > before
         # A long record: grown in place, and what was grown is taken without a copy.
@@ -302,10 +303,10 @@ class _Framer:
         then nothing is left over, and nothing copied to join it.
         """
         length = int(np.diff(ends[-2:], prepend=0)[-1]) if len(ends) else 0
-        if not 0 < length <= CHUNK:
-            return max(CHUNK, missing)
+        if not 0 < length <= _BATCH_BYTES:
+            return max(_BATCH_BYTES, missing)
         missing = missing or length - len(self._buffer)
-        return missing + max(0, CHUNK - missing) // length * length
+        return missing + max(0, _BATCH_BYTES - missing) // length * length
 
     def _equal_records(self) -> tuple[Places, int] | None:
         """Return where each record ends, and 0, if the buffer is whole ones of one known length."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
 
 _MAX_TAG = 0xFFFFFFFF
-_MAX_LENGTH = 0x7FFFFFFF
+MAX_LENGTH = 0x7FFFFFFF
 _MAX_DEPTH = 100
 _MASK64 = 0xFFFFFFFFFFFFFFFF
 
@@ -73,7 +73,7 @@ def _value_span(data: bytes, position: int, end: int, tag: int, depth: int) -> t
     if kind == LENGTH:
         length, position = read_varint(data, position, end, limit=5)
         stop = position + length
-        if length > _MAX_LENGTH:
+        if length > MAX_LENGTH:
             raise WireError(f"length at byte {position} exceeds 2 GiB")
     elif kind == VARINT:
         stop = read_varint(data, position, end)[1]

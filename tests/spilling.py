@@ -56,8 +56,10 @@ def changes(rows: int) -> dict[str, dict[str, Any]]:
         "node_table": {"_LEAST_BYTES_PER_NODE": 0, "_ENTRIES_PER_RUN": rows, "_PIECE": 4 * rows},
         "top_edges": {"_LEAST_PENDING": rows},
         "graph_tsv": {"_BLOCK": 12 * rows},
-        "tfrecord": {"CHUNK": 40 * rows},
+        "tfrecord": {"_BATCH_BYTES": 40 * rows},
         "joining": {"_MOST_BYTES": 100 * rows},
+        "lockstep": {"_STEPS": rows},
+        "columns": {"_MANY": 0},
     }
     return {f"nsl_tools.{module}": names for module, names in found.items()}
 

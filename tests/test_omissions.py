@@ -45,10 +45,10 @@ def _ids(path: Path, name: bytes = b"id") -> list[bytes]:
     return [example.decode_bytes(f[name])[0] for f in features if name in f]
 
 
-@pytest.fixture(params=[tfrecord.CHUNK, 40], ids=["one batch", "small batches"])
+@pytest.fixture(params=[tfrecord._BATCH_BYTES, 40], ids=["one batch", "small batches"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a graph; batches hold all records, or about one."""
-    monkeypatch.setattr(tfrecord, "CHUNK", request.param)
+    monkeypatch.setattr(tfrecord, "_BATCH_BYTES", request.param)
     (tmp_path / "g").write_text("0\t3\t0.5\n1\t4\t0.5\n2\t5\t0.5\n")
     return tmp_path
 

@@ -314,7 +314,7 @@ def test_a_neighbour_that_no_record_holds_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its features take more under their longer names."""
-    monkeypatch.setattr(blocks, "_LONGEST", 1000)
+    monkeypatch.setattr(blocks, "MAX_LENGTH", 1000)
     write_examples(tmp_path / "l", [{"id": [b"a"]}])
     many: Example = {"id": [b"b"], **{f"{i}": [i] for i in range(50)}}
     write_examples(tmp_path / "u", [{"id": [b"c"]}, many])

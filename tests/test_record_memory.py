@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from nsl_tools import example
-from nsl_tools.blocks import Shapes
-from nsl_tools.layout import ExampleParser
+from nsl_tools.columns import ExampleParser
 from nsl_tools.memory import COPIES, longest_record
 from nsl_tools.streams import Source
 from nsl_tools.tfrecord import frame, read_batches
@@ -185,56 +184,16 @@ def test_a_feature_is_parsed_without_an_object_for_each_value(kind: str) -> None
     assert example.parse(example.encode(features)) == features
 
 
-def test_what_is_known_of_layouts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records of other names each: what is parsed is the same, and not all is kept."""
-    from nsl_tools import layout
-
-    monkeypatch.setattr(layout, "_MOST_BYTES", 20_000)
-    parser, kept = ExampleParser(), 0
-    for i in range(60):
-        names = [b"%d_%d" % (i, j) for j in range(i % 7 + 1)]
-        features = {name: example.encode_floats([float(i)] * (i % 3)) for name in names}
-        payload = example.encode(features)
-        ends = np.arange(1, 4) * len(payload)
-        parsed = parser.parse(payload * 3, ends - len(payload), ends)
-        assert [parsed.features(place) for place in range(3)] == [features] * 3
-        kept = max(kept, sum(one.nbytes for same in parser._layouts.values() for one in same))
-    assert kept < 30_000
-
-
-def test_records_of_very_many_values_are_walked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A layout would take more than the walk."""
-    from nsl_tools import layout
-
-    monkeypatch.setattr(layout, "_MOST_SPANS", 5)
-    for values, known in ((5, True), (6, False)):
-        payload = example.encode({b"x": example.encode_bytes([b"v"] * values)})
-        parsed = ExampleParser().parse(payload, np.array([0]), np.array([len(payload)]))
-        assert bool(parsed.groups) == known
-        assert parsed.features(0) == example.parse(payload)
-
-
-def test_shapes_of_other_names_have_one_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is kept to the end of a run is where ranks and weights go, once."""
-    from nsl_tools import blocks
-
-    monkeypatch.setattr(blocks, "_MOST_BYTES", 2000)
-    shapes = Shapes(None)
-    numbers = {shapes.of(0, [b"%03d" % i], [5], 1)[0] for i in range(50)}
-    assert numbers == {0}
-    assert len(shapes._known) < 5
-    assert shapes.of(0, [b"000"], [5], 2)[0] == 1
-    assert (
-        shapes.of(
-            0,
-            [b"0000"],
-            [
-                5,
-            ],
-            1,
-        )[0]
-        == 0
-    )
-    assert shapes.of(0, [b"000", b"x"], [5, 5], 1)[0] == 2
-    assert shapes.of(0, [b"000", b"x"], [6, 5], 1)[0] == 3
-    assert [len(gaps.digits) for gaps in shapes.all] == [2, 2, 3, 3]
+def test_what_parsing_keeps_of_many_names_is_no_multiple_of_the_records() -> None:
+    """Even where all names differ."""
+    payloads = [
+        example.encode({b"%d_%d" % (i, j): example.encode_floats([1.0] * j) for j in range(9)})
+        for i in range(500)
+    ]
+    ends = np.cumsum(list(map(len, payloads)))
+    tracemalloc.start()
+    parsed = ExampleParser().parse(b"".join(payloads), ends - list(map(len, payloads)), ends)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(parsed.known) == 9 * 500
+    assert kept < 1.5 * (parsed.nbytes + ends[-1])

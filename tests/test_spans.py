@@ -6,22 +6,25 @@ from hypothesis import strategies as st
 
 from nsl_tools.spans import (
     all_equal,
-    by_length,
+    by_value,
     copy_spans,
     gather,
     offsets_of,
     put,
-    rows_of,
     windows,
 )
 
-_DATA = np.arange(256, dtype=np.uint8)
+_DATA = np.random.default_rng(0).integers(0, 255, 40_000).astype(np.uint8)
 _spans = st.lists(
     st.tuples(st.integers(0, 200), st.sampled_from([0, 1, 2, 7]) | st.integers(0, 50)), max_size=80
 )
+_long_spans = st.lists(
+    st.tuples(st.integers(0, 9000), st.sampled_from([4095, 4096, 4097]) | st.integers(0, 30_000)),
+    max_size=40,
+)
 
 
-@given(_spans, st.integers(1, 3))
+@given(_spans | _long_spans, st.integers(1, 3))
 def test_copies_are_what_slices_give(spans: list[tuple[int, int]], gap: int) -> None:
     """Of few and of many spans of one length, wherever they go."""
     starts = np.array([start for start, _ in spans], np.int64)
@@ -40,14 +43,10 @@ def test_gathered_spans_are_what_slices_give(starts: list[int], length: int) -> 
     assert [row.tobytes() for row in found] == [_DATA[a : a + length].tobytes() for a in starts]
 
 
-@given(st.lists(st.integers(0, 9), max_size=30), st.integers(0, 7), st.integers(0, 5))
-def test_rows_of_a_table_are_those_and_may_be_put_anywhere(
-    rows: list[int], length: int, gap: int
-) -> None:
+@given(st.integers(0, 7), st.integers(0, 5))
+def test_rows_of_a_table_may_be_put_anywhere(length: int, gap: int) -> None:
     """Whatever lies between the rows of the table, and between the places."""
     table = np.arange(10 * (length + gap), dtype=np.uint8).reshape(10, -1)[:, :length]
-    found = rows_of(table, np.array(rows, np.intp))
-    assert found.tolist() == [table[row].tolist() for row in rows]
     places = np.arange(10)[::-1] * (length + gap)
     out = np.full(10 * (length + gap), 255, np.uint8)
     put(table, out, places)
@@ -58,12 +57,12 @@ def test_rows_of_a_table_are_those_and_may_be_put_anywhere(
 
 def test_spans_at_equal_steps_are_a_view() -> None:
     assert gather(_DATA, np.array([3, 10, 17]), 5).base is not None
-    assert windows(_DATA, 300).shape == (0, 300)
+    assert windows(_DATA[:256], 300).shape == (0, 300)
 
 
 @given(st.lists(st.integers(0, 5)))
-def test_each_length_comes_once_with_its_places(lengths: list[int]) -> None:
-    found = {n: rows.tolist() for n, rows in by_length(np.array(lengths, np.int64))}
+def test_each_value_comes_once_with_its_places(lengths: list[int]) -> None:
+    found = {n: rows.tolist() for n, rows in by_value(np.array(lengths, np.int64))}
     assert list(found) == sorted(set(lengths))
     for length, rows in found.items():
         assert rows == [i for i, n in enumerate(lengths) if n == length]

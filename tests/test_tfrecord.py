@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from nsl_tools.errors import DataError
 from nsl_tools.shard_set import ShardSet
-from nsl_tools.streams import CHUNK, Source
-from nsl_tools.tfrecord import Framed, frame, frame_header, is_tfrecord, read_batches
+from nsl_tools.streams import Source
+from nsl_tools.tfrecord import _BATCH_BYTES, Framed, frame, frame_header, is_tfrecord, read_batches
 from nsl_tools.tfrecord_writer import write_framed, write_records
 
 if TYPE_CHECKING:
@@ -89,11 +89,17 @@ def test_records_come_back_from_a_stream_in_order(payloads: list[bytes]) -> None
         assert f"record {index} at byte {len(_framed(payloads[:index]))}" in error
 
 
-@pytest.mark.parametrize("excess", [-17, -16, -15, 0, 1, 2 * CHUNK])
+@pytest.mark.parametrize("excess", [-17, -16, -15, 0, 1, 2 * _BATCH_BYTES])
 @pytest.mark.parametrize("spooled", [False, True])
 def test_records_around_the_size_of_a_chunk(tmp_path: Path, excess: int, *, spooled: bool) -> None:
     """Records that end at, before and after a chunk's end, and span several, come back."""
-    payloads = [os.urandom(CHUNK + excess), b"next", os.urandom(3 * CHUNK), b"", b"last"]
+    payloads = [
+        os.urandom(_BATCH_BYTES + excess),
+        b"next",
+        os.urandom(3 * _BATCH_BYTES),
+        b"",
+        b"last",
+    ]
     source = _written(tmp_path / "f", _framed(payloads))
     if spooled:
         source = Source("s", io.BytesIO(_framed(payloads)))

@@ -18,8 +18,8 @@ from support import NEEDS_PROTOBUF_7, read_payloads
 
 from nsl_tools import example
 from nsl_tools.build_graph import build_graph
+from nsl_tools.columns import ExampleError, ExampleParser
 from nsl_tools.errors import DataError
-from nsl_tools.layout import ExampleError, ExampleParser
 from nsl_tools.options import BuildGraphOptions, PackOptions
 from nsl_tools.pack_nbrs import pack_nbrs
 from nsl_tools.tfrecord_writer import write_records
@@ -221,8 +221,8 @@ def test_a_sequence_is_refused_by_name_and_may_be_skipped(tf: Any, tmp_path: Pat
     assert statistics.counts["neighbours packed"] == 1
 
 
-def test_sequences_of_one_layout_are_refused_too(tf: Any) -> None:
-    """However many: no layout is learned of them."""
+def test_sequences_that_are_all_alike_are_refused_too(tf: Any) -> None:
+    """However many."""
     payloads = [sequence_of(tf, b"n%d" % i) for i in range(9)]
     ends = np.cumsum([len(payload) for payload in payloads])
     with pytest.raises(ExampleError, match="SequenceExample"):

@@ -138,7 +138,7 @@ class Moment:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder with all inputs, each of which takes several reads, and an old output."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tfrecord, "CHUNK", 400)
+    monkeypatch.setattr(tfrecord, "_BATCH_BYTES", 400)
     monkeypatch.setattr(graph_tsv, "_BLOCK", 200)
     for name in ("labeled", "unlabeled", "graph", "embeddings"):
         Path(name).write_bytes(_content(name))
@@ -239,7 +239,7 @@ def test_a_shard_that_loses_its_last_batch_or_gains_one_is_refused(
     }
     for path, content in data.items():
         Path(path).write_bytes(content)
-    monkeypatch.setattr(tfrecord, "CHUNK", len(records(payloads[0])))
+    monkeypatch.setattr(tfrecord, "_BATCH_BYTES", len(records(payloads[0])))
     args = [*PACK[:2], "labeled@2", "unlabeled", "graph", "out"]
     name = "labeled-00001-of-00002"
     changed = records(*(payloads[2:][:end] if end < 7 else [*payloads[2:], _payload(500)]))

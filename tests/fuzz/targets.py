@@ -37,9 +37,9 @@ from oracles import (
 )
 
 from nsl_tools import example, graph_tsv, npy, streams, tables, tfrecord
+from nsl_tools.columns import ExampleError, ExampleParser
 from nsl_tools.errors import DataError
 from nsl_tools.ids import IdColumn
-from nsl_tools.layout import ExampleError, ExampleParser
 from nsl_tools.matrix import MatrixStore
 from nsl_tools.memory import LEAST_LIMIT
 from nsl_tools.nodes import ExampleBatch, Omissions, ids_of
@@ -184,11 +184,14 @@ def _judge_counts(statistics: Statistics, text: bytes) -> None:
 
 
 def examples(data: bytes) -> None:
-    """Parse Examples: the content cut into some of equal length, alone and as a batch."""
-    plan, _, content = _planned(data)
+    """Parse Examples: the content cut into some, alone and as a batch; two bytes of plan."""
+    plan, cut, content = _planned(data)
     count = 1 + plan % 3
     length = len(content) // count
     payloads = [content[i * length : (i + 1) * length] for i in range(count)]
+    if cut % 2:  # of other lengths
+        first, rest = payloads[0], b"".join(payloads[1:])
+        payloads = [first[: cut % (len(first) + 1)], first, rest, first]
     right = [right_features(payload) for payload in payloads]
     for payload, features in zip(payloads, right, strict=True):
         _judge_alone(payload, features)
@@ -227,21 +230,19 @@ def _float_bytes(feature: bytes) -> bytes:
 
 
 def _judge_batch(payloads: list[bytes], right: list[_Right]) -> None:
-    """By layouts: the first time they are learned, the second time they are known."""
-    parser = ExampleParser()
+    """In lockstep."""
     ends = np.cumsum([len(payload) for payload in payloads])
-    starts = ends - len(payloads[0])
-    for _ in range(2):
-        try:
-            parsed = parser.parse(b"".join(payloads), starts, ends)
-        except ExampleError as err:
-            # A SequenceExample parses as an Example.
-            lists = "SequenceExample" in str(err) and b"\x12" in payloads[err.index]
-            _judge_index(err, [lists or features is None for features in right])
-            continue
-        assert [_decoded(parsed.features(i)) for i in range(len(payloads))] == right
-        batch = RecordBatch("f", range(len(payloads)), 0, b"".join(payloads), starts, ends)
-        _judge_ids(ExampleBatch(batch, parsed), right)
+    starts = ends - [len(payload) for payload in payloads]
+    try:
+        parsed = ExampleParser().parse(b"".join(payloads), starts, ends)
+    except ExampleError as err:
+        # A SequenceExample parses as an Example.
+        lists = "SequenceExample" in str(err) and b"\x12" in payloads[err.index]
+        _judge_index(err, [lists or features is None for features in right])
+        return
+    assert [_decoded(parsed.features(i)) for i in range(len(payloads))] == right
+    batch = RecordBatch("f", range(len(payloads)), 0, b"".join(payloads), starts, ends)
+    _judge_ids(ExampleBatch(batch, parsed), right)
 
 
 def _judge_ids(batch: ExampleBatch, right: list[_Right]) -> None:
