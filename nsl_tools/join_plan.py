@@ -17,7 +17,7 @@ from nsl_tools.block_store import need_keys
 from nsl_tools.errors import UsageError
 from nsl_tools.groups import digit_counts, rank_in_group
 from nsl_tools.ids import shown
-from nsl_tools.memory import shown_size
+from nsl_tools.memory import shown_size, sufficient_limit
 from nsl_tools.runs import Records, Runs
 from nsl_tools.top_edges import EDGE
 
@@ -153,8 +153,11 @@ def refuse_hub(edges: Records, nodes: NodeRows, limit: float) -> None:
 
 def _too_many(edges: Records, nodes: NodeRows, limit: float) -> UsageError:
     seed = shown(nodes.id_of(int(edges["source"][0])))
+    # Also for the record that they make, so that nobody is sent to a second refusal.
+    record = float(_block_sizes(nodes, edges["target"]).sum())
+    needed = max(_bytes_for(edges, nodes), sufficient_limit(record))
     return UsageError(
-        f"--memory-limit: expected about {shown_size(_bytes_for(edges, nodes))} for the "
+        f"--memory-limit: expected about {shown_size(needed)} for the "
         f"{len(edges):,} neighbours of {seed}, received {shown_size(limit)}: raise it, or lower "
         "--max-nbrs"
     )

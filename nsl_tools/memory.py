@@ -66,6 +66,11 @@ def longest_record(limit: int) -> int:
     return (limit // 2 + _BESIDES) // COPIES
 
 
+def sufficient_limit(length: float) -> float:
+    """Return a limit of memory, in bytes, that allows a record of `length` bytes."""
+    return 2 * COPIES * length
+
+
 def memory_problem(length: int, limit: int | None) -> str:
     """Return why a record of `length` bytes does not fit a `limit` of memory; nothing if it does.
 
@@ -76,7 +81,7 @@ def memory_problem(length: int, limit: int | None) -> str:
     needed, room = COPIES * length, limit // 2 + _BESIDES
     return (
         f"which takes {shown_size(needed)} of memory, and --memory-limit {shown_size(limit)} "
-        f"leaves {shown_size(room)}: raise it to {shown_size(2 * needed)}"
+        f"leaves {shown_size(room)}: raise it to {shown_size(sufficient_limit(length))}"
     )
 
 

@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bench_approximate import SETS, approximate, tune, vectors_of
 from bench_peers import PEERS, unit
+from bench_records import kinds_of, read_records
 from bench_scaling import SIZES, scaling
 from bench_support import (
     Timing,
@@ -173,7 +174,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("part", choices=[*PARTS, "memory", "approximate", "tune", "scaling"])
+    parts = [*PARTS, "memory", "approximate", "tune", "scaling"]
+    parser.add_argument("part", choices=parts, nargs="?")
+    parser.add_argument("--records", nargs="*", metavar="KIND", help="how fast these are read")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
     parser.add_argument("--data", metavar="FOLDER", help="of wordnet_minilm.npz and mnist.npz")
@@ -184,7 +187,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--limit", type=float, default=300, help="seconds, to stop a peer after")
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, help="for scaling")
     parser.add_argument("--points", metavar="FILE", help="keeps scaling's points between runs")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.part is None and given.records is None:
+        parser.error("expected a part, or --records")
+    return given
 
 
 def main() -> None:
@@ -192,6 +198,9 @@ def main() -> None:
     given = parse()
     print_machine("faiss-cpu", "numpy", "pyarrow", "pynndescent", "scikit-learn")
     with tempfile.TemporaryDirectory() as folder:
+        if kinds := kinds_of(given.records):
+            read_records(Path(folder), kinds, given.runs)
+            return
         if given.part == "scaling":
             scaling(Path(folder), given.sizes, given.runs, given.points)
             return

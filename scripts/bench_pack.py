@@ -4,6 +4,7 @@
     python scripts/bench_pack.py                       # NSL 1.4, --runs 5
     python scripts/bench_pack.py --scale               # as inputs grow; plotted in docs/
     python scripts/bench_pack.py --limit 12000000      # the same join in memory and within limits
+    python scripts/bench_pack.py --records             # of five kinds, against NSL 1.4
     python scripts/bench_pack.py --edges 100000000 --limits 512MB   # a large graph, 1 M examples
 
 NSL 1.4: 100,000 labeled examples of about 600 bytes, as many unlabeled ones, 8
@@ -17,19 +18,21 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from bench_records import kinds_of, pack_records
 from bench_support import (
     Timing,
+    copy_seconds,
     nsl_original,
     nsl_tools,
     print_header,
     print_machine,
     print_row,
     time_command,
+    time_fresh,
 )
 
 from nsl_tools import example
@@ -105,31 +108,9 @@ def digits(numbers: np.ndarray, count: int) -> np.ndarray:
     return (numbers[:, np.newaxis] // 10 ** np.arange(count - 1, -1, -1) % 10 + 48).astype(np.uint8)
 
 
-def copy_seconds(paths: list[str], folder: Path) -> float:
-    """Return how long it takes to read `paths`, and to write the last and sync it."""
-    start = time.perf_counter()
-    for path in paths[:-1]:
-        subprocess.run(["cp", path, "/dev/null"], check=True)
-    copy = folder / "copy"
-    subprocess.run(["dd", f"if={paths[-1]}", f"of={copy}", "bs=1M", "conv=fsync", "status=none"],
-                   check=True)  # fmt: skip
-    seconds = time.perf_counter() - start
-    copy.unlink()
-    return seconds
-
-
 def pack(inputs: list[str], output: str, *options: str) -> list[str]:
     """Return the command line."""
     return nsl_tools("pack-nbrs", "-q", f"--max_nbrs={MAX_NBRS}", *options, *inputs, output)
-
-
-def time_fresh(command: list[str], output: str, runs: int) -> Timing:
-    """Time a command whose output is not there yet: to delete what it replaces takes time too."""
-    found = []
-    for _ in range(runs):
-        Path(output).unlink(missing_ok=True)
-        found.append(time_command(command, 1))
-    return Timing([t.median for t in found], max(t.megabytes for t in found))
 
 
 def compare_nsl(folder: Path, runs: int) -> None:
@@ -228,6 +209,7 @@ def main() -> None:
     parser.add_argument("--scale", type=int, nargs="*", metavar="EXAMPLES")
     parser.add_argument("--limit", type=int, metavar="EXAMPLES")
     parser.add_argument("--edges", type=int)
+    parser.add_argument("--records", nargs="*", metavar="KIND", help="all kinds if none is named")
     parser.add_argument("--limits", nargs="+", default=LIMITS)
     parser.add_argument("--write", nargs=6, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -235,6 +217,10 @@ def main() -> None:
         write_all(*given.write[:3], list(map(int, given.write[3:])))
         return
     print_machine("numpy", "pyarrow", "google-crc32c")
+    if kinds := kinds_of(given.records):
+        with tempfile.TemporaryDirectory() as name:
+            pack_records(Path(name), kinds, given.runs)
+        return
     if given.edges:
         with tempfile.TemporaryDirectory() as name:
             compare_graph(Path(name), given.edges, tuple(given.limits), given.runs)

@@ -142,6 +142,28 @@ def time_command(command: list[str], runs: int, **environment: str) -> Timing:
     return Timing(seconds, max(peaks))
 
 
+def time_fresh(command: list[str], output: str, runs: int) -> Timing:
+    """Time a command whose output is not there yet: to delete what it replaces takes time too."""
+    found = []
+    for _ in range(runs):
+        Path(output).unlink(missing_ok=True)
+        found.append(time_command(command, 1))
+    return Timing([t.median for t in found], max(t.megabytes for t in found))
+
+
+def copy_seconds(paths: list[str], folder: Path) -> float:
+    """Return how long it takes to read `paths`, and to write the last and sync it."""
+    start = time.perf_counter()
+    for path in paths[:-1]:
+        subprocess.run(["cp", path, "/dev/null"], check=True)
+    copy = folder / "copy"
+    subprocess.run(["dd", f"if={paths[-1]}", f"of={copy}", "bs=1M", "conv=fsync", "status=none"],
+                   check=True)  # fmt: skip
+    seconds = time.perf_counter() - start
+    copy.unlink()
+    return seconds
+
+
 def nsl_tools(*arguments: str) -> list[str]:
     """Return the command line of one of our tools, compiled before, as if it were installed.
 
