@@ -33,6 +33,8 @@ _WEIGHT = WEIGHT_NAME.encode()
 FLOAT_BYTES = 4
 GAP_BYTES = 4
 """For the place of a gap in its block."""
+_MOST_FEATURES = 1 << 16
+"""Features to lay out at once, unless one record has more; each takes 300 bytes meanwhile."""
 _RADIX = 16  # more than digits of a rank, or bytes of a varint
 
 
@@ -62,7 +64,19 @@ def make_blocks(
     """
     if parsed.alike and len(rows) and (digits == digits[0]).all():
         return _alike_blocks(parsed, rows, digits[:1], rename_weight)
-    return _blocks(parsed, rows, digits, rename_weight)[0]
+    features = np.cumsum(np.diff(parsed.bounds)[rows])
+    cuts = np.flatnonzero(np.diff(features // _MOST_FEATURES)) + 1
+    parts = [
+        _blocks(parsed, some, own, rename_weight)[0]
+        for some, own in zip(np.split(rows, cuts), np.split(digits, cuts), strict=True)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    lengths, gaps, data = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("lengths", "gaps", "data")
+    )
+    return Blocks(lengths, gaps, data)
 
 
 def _alike_blocks(
@@ -175,11 +189,11 @@ class _Entries:
 
 def _refuse_long(rows: Places, lengths: Places) -> None:
     """Raise ExampleError if the block of one of `rows` is longer than a record may be."""
-    longest = int(np.argmax(np.append(lengths, 0)))
-    if longest < len(lengths) and lengths[longest] > MAX_LENGTH:
+    too_long = np.flatnonzero(lengths > MAX_LENGTH)
+    if len(too_long):
         raise ExampleError(
-            int(rows[longest]),
-            f"this example takes {shown_size(lengths[longest])} as a neighbour, at most "
+            int(rows[too_long[0]]),
+            f"this example takes {shown_size(lengths[too_long[0]])} as a neighbour, at most "
             f"{shown_size(MAX_LENGTH)} can be read",
         )
 

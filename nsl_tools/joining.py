@@ -144,10 +144,13 @@ class _SeedReader:
     def _check(self, batch: ExampleBatch, seeds: Places) -> None:
         """Raise ExampleError if a seed has features that packing would add."""
         parsed = batch.parsed
-        for number in added_names(parsed.known):
-            holders = np.intersect1d(parsed.having(number)[1], seeds)
-            if len(holders):
-                raise refused_seed(int(holders[0]), parsed.known[number])
+        if not (added := added_names(parsed.known)):
+            return
+        places = np.flatnonzero(np.isin(parsed.names, added))
+        rows = np.searchsorted(parsed.bounds, places, side="right") - 1
+        if len(found := np.flatnonzero(np.isin(rows, seeds))):
+            first = int(found[0])
+            raise refused_seed(int(rows[first]), parsed.known[parsed.names[places[first]]])
 
     def before(self, end: int) -> Iterator[tuple[Places, Seeds]]:
         """Yield the seeds before row `end` that were not asked for yet, and their rows."""

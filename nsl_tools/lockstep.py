@@ -144,11 +144,10 @@ def _overlong(reader: Reader, runs: Spans) -> Flags:
     values = np.empty(bounds[-1], np.uint8)
     copy_spans(reader.data, runs.starts, np.diff(bounds), values, bounds[:-1])
     # Whether so many bytes from each on are continued: 1, 2, 4, 8, and then 10 of them.
-    goes_on = values >= _CONTINUED
-    two = goes_on[:-1] & goes_on[1:]
-    four = two[:-2] & two[2:]
-    eight = four[:-4] & four[4:]
-    found = np.zeros(len(bounds) - 1, np.bool_)
-    ten = np.flatnonzero(eight[:-2] & two[8:])
-    found[np.searchsorted(bounds, ten, side="right") - 1] = True
-    return found
+    found = values >= _CONTINUED
+    del values  # a run may be as long as a record may be
+    for step in (1, 2, 4):
+        found = found[:-step] & found[step:]
+    ten = np.zeros(bounds[-1], np.bool_)
+    np.logical_and(found[:-2], found[2:], out=ten[: len(found[2:])])
+    return np.logical_or.reduceat(ten, bounds[:-1]) if len(ten) else ten

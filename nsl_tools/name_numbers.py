@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from nsl_tools.varints import Reader
 
 _MASKS = np.array([(1 << 8 * size) - 1 for size in range(WORD_BYTES + 1)], np.uint64)
+_LONGEST_NAME = 1 << 10
+"""Longer ones, of which each 8 bytes take a step, are left to the walk."""
 _NO_LENGTH = np.uint64(1 << 63)
 _FACTORS = np.array(
     [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5], np.uint64
@@ -37,7 +39,8 @@ def numbered(
     Returns:
         Numbers, -1 for a name that is not good or not UTF-8; the names.
     """
-    lengths = np.where(good, names.ends - names.starts, 0)
+    good = good & (names.lengths <= _LONGEST_NAME)
+    lengths = np.where(good, names.lengths, 0)
     keys = _keys(reader, np.where(good, names.starts, 0), lengths)
     keys[0][~good] = _NO_LENGTH
     # Compared with the first of its part, or else with the first that has the same hash.
@@ -47,7 +50,6 @@ def numbered(
         hashes = (keys[:, others] * _FACTORS[:, np.newaxis]).sum(axis=0)
         _, firsts, which = np.unique(hashes, return_index=True, return_inverse=True)
         like[others] = others[firsts[which]]
-        good = good.copy()
         good[others] &= _agree(keys, like, others)
     good &= _agree_between(reader, names, np.where(good, lengths, 0), like)
     return _numbers_of(reader, names, like, good)
@@ -76,7 +78,8 @@ def _agree(keys: npt.NDArray[np.uint64], like: Places, rows: Places | slice) -> 
 def _agree_between(reader: Reader, names: Spans, lengths: Places, like: Places) -> Flags:
     """Tell which names agree in the middle of long ones, of which keys have only a hash."""
     agree = np.ones(len(like), np.bool_)
-    long = np.flatnonzero(lengths > 2 * WORD_BYTES)
+    others = like != np.arange(len(like))
+    long = np.flatnonzero(others & (lengths > 2 * WORD_BYTES))
     for first, places in by_value(like[long]):
         rows, length = long[places], int(lengths[first])
         name = reader.data[names.starts[first] : names.ends[first]]

@@ -204,7 +204,11 @@ def ids_of(batch: ExampleBatch, id_feature: str) -> pa.Array:
         spans = batch.column(id_feature)
         kinds, texts = sole_contents(batch.parsed.data, spans)
         for row in np.flatnonzero(kinds != example.BYTES_LIST).tolist():
-            _check_id(row, batch.feature(row, id_feature, spans), id_feature)
+            feature = batch.feature(row, id_feature, spans)
+            _check_id(row, feature, id_feature)
+            if feature == batch.parsed.bytes_at(spans, row):  # else encoded anew, in shortest form
+                texts.ends[row] = spans.ends[row]
+                texts.starts[row] = spans.ends[row] - len(example.decode_bytes(feature)[0])
         ids = texts_at(batch.parsed.data, texts.starts, texts.ends - texts.starts)
         bad = None if surely_good(ids) else first_bad_id(ids.to_pylist())
         if bad is not None:

@@ -227,3 +227,17 @@ def test_sequences_that_are_all_alike_are_refused_too(tf: Any) -> None:
     ends = np.cumsum([len(payload) for payload in payloads])
     with pytest.raises(ExampleError, match="SequenceExample"):
         ExampleParser().parse(b"".join(payloads), ends - len(payloads[0]), ends)
+
+
+def test_an_id_with_a_tag_that_is_not_the_shortest_is_read(tmp_path: Path) -> None:
+    """As protobuf reads it, in the midst of others."""
+    padded = example.encode_entry(b"id", write_field(example.BYTES_LIST, b"\x8a\x00\x03abc"))
+    payloads = [
+        example.encode({b"id": example.encode_bytes([b"x"])}),
+        write_field(example.ITEM, padded),
+    ]
+    write_records(str(tmp_path / "l"), payloads, 2)
+    (tmp_path / "g").write_bytes(b"x\tabc\t1\n")
+    paths = [f"{tmp_path}/{name}" for name in "lgo"]
+    found = pack_nbrs(paths[0], "", paths[1], paths[2], PackOptions())
+    assert found.counts["neighbours packed"] == 1
