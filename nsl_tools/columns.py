@@ -32,10 +32,12 @@ if TYPE_CHECKING:
 
     from nsl_tools.spans import Places
 
-_MANY = 16  # records that may be worth to be compared with the first of them
+_MANY = 16  # with more records than this, all may be compared with the first
 _ALL_BITS, _CONTINUATION_BIT = 0xFF, 0x80
 _NAME_BYTES = 100
 """What a name takes as an object, beside its text."""
+_ODD_BYTES = 300
+"""What an odd record, or a feature without its unknown fields, takes as objects."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ class Parsed:
         """About how much memory it takes beside `data`."""
         arrays = (*self.maps, self.bounds, self.names, *self.values)
         texts = sum(map(len, self.known)) + _NAME_BYTES * len(self.known)
-        return texts + sum(array.nbytes for array in arrays)
+        odd = _ODD_BYTES * (len(self.odd) + len(self.plain)) + sum(map(len, self.plain.values()))
+        return texts + odd + sum(array.nbytes for array in arrays)
 
     def features(self, index: int) -> example.Features:
         """Return the features of the record at `index`."""
@@ -221,7 +224,7 @@ class _Like:
 
 
 def _structure(one: Parsed) -> Iterator[tuple[slice, int]]:
-    """Yield the parts of a record that are no content, and which bits of their bytes are none."""
+    """Yield each piece that is equal in all records that are alike, and which of its bits are."""
     kinds, contents = sole_contents(one.data, one.values)
     position = 0
     for kind, start, end in zip(kinds.tolist(), *(p.tolist() for p in contents), strict=True):

@@ -96,16 +96,13 @@ def refuse_odd_features(reader: Reader, features: Spans, fits: Flags) -> None:
     ends = features.ends[rows]
     kinds, starts, list_ends = reader.fields(features.starts[rows])
     fits[rows[list_ends != ends]] = False
-    known = False
+    fits[rows[~np.isin(kinds, (BYTES_LIST, FLOAT_LIST, INT64_LIST))]] = False
     for kind in (BYTES_LIST, FLOAT_LIST, INT64_LIST):
-        of_kind = kinds == kind
-        known |= of_kind
-        own = np.flatnonzero(of_kind & (list_ends == ends) & (starts < ends))
+        own = np.flatnonzero((kinds == kind) & (list_ends == ends) & (starts < ends))
         if len(own):
             lists = Spans(starts[own], ends[own])
             check = _refuse_odd_texts if kind == BYTES_LIST else _refuse_odd_numbers
             check(reader, lists, rows[own], fits, kind)
-    fits[rows[~known]] = False
 
 
 def _refuse_odd_texts(reader: Reader, lists: Spans, rows: Places, fits: Flags, _kind: int) -> None:

@@ -14,7 +14,7 @@ Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
 _FEW = 16  # spans that are copied one by one
-_LONG = 1 << 12  # bytes that one copy of is worth
+_LONG = 1 << 12  # bytes of a span; from here on each is copied by itself
 
 
 def windows(data: Bytes, length: int) -> Bytes:
