@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from nsl_tools.spans import Places
+    from nsl_tools.spans import Bytes, Places
 
     Floats = npt.NDArray[np.float64]
     Columns = tuple[tuple[pa.Array, Places], ...]
+    Spans = tuple[Bytes, Places, Places]
 
 _TAB = b"\t"
 _FEW = 1 << 16  # joined sooner than pyarrow.compute is imported,
@@ -44,21 +45,23 @@ def edge_lines(
         weights: cosines, shape (n,).
     """
     many = len(weights) >= _FEW and np.diff(texts_of(ids)[0]).max(initial=0) > _SHORT
-    join = _join_many if many else _join
-    step = max(_FEW, 1) if many else _PIECE
+    step = _FEW if many else _PIECE
     for start in range(0, len(weights), step):
         p = slice(start, start + step)
         columns = _columns(ids, sources[p], targets[p], weights[p])
-        for part in _parts(columns):
-            yield join(tuple((texts, rows[part]) for texts, rows in columns))
+        spans = [spans_of(texts, rows) for texts, rows in columns]
+        for part in _parts(spans):
+            if many:
+                yield _join_many([texts.take(pa.array(rows[part])) for texts, rows in columns])
+            else:
+                yield _join([(data, starts[part], sizes[part]) for data, starts, sizes in spans])
 
 
-def _parts(columns: Columns) -> list[slice]:
+def _parts(spans: list[Spans]) -> list[slice]:
     """Return slices of the rows of which each has lines of some MiB, or one line."""
-    sizes = np.add.reduce([spans_of(texts, rows)[2] for texts, rows in columns]) + len(columns) - 1
-    ends = np.cumsum(sizes)
+    ends = np.cumsum(np.add.reduce([sizes for _, _, sizes in spans]) + len(spans) - 1)
     cuts = np.flatnonzero(np.diff(ends // _PIECE_BYTES)) + 1
-    return [slice(a, b) for a, b in pairwise([0, *cuts.tolist(), len(sizes)])]
+    return [slice(a, b) for a, b in pairwise([0, *cuts.tolist(), len(ends)])]
 
 
 def _columns(ids: pa.Array, sources: Places, targets: Places, weights: Floats) -> Columns:
@@ -69,11 +72,10 @@ def _columns(ids: pa.Array, sources: Places, targets: Places, weights: Floats) -
     return (ids, sources), (ids, targets), (endings, np.arange(len(weights)))
 
 
-def _join(columns: Columns) -> bytes:
-    """Return the texts at the rows of each column, joined by tabs, line by line."""
-    spans = [spans_of(texts, rows) for texts, rows in columns]
+def _join(spans: list[Spans]) -> bytes:
+    """Return the texts of each column, joined by tabs, line by line."""
     lengths = np.add.reduce([sizes for _, _, sizes in spans])
-    bounds = offsets_of(lengths + len(columns) - 1)
+    bounds = offsets_of(lengths + len(spans) - 1)
     out = np.full(bounds[-1], ord(_TAB), np.uint8)
     places = bounds[:-1].copy()
     for data, starts, sizes in spans:
@@ -82,10 +84,10 @@ def _join(columns: Columns) -> bytes:
     return out.tobytes()
 
 
-def _join_many(columns: Columns) -> bytes:
+def _join_many(columns: list[pa.Array]) -> bytes:
     import pyarrow.compute as pc
 
-    parts = [texts.take(pa.array(rows)).cast(pa.large_binary()) for texts, rows in columns]
+    parts = [texts.cast(pa.large_binary()) for texts in columns]
     lines = pc.binary_join_element_wise(*parts, pa.scalar(_TAB, pa.large_binary()))
     _, offsets, data = lines.buffers()
     span = np.frombuffer(offsets, np.int64)[[0, len(lines)]]

@@ -67,7 +67,7 @@ def test_ranking_uses_what_is_written(weights: list[float]) -> None:
     assert as_written(np.array(weights, np.float64)).tolist() == millionths
 
 
-@pytest.mark.parametrize(("few", "short"), [(0, 0), (0, 99), (graph_writer._FEW, 0)])
+@pytest.mark.parametrize(("few", "short"), [(1, 0), (1, 99), (graph_writer._FEW, 0)])
 @given(
     st.lists(st.text("aé\u2028 #\"'", min_size=1).map(str.encode), min_size=1, max_size=9),
     st.lists(st.tuples(st.integers(0), st.integers(0), _cosines), max_size=20),
