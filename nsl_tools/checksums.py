@@ -46,6 +46,30 @@ def promised_crc(header: bytes, footers: Words) -> int:
     return _times(_folded(words, len(header) + length + _FOOTER_BYTES), _shift(_FOOTER_BYTES))
 
 
+def masked(crcs: Words) -> Words:
+    """Return checksums as TFRecord stores them: rotated and offset."""
+    return np.asarray((crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(MASK_DELTA))
+
+
+def length_crcs(lengths: npt.NDArray[np.uint64]) -> Words:
+    """Return the CRC32C of each length, below 2^32, as 8 bytes: shape (n,)."""
+    parts = lengths.astype("<u4").view(np.uint8).reshape(-1, _WORD_BYTES)
+    tables = _length_table()
+    found: Words = tables[0][parts[:, 0]]
+    for table, part in zip(tables[1:], parts.T[1:], strict=True):
+        if part.any():
+            found ^= table[part] ^ table[0]
+    return found
+
+
+@lru_cache(maxsize=1)
+def _length_table() -> Words:
+    """Return the CRC32C of 8 bytes that are zero, but for one of the first four: shape (4, 256)."""
+    lengths = [(byte << 8 * place) for place in range(_WORD_BYTES) for byte in range(_BYTES)]
+    crcs = [google_crc32c.value(length.to_bytes(8, "little")) for length in lengths]
+    return np.array(crcs, np.uint32).reshape(_WORD_BYTES, _BYTES)
+
+
 @lru_cache(maxsize=16)
 def _same(header: bytes) -> int:
     """Return the part of the sum of `header | payload | footer` that all records share.

@@ -9,7 +9,7 @@ in canonical form, the one that protobuf itself writes, are walked one by one an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from nsl_tools import example
 from nsl_tools.lockstep import (
     Flags,
     Spans,
-    items,
     refuse_odd_features,
     sole_contents,
     split_entries,
+    walk,
 )
 from nsl_tools.name_numbers import numbered
 from nsl_tools.spans import Bytes, all_equal, gather, offsets_of
@@ -131,24 +131,6 @@ class ExampleError(ValueError):
         self.reason = "not a tf.train.Example"
 
 
-class _Features(NamedTuple):
-    """Features, m of them, in any order.
-
-    Attributes:
-        rows: the record of each, shape (m,).
-        steps: how many features of the record come before it.
-        names: place of its name among the known ones.
-        starts: where it starts.
-        ends: where it ends.
-    """
-
-    rows: Places
-    steps: Places
-    names: Places
-    starts: Places
-    ends: Places
-
-
 class ExampleParser:
     """Parses batches of serialized examples."""
 
@@ -174,15 +156,32 @@ class ExampleParser:
 def _parse(reader: Reader, data: bytes, starts: Places, ends: Places) -> Parsed:
     tags, *maps = reader.fields(starts)
     fits = (tags == example.ITEM) & (maps[1] == ends)
-    features, known = _features_of(reader, Spans(*maps), fits)
+    parsed = _canonical(reader, Spans(*maps), fits)
     if fits.all():
-        return _in_order(reader.data, Spans(*maps), features, known)
-    kept = fits[features.rows]
-    features = _Features(*(column[kept] for column in features))
-    again = _Anew(len(data), known)
+        return parsed
+    again = _Anew(len(data), parsed.known)
     for row in np.flatnonzero(~fits).tolist():
         again.add(row, data[starts[row] : ends[row]])
-    return again.joined(data, Spans(*maps), features)
+    return again.joined(data, parsed, fits)
+
+
+def _canonical(reader: Reader, maps: Spans, fits: Flags) -> Parsed:
+    """Parse records that are canonical; set `fits` to False for those that are not."""
+    filled = np.flatnonzero(fits & (maps.starts < maps.ends))
+    whole = np.ones(len(filled), np.bool_)
+    rows, steps, starts = walk(reader, maps.at(filled), whole)
+    rows = filled[rows]
+    bounds, (starts,) = _in_order(rows, steps, len(fits), starts)
+    entries = Spans(starts, np.append(starts[1:], 0))
+    entries.ends[bounds[1:][filled] - 1] = maps.ends[filled]
+    names, values, good = split_entries(reader, entries)
+    refuse_odd_features(reader, values, good)
+    numbers, known = numbered(reader, names, good)
+    rows = np.repeat(np.arange(len(fits)), np.diff(bounds))
+    fits[rows[numbers < 0]] = False
+    fits[filled[~whole]] = False
+    _refuse_repeated(rows, numbers, len(known), fits)
+    return Parsed(reader.data, maps, bounds, numbers, values, known)
 
 
 class _Like:
@@ -236,39 +235,27 @@ def _structure(one: Parsed) -> Iterator[tuple[slice, int]]:
     yield slice(position, len(one.data)), _ALL_BITS
 
 
-def _features_of(reader: Reader, maps: Spans, fits: Flags) -> tuple[_Features, list[bytes]]:
-    """Return the features of all records; set `fits` to False for those that are not canonical."""
-    filled = np.flatnonzero(fits & (maps.starts < maps.ends))
-    found = list(items(reader, maps.at(filled), filled, fits))
-    none = filled[:0]
-    rows = np.concatenate([none, *(rows for rows, _ in found)])
-    entries = Spans(*(np.concatenate([none, *(e[i] for _, e in found)]) for i in range(2)))
-    counts = np.array([len(rows) for rows, _ in found], np.int64)
-    names, values, good = split_entries(reader, entries)
-    refuse_odd_features(reader, values, good)
-    numbers, known = numbered(reader, names, counts, good)
-    fits[rows[numbers < 0]] = False
-    _refuse_repeated(rows, numbers, counts, fits)
-    steps = np.repeat(np.arange(len(counts)), counts)
-    return _Features(rows, steps, numbers, *values), known
+def _refuse_repeated(rows: Places, names: Places, count: int, fits: Flags) -> None:
+    """Set `fits` to False for records that have one of `count` names twice."""
+    pairs = np.sort(rows * (count + 1) + names)  # -1 is for those without a number
+    fits[pairs[1:][pairs[1:] == pairs[:-1]] // (count + 1)] = False
 
 
-def _refuse_repeated(rows: Places, names: Places, counts: Places, fits: Flags) -> None:
-    """Set `fits` to False for records that have a name twice."""
-    firsts = names[offsets_of(counts)[:-1]]
-    if len(set(firsts.tolist())) == len(firsts) and (names == np.repeat(firsts, counts)).all():
-        return
-    count = int(names.max()) + 2  # with -1, for those without a number
-    pairs = np.sort(rows * count + names + 1)
-    fits[pairs[1:][pairs[1:] == pairs[:-1]] // count] = False
+def _in_order(
+    rows: Places, steps: Places, count: int, *columns: Places
+) -> tuple[Places, Iterator[Places]]:
+    """Return where the features of each record start, shape (count + 1,), and columns by record.
 
-
-def _in_order(array: Bytes, maps: Spans, features: _Features, known: list[bytes]) -> Parsed:
-    bounds = offsets_of(np.bincount(features.rows, minlength=len(maps.starts)))
-    places = bounds[features.rows] + features.steps
-    names, starts, ends = (np.empty(len(places), np.int64) for _ in range(3))
-    names[places], starts[places], ends[places] = features[2:]
-    return Parsed(array, maps, bounds, names, Spans(starts, ends), known)
+    Args:
+        rows: the record of each feature, shape (m,).
+        steps: how many features of the record come before it.
+        count: how many records there are.
+        columns: something of each feature.
+    """
+    bounds = offsets_of(np.bincount(rows, minlength=count))
+    places = np.empty(len(rows), np.int64)
+    places[bounds[rows] + steps] = np.arange(len(rows))
+    return bounds, (column[places] for column in columns)
 
 
 class _Anew:
@@ -307,17 +294,22 @@ class _Anew:
         self._parts.append(part)
         self._end += len(part)
 
-    def joined(self, data: bytes, maps: Spans, features: _Features) -> Parsed:
-        """Return them together with the `features` of the others."""
+    def joined(self, data: bytes, parsed: Parsed, fits: Flags) -> Parsed:
+        """Return them together with those of the `parsed` records that fit."""
         array = np.frombuffer(b"".join([data, *self._parts]), np.uint8)
         self._parts.clear()
-        maps.starts[self._rows], maps.ends[self._rows] = np.array(self._maps).T
-        own = np.array(self._features, np.int64).reshape(-1, len(features)).T
-        every = _Features(*(np.concatenate(pair) for pair in zip(features, own, strict=True)))
-        found = _in_order(array, maps, every, list(self._known))
-        found.odd.update(self._odd)
-        found.plain.update(self._plain)
-        return found
+        parsed.maps.starts[self._rows], parsed.maps.ends[self._rows] = np.array(self._maps).T
+        counts = np.diff(parsed.bounds)
+        kept = np.repeat(fits, counts)
+        rows = np.repeat(np.arange(len(fits)), counts)
+        steps = np.arange(len(rows)) - parsed.bounds[rows]
+        others = (rows, steps, parsed.names, *parsed.values)
+        own = np.array(self._features, np.int64).reshape(-1, len(others)).T
+        every = (np.append(other[kept], mine) for other, mine in zip(others, own, strict=True))
+        rows, steps, *columns = every
+        bounds, (names, *values) = _in_order(rows, steps, len(fits), *columns)
+        spans, known = Spans(*values), list(self._known)
+        return Parsed(array, parsed.maps, bounds, names, spans, known, self._odd, self._plain)
 
 
 def _walked(payload: bytes, index: int) -> tuple[example.Features, example.Unknown]:

@@ -12,18 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.example import BYTES_LIST, FLOAT_LIST, INT64_LIST, ITEM, VALUE
-from nsl_tools.spans import Bytes, Places, copy_spans, offsets_of
 from nsl_tools.varints import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from nsl_tools.spans import Bytes, Places
 
 Flags = npt.NDArray[np.bool_]
 
 _FEW, _STEPS = 8, 64
 """Messages that are left to the walk if, after so many steps, they are the only ones left."""
-_FLOAT_BYTES = 4
-_CONTINUED = 0x80
+FLOAT_BYTES = 4
+_CONTINUED, _LONGEST = 0x80, 10  # of a varint: the bit of all bytes but the last, and bytes
+_PIECE = 1 << 18  # bytes that are looked at together
+_IS_LIST = np.isin(np.arange(256), (BYTES_LIST, FLOAT_LIST, INT64_LIST))
 
 
 class Spans(NamedTuple):
@@ -42,49 +43,43 @@ class Spans(NamedTuple):
         return Spans(self.starts[rows], self.ends[rows])
 
 
-def items(
-    reader: Reader, messages: Spans, rows: Places, fits: Flags
-) -> Iterator[tuple[Places, Spans]]:
-    """Walk messages that should be fields of tag `ITEM` alone, a field of each at a time.
+def walk(reader: Reader, messages: Spans, fits: Flags) -> tuple[Places, Places, Places]:
+    """Find the fields of messages, none of which is empty, a field of each at a time.
 
     Args:
         reader: of the bytes that hold the messages.
-        messages: m of them, none of which is empty.
-        rows: the place in `fits` of each, shape (m,).
-        fits: set to False for those that are something else.
+        messages: m of them. Tags are not looked at, nor where the last field ends.
+        fits: set to False for the few that have many more fields than others, shape (m,).
 
-    Yields:
-        The rows that have another field, and the contents of these fields.
+    Returns:
+        Of each field the place of its message, how many fields come before it, and where it
+        starts: shapes (n,), those of one message in order.
     """
-    places, limits = messages
-    step = 0
+    rows, places, limits = np.arange(len(fits)), *messages
+    owners, starts = [rows[:0]], [rows[:0]]
     while len(rows):
-        if len(rows) <= _FEW and step >= _STEPS:
+        if len(rows) <= _FEW and len(owners) > _STEPS:
             fits[rows] = False
-            return
-        tags, starts, ends = reader.fields(places)
-        good = (tags == ITEM) & (ends <= limits)
-        if np.count_nonzero(good) < len(rows):
-            fits[rows[~good]] = False
-            rows, starts, ends, limits = rows[good], starts[good], ends[good], limits[good]
-            if not len(rows):
-                return
-        yield rows, Spans(starts, ends)
-        places = ends
-        more = ends < limits
+            break
+        owners.append(rows)
+        starts.append(places)
+        _, _, places = reader.fields(places)
+        more = places < limits
         if np.count_nonzero(more) < len(rows):
-            rows, places, limits = rows[more], ends[more], limits[more]
-        step += 1
+            rows, places, limits = rows[more], places[more], limits[more]
+    steps = np.repeat(np.arange(-1, len(owners) - 1), list(map(len, owners)))
+    return np.concatenate(owners), steps, np.concatenate(starts)
 
 
 def split_entries(reader: Reader, entries: Spans) -> tuple[Spans, Spans, Flags]:
     """Return the name and the value in each entry of a map, and whether it has this form."""
     tags, starts, ends = reader.fields(entries.starts)
-    good = (tags == ITEM) & (ends < entries.ends)
-    behind = ends if good.all() else np.where(good, ends, entries.starts)
-    value_tags, value_starts, value_ends = reader.fields(behind)
-    good &= (value_tags == VALUE) & (value_ends == entries.ends)
-    return Spans(starts, ends), Spans(value_starts, value_ends), good
+    good = (tags == ITEM) & (ends == entries.ends)
+    name_tags, names, name_ends = reader.fields(starts)
+    good &= (name_tags == ITEM) & (name_ends < ends)
+    tags, values, value_ends = reader.fields(np.where(good, name_ends, starts))
+    good &= (tags == VALUE) & (value_ends == ends)
+    return Spans(names, name_ends), Spans(values, value_ends), good
 
 
 def refuse_odd_features(reader: Reader, features: Spans, fits: Flags) -> None:
@@ -95,30 +90,29 @@ def refuse_odd_features(reader: Reader, features: Spans, fits: Flags) -> None:
     rows = np.flatnonzero(fits & (features.starts < features.ends))
     ends = features.ends[rows]
     kinds, starts, list_ends = reader.fields(features.starts[rows])
-    fits[rows[list_ends != ends]] = False
-    fits[rows[~np.isin(kinds, (BYTES_LIST, FLOAT_LIST, INT64_LIST))]] = False
-    for kind in (BYTES_LIST, FLOAT_LIST, INT64_LIST):
-        own = np.flatnonzero((kinds == kind) & (list_ends == ends) & (starts < ends))
-        if len(own):
-            lists = Spans(starts[own], ends[own])
-            check = _refuse_odd_texts if kind == BYTES_LIST else _refuse_odd_numbers
-            check(reader, lists, rows[own], fits, kind)
-
-
-def _refuse_odd_texts(reader: Reader, lists: Spans, rows: Places, fits: Flags, _kind: int) -> None:
-    for _ in items(reader, lists, rows, fits):
-        pass
-
-
-def _refuse_odd_numbers(reader: Reader, lists: Spans, rows: Places, fits: Flags, kind: int) -> None:
+    good = _IS_LIST[kinds] & (list_ends == ends)
+    fits[rows] = good
+    filled = np.flatnonzero(good & (starts < ends))
+    rows, lists, kinds = rows[filled], Spans(starts, ends).at(filled), kinds[filled]
     tags, starts, ends = reader.fields(lists.starts)
-    good = (tags == ITEM) & (ends == lists.ends) & (starts < ends)
-    if kind == FLOAT_LIST:
-        good &= (ends - starts) % _FLOAT_BYTES == 0
-    else:
-        good[good] = reader.data[ends[good] - 1] < _CONTINUED
-        good[good] = ~_overlong(reader, Spans(starts, ends).at(good))
-    fits[rows[~good]] = False
+    sole = (tags == ITEM) & (ends == lists.ends)
+    texts = kinds == BYTES_LIST
+    fits[rows[~(texts | sole & (starts < ends))]] = False
+    floats = kinds == FLOAT_LIST
+    fits[rows[floats & ((ends - starts) % FLOAT_BYTES > 0)]] = False
+    numbers = sole & (kinds == INT64_LIST)
+    fits[rows[numbers]] &= ~_unsound(reader, Spans(starts, ends).at(numbers))
+    several = texts & ~sole
+    fits[rows[several]] &= _hold_texts(reader, lists.at(several))
+
+
+def _hold_texts(reader: Reader, lists: Spans) -> Flags:
+    """Tell which lists, none of which is empty, are fields of texts alone."""
+    good = np.ones(len(lists.starts), np.bool_)
+    owners, _, places = walk(reader, lists, good)
+    tags, _, ends = reader.fields(places)
+    good[owners[(tags != ITEM) | (ends > lists.ends[owners])]] = False
+    return good
 
 
 def sole_contents(data: Bytes, features: Spans) -> tuple[Bytes, Spans]:
@@ -135,16 +129,35 @@ def sole_contents(data: Bytes, features: Spans) -> tuple[Bytes, Spans]:
     return np.where(sole, kinds, 0), Spans(values, value_ends)
 
 
+def _unsound(reader: Reader, runs: Spans) -> Flags:
+    """Tell which runs of varints are cut, or hold one of more than 10 bytes."""
+    unsound = reader.data[np.maximum(runs.ends, 1) - 1] >= _CONTINUED
+    long = np.flatnonzero(~unsound & (runs.lengths > _LONGEST))
+    unsound[long] = _overlong(reader, runs.at(long))
+    return np.asarray(unsound)
+
+
 def _overlong(reader: Reader, runs: Spans) -> Flags:
-    """Tell which runs of varints, of which none is cut, hold one of more than 10 bytes."""
-    bounds = offsets_of(runs.ends - runs.starts)
-    values = np.empty(bounds[-1], np.uint8)
-    copy_spans(reader.data, runs.starts, np.diff(bounds), values, bounds[:-1])
-    # Whether so many bytes from each on are continued: 1, 2, 4, 8, and then 10 of them.
-    found = values >= _CONTINUED
-    del values  # a run may be as long as a record may be
-    for step in (1, 2, 4):
+    """Tell which runs of varints, one behind the other, hold one of more than 10 bytes."""
+    overlong = np.zeros(len(runs.starts), np.bool_)
+    end = int(runs.ends.max(initial=0))
+    for start in range(int(runs.starts.min(initial=end)), end, _PIECE):
+        own = slice(
+            int(np.searchsorted(runs.ends, start, "right")),
+            int(np.searchsorted(runs.starts, start + _PIECE)),
+        )
+        piece = reader.data[start : start + _PIECE + _LONGEST - 1]
+        places = start + np.flatnonzero(_are_continued(piece))
+        firsts, lasts = runs.at(own)
+        overlong[own] |= np.searchsorted(places, firsts) < np.searchsorted(
+            places, lasts - _LONGEST + 1
+        )
+    return overlong
+
+
+def _are_continued(data: Bytes) -> Flags:
+    """Tell whether the 10 bytes from each place on are all parts of varints but the last ones."""
+    found = data >= _CONTINUED
+    for step in (1, 2, 4, 2):
         found = found[:-step] & found[step:]
-    ten = np.zeros(bounds[-1], np.bool_)
-    np.logical_and(found[:-2], found[2:], out=ten[: len(found[2:])])
-    return np.logical_or.reduceat(ten, bounds[:-1]) if len(ten) else ten
+    return found

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nsl_tools.spans import all_equal, by_value, offsets_of, picked
+from nsl_tools.spans import all_equal, by_value, picked
 from nsl_tools.varints import WORD_BYTES
 
 if TYPE_CHECKING:
@@ -19,21 +19,19 @@ if TYPE_CHECKING:
 _MASKS = np.array([(1 << 8 * size) - 1 for size in range(WORD_BYTES + 1)], np.uint64)
 _LONGEST_NAME = 1 << 10
 """Longer ones, of which each 8 bytes take a step, are left to the walk."""
+_SLOT_BITS = 12
 _NO_LENGTH = np.uint64(1 << 63)
 _FACTORS = np.array(
     [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5], np.uint64
 )
 
 
-def numbered(
-    reader: Reader, names: Spans, counts: Places, good: Flags
-) -> tuple[Places, list[bytes]]:
+def numbered(reader: Reader, names: Spans, good: Flags) -> tuple[Places, list[bytes]]:
     """Return a number for each of m names, and the names that numbers stand for.
 
     Args:
         reader: of the bytes that hold the names.
         names: where each is.
-        counts: cuts names into parts, in each of which most are the same.
         good: which of them to number, shape (m,).
 
     Returns:
@@ -43,16 +41,27 @@ def numbered(
     lengths = np.where(good, names.lengths, 0)
     keys = _keys(reader, np.where(good, names.starts, 0), lengths)
     keys[0][~good] = _NO_LENGTH
-    # Compared with the first of its part, or else with the first that has the same hash.
-    like = np.repeat(offsets_of(counts)[:-1], counts)
-    others = np.flatnonzero(~_agree(keys, like, slice(None)))
-    if len(others):
-        hashes = (keys[:, others] * _FACTORS[:, np.newaxis]).sum(axis=0)
-        _, firsts, which = np.unique(hashes, return_index=True, return_inverse=True)
-        like[others] = others[firsts[which]]
-        good[others] &= _agree(keys, like, others)
+    like, agree = _like(keys)
+    good &= agree
     good &= _agree_between(reader, names, np.where(good, lengths, 0), like)
     return _numbers_of(reader, names, like, good)
+
+
+def _like(keys: npt.NDArray[np.uint64]) -> tuple[Places, Flags]:
+    """Return for each name one that has its keys, the same for all that do, and if there is one."""
+    hashes = (keys * _FACTORS[:, np.newaxis]).sum(axis=0)
+    # The last one in a slot of a table is that of most: names are few.
+    slots = (hashes >> np.uint64(64 - _SLOT_BITS)).view(np.int64)
+    table = np.zeros(1 << _SLOT_BITS, np.int64)
+    table[slots] = np.arange(len(slots))
+    like = table[slots]
+    agree = _agree(keys, like, slice(None))
+    others = np.flatnonzero(~agree)
+    if len(others):
+        _, firsts, which = np.unique(hashes[others], return_index=True, return_inverse=True)
+        like[others] = others[firsts[which]]
+        agree[others] = _agree(keys, like, others)
+    return like, agree
 
 
 def _keys(reader: Reader, starts: Places, lengths: Places) -> npt.NDArray[np.uint64]:

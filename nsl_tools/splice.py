@@ -18,7 +18,7 @@ from nsl_tools.columns import ExampleError
 from nsl_tools.feature_names import LABEL_WEIGHT, NEIGHBOR_PREFIX, NUM_NEIGHBORS
 from nsl_tools.groups import digit_counts
 from nsl_tools.spans import Bytes, Places, Texts, by_value, copy_spans, offsets_of, picked, put
-from nsl_tools.tfrecord import FOOTER_BYTES, HEADER_BYTES, Framed, frame_header, masked_crcs
+from nsl_tools.tfrecord import FOOTER_BYTES, HEADER_BYTES, Framed, frame_headers, masked_crcs
 from nsl_tools.varints import put_varints, varint_sizes
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool) -> Framed:
     ends = offsets_of(HEADER_BYTES + sizes + FOOTER_BYTES)
     out = np.empty(ends[-1], np.uint8)
     place = ends[:-1].copy()
-    _write_headers(sizes, out, place)
+    put(frame_headers(sizes), out, place)
     place += HEADER_BYTES
     out[place] = example.ITEM
     put_varints(maps, heads - 1, out, place + 1)
@@ -116,12 +116,6 @@ def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool) -> Framed:
         starts = seeds.starts + seeds.lengths
         copy_spans(seeds.data, starts, seeds.tails, out, ends[1:] - FOOTER_BYTES - seeds.tails)
     return Framed(out, ends)
-
-
-def _write_headers(sizes: Places, out: Bytes, places: Places) -> None:
-    """Write what comes before records of these sizes."""
-    distinct, which = np.unique(sizes, return_inverse=True)
-    Texts(list(map(frame_header, distinct.tolist()))).write(which, out, places)
 
 
 def _count_entry(count: int) -> bytes:

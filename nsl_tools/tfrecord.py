@@ -22,10 +22,10 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.checksums import MASK_DELTA, promised_crc
+from nsl_tools.checksums import MASK_DELTA, length_crcs, masked, promised_crc
 from nsl_tools.errors import DataError
 from nsl_tools.memory import memory_problem
-from nsl_tools.spans import Bytes, Places, all_equal, gather
+from nsl_tools.spans import Bytes, Places, all_equal, gather, picked
 from nsl_tools.streams import (
     CHUNK,
     ByteStream,
@@ -43,10 +43,11 @@ if TYPE_CHECKING:
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
+_FRAME_BYTES = HEADER_BYTES + FOOTER_BYTES
 _HEADER = struct.Struct("<QI")
+_HEADER_TYPE = np.dtype([("length", "<u8"), ("crc", "<u4")])
+_LENGTH = struct.Struct("<Q")
 _BATCH_BYTES = 2 * CHUNK  # of records, some of which a batch is
-_KNOWN_HEADERS = 4096
-_RUN = 4  # equal headers in a row, after which more are expected
 _WRONG_LENGTH = "the length does not match its checksum"
 _MANY = 64  # records, whose checksums are checked sooner together than one by one
 
@@ -67,7 +68,15 @@ def masked_crcs(
         data = np.frombuffer(data, np.uint8)  # of which a slice is no copy, but takes longer
     spans = map(data.__getitem__, _slices(starts, ends))
     crcs = np.fromiter(map(_crc32c, spans), np.uint32, len(starts))
-    return np.asarray((crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(MASK_DELTA))
+    return masked(crcs)
+
+
+def frame_headers(lengths: Places) -> Bytes:
+    """Return the 12 bytes before each payload of so many bytes, below 2^32: shape (n, 12)."""
+    headers = np.empty(len(lengths), _HEADER_TYPE)
+    headers["length"] = lengths
+    headers["crc"] = masked(length_crcs(headers["length"]))
+    return headers.view(np.uint8).reshape(-1, HEADER_BYTES)
 
 
 def frame(*payloads: bytes) -> bytes:
@@ -266,7 +275,7 @@ class _Framer:
         self._name = source.name
         self._source = source
         self._size = size
-        self._lengths: dict[bytes, int] = {}
+        self._header = b""  # of the last whole record
         self._buffer = b""
         self._offset = 0
         self._number = 0
@@ -309,60 +318,50 @@ class _Framer:
         return missing + max(0, _BATCH_BYTES - missing) // length * length
 
     def _equal_records(self) -> tuple[Places, int] | None:
-        """Return where each record ends, and 0, if the buffer is whole ones of one known length."""
-        header = self._buffer[:HEADER_BYTES]
-        length = self._lengths.get(header)
-        if length is None:
+        """Return where each record ends, and 0, if the buffer is whole ones like the last one."""
+        if not self._header or not self._buffer.startswith(self._header):
             return None
-        stride = length + HEADER_BYTES + FOOTER_BYTES
+        stride = _HEADER.unpack(self._header)[0] + _FRAME_BYTES
         count, rest = divmod(len(self._buffer), stride)
-        if rest or self._run(0, header, stride) < count:
+        headers = np.ndarray((count, HEADER_BYTES), np.uint8, self._buffer, strides=(stride, 1))
+        if rest or not all_equal(headers, np.frombuffer(self._header, np.uint8)):
             return None
         return np.arange(1, count + 1, dtype=np.int64) * stride, 0
 
     def _complete_records(self) -> tuple[Places, int]:
         """Return where each whole record in the buffer ends, and how many bytes the next lacks."""
-        buffer, lengths = self._buffer, self._lengths
-        ends: list[int] = []
-        position, last = 0, len(buffer) - HEADER_BYTES
-        previous, equal = b"", 0
-        while position <= last:
-            header = buffer[position : position + HEADER_BYTES]
-            length = lengths.get(header)
-            if length is None:
-                length = self._checked_length(header, position, len(ends))
-            stride = length + HEADER_BYTES + FOOTER_BYTES
-            if position + stride > len(buffer):
-                return np.array(ends, np.int64), position + stride - len(buffer)
-            equal = equal + 1 if header == previous else 1
-            count = self._run(position, header, stride) if equal == _RUN else 1
-            ends.extend(range(position + stride, position + count * stride + 1, stride))
-            position += count * stride
-            previous = header if count == 1 else b""
-        return np.array(ends, np.int64), 0
+        buffer, length_at = self._buffer, _LENGTH.unpack_from
+        places = [0]
+        last = len(buffer) - HEADER_BYTES
+        while places[-1] <= last:
+            places.append(places[-1] + length_at(buffer, places[-1])[0] + _FRAME_BYTES)
+        missing = max(0, places[-1] - len(buffer))
+        whole = len(places) - (missing > 0)
+        self._check_headers(np.array(places[:-1], np.int64), whole - 1)
+        return np.array(places[1:whole], np.int64), missing
 
-    def _run(self, position: int, header: bytes, stride: int) -> int:
-        """Return how many records with this `header` follow each other from `position` on."""
-        count = (len(self._buffer) - position) // stride
-        shape, strides = (count, HEADER_BYTES), (stride, 1)
-        headers = np.ndarray(shape, np.uint8, self._buffer, position, strides)
-        expected = np.frombuffer(header, np.uint8)
-        if all_equal(headers, expected):
-            return count
-        return int((headers == expected).all(axis=1).argmin())
+    def _check_headers(self, starts: Places, whole: int) -> None:
+        """Refuse records at `starts`, of which so many are `whole`, whose headers are wrong."""
+        data = np.frombuffer(self._buffer, np.uint8)
+        headers = picked(data, starts, HEADER_BYTES).view(_HEADER_TYPE)[:, 0]
+        lengths = headers["length"]
+        wrong = masked(length_crcs(lengths)) != headers["crc"]
+        wrong |= lengths > min(self._source.max_record_bytes, _BATCH_BYTES)
+        wrong[whole:] = True
+        for index in np.flatnonzero(wrong).tolist():
+            self._check_length(headers[index].tobytes(), int(starts[index]), index)
+        if whole:
+            self._header = headers[whole - 1].tobytes()
 
-    def _checked_length(self, header: bytes, position: int, index: int) -> int:
+    def _check_length(self, header: bytes, position: int, index: int) -> None:
+        """Refuse a record whose header is wrong, or whose length is not what may be."""
         number, offset = self._number + index, self._offset + position
         length, crc = _HEADER.unpack(header)
         if masked_crc(header[:8]) != crc:
             raise _record_error(self._name, number, offset, _WRONG_LENGTH)
-        left = None if self._size is None else self._size - offset - HEADER_BYTES - FOOTER_BYTES
+        left = None if self._size is None else self._size - offset - _FRAME_BYTES
         if problem := _length_problem(length, self._source, left):
             raise _record_error(self._name, number, offset, problem)
-        if len(self._lengths) == _KNOWN_HEADERS:
-            self._lengths.clear()
-        self._lengths[header] = length
-        return int(length)
 
     def _take(self, ends: Places) -> RecordBatch:
         buffer, end = self._buffer, int(ends[-1])

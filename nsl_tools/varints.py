@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from nsl_tools.spans import Bytes, Places
 
 Words = npt.NDArray[np.uint64]
-Flags = npt.NDArray[np.bool_]
 
 WORD_BYTES = 8
-_BYTE, _LOW = np.uint64(8), np.uint64(0x7F)
+_BYTE = np.uint64(8)
 _NEXT, _MORE_BIT = 0xFF, 0x80
 _LONGEST = 5
 _STEPS = 1 << 7 * np.arange(1, _LONGEST)  # the first values that take another byte
@@ -59,23 +58,27 @@ class Reader:
         words >>= _BYTE
         lengths = words.view(np.int64) & _NEXT
         starts = places + 2
-        if np.count_nonzero(more := lengths >= _MORE_BIT):
-            rows = np.flatnonzero(more)
-            lengths[rows], sizes, good = _read_long(words[rows])
-            starts[rows] += sizes - 1
-            tags[rows[~good]] = 0
+        if np.count_nonzero(lengths >= _MORE_BIT):
+            _read_long(words, tags, lengths, starts)
         return tags, starts, starts + lengths
 
 
-def _read_long(words: Words) -> tuple[Places, Places, Flags]:
-    """Return the lengths at the start of `words`, their sizes of at least 2, and which are good."""
-    first, second = (words & _LOW).view(np.int64), (words >> _BYTE).view(np.int64) & _NEXT
-    lengths, sizes = first | second << 7, np.full(len(words), 2)
-    good = second > 0
+def _read_long(words: Words, tags: Bytes, lengths: Places, starts: Places) -> None:
+    """Make lengths of one byte, those at the start of `words`, ones of as many as they have.
+
+    And set `starts` behind them, and `tags` to 0 for those that are not good.
+    """
+    more = lengths >> 7
+    second = (words >> _BYTE).view(np.int64) & _NEXT
+    second -= 1
+    lengths += (second << 7) * more
+    starts += more
     # What is so long takes no time beside its bytes, even one by one.
-    for row in np.flatnonzero(second >= _MORE_BIT).tolist():
-        lengths[row], sizes[row], good[row] = _read_longer(int(words[row]))
-    return lengths, sizes, good
+    for row in np.flatnonzero((second.view(np.uint64) >= _MORE_BIT - 1) & (more > 0)).tolist():
+        length, size, good = _read_longer(int(words[row]))
+        lengths[row] = length
+        starts[row] += size - 2
+        tags[row] *= good
 
 
 def _read_longer(word: int) -> tuple[int, int, bool]:

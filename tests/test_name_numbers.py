@@ -28,11 +28,10 @@ def test_names_have_one_number_each(parts: list[list[tuple[bytes, bool]]], colli
     names = [name for part in parts for name, _ in part]
     good = np.array([own for part in parts for _, own in part], np.bool_)
     ends = np.cumsum([0, *map(len, names)])
-    counts = np.array(list(map(len, parts)), np.int64)
     reader = Reader(np.frombuffer(b"".join(names), np.uint8))
     factors = name_numbers._FACTORS * np.uint64(not colliding)
     with mock.patch.object(name_numbers, "_FACTORS", factors):
-        numbers, known = numbered(reader, Spans(ends[:-1], ends[1:]), counts, good)
+        numbers, known = numbered(reader, Spans(ends[:-1], ends[1:]), good)
     assert len(set(known)) == len(known)
     for name, own, number in zip(names, good.tolist(), numbers.tolist(), strict=True):
         if number >= 0:
