@@ -16,6 +16,7 @@ import numpy as np
 from nsl_tools import example
 from nsl_tools.columns import ExampleError
 from nsl_tools.feature_names import NEIGHBOR_PREFIX, WEIGHT_NAME, neighbor_weight
+from nsl_tools.lockstep import FLOAT_BYTES
 from nsl_tools.memory import shown_size
 from nsl_tools.spans import Texts, copy_spans, gather, offsets_of, put
 from nsl_tools.varints import put_varints, varint_sizes
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _PREFIX = NEIGHBOR_PREFIX.encode()
 _WEIGHT = WEIGHT_NAME.encode()
-FLOAT_BYTES = 4
 GAP_BYTES = 4
 """For the place of a gap in its block."""
 _MOST_FEATURES = 1 << 16

@@ -135,7 +135,7 @@ class ExampleParser:
     """Parses batches of serialized examples."""
 
     def __init__(self) -> None:
-        self._like: _Like | None = None
+        self._pattern: _Pattern | None = None
 
     def parse(self, data: bytes, starts: Places, ends: Places) -> Parsed:
         """Parse the records that lie from `starts` to `ends` in `data`, shapes (n,).
@@ -146,9 +146,9 @@ class ExampleParser:
         reader = Reader(np.frombuffer(data, np.uint8))
         if len(starts) > _MANY and (ends - starts == ends[0] - starts[0]).all():
             record = reader.data[starts[0] : ends[0]]
-            if self._like is None or not self._like.fits(record[np.newaxis]):
-                self._like = _Like(record)
-            if found := self._like.parsed(reader.data, starts):
+            if self._pattern is None or not self._pattern.fits(record[np.newaxis]):
+                self._pattern = _Pattern(record)
+            if found := self._pattern.parsed(reader.data, starts):
                 return found
         return _parse(reader, data, starts, ends)
 
@@ -184,7 +184,7 @@ def _canonical(reader: Reader, maps: Spans, fits: Flags) -> Parsed:
     return Parsed(reader.data, maps, bounds, numbers, values, known)
 
 
-class _Like:
+class _Pattern:
     """A record, and those that differ from it in the content of values alone.
 
     Most files hold such records; one look at each byte then replaces the walk.

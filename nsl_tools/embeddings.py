@@ -13,7 +13,7 @@ import pyarrow as pa
 from nsl_tools import example
 from nsl_tools.columns import ExampleError
 from nsl_tools.groups import blocks
-from nsl_tools.lockstep import sole_contents
+from nsl_tools.lockstep import FLOAT_BYTES, sole_contents
 from nsl_tools.matrix import reordered, select
 from nsl_tools.nodes import (
     ExampleBatch,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from nsl_tools.streams import Source
 
 _SMALLEST_SCALE = 2.0**-100
-_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -180,13 +179,13 @@ def _vectors_of(batch: ExampleBatch, name: str, writer: MatrixWriter) -> Floats:
     """Return the embeddings of a batch, shape (m, d), where `writer` has room for them."""
     spans, data = batch.column(name), batch.parsed.data
     kinds, runs = sole_contents(data, spans)
-    dimensions = (runs.ends - runs.starts) // _FLOAT_BYTES
+    dimensions = (runs.ends - runs.starts) // FLOAT_BYTES
     dimension = writer.shape[1] or len(_decode(0, batch.feature(0, name, spans), name))
     for row in np.flatnonzero((kinds != example.FLOAT_LIST) | (dimensions != dimension)).tolist():
         vector = _decode(row, batch.feature(row, name, spans), name)
         _check_dimension(row, name, len(vector), dimension)
     room = writer.room((len(batch), dimension))
-    room[:] = gather(data, runs.starts, _FLOAT_BYTES * dimension).view("<f4")
+    room[:] = gather(data, runs.starts, FLOAT_BYTES * dimension).view("<f4")
     return room
 
 

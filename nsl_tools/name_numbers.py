@@ -41,13 +41,13 @@ def numbered(reader: Reader, names: Spans, good: Flags) -> tuple[Places, list[by
     lengths = np.where(good, names.lengths, 0)
     keys = _keys(reader, np.where(good, names.starts, 0), lengths)
     keys[0][~good] = _NO_LENGTH
-    like, agree = _like(keys)
+    like, agree = _equals(keys)
     good &= agree
     good &= _agree_between(reader, names, np.where(good, lengths, 0), like)
     return _numbers_of(reader, names, like, good)
 
 
-def _like(keys: npt.NDArray[np.uint64]) -> tuple[Places, Flags]:
+def _equals(keys: npt.NDArray[np.uint64]) -> tuple[Places, Flags]:
     """Return for each name one that has its keys, the same for all that do, and if there is one."""
     hashes = (keys * _FACTORS[:, np.newaxis]).sum(axis=0)
     # The last one in a slot of a table is that of most: names are few.

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_FEW = 32  # records to go on with after a wrong one
 _RECORD_BYTES = 24  # places of a record, and its number
 
 
@@ -114,14 +115,14 @@ class Omissions:
         return records.select([i for i, n in enumerate(records.numbers) if n not in numbers])
 
     def skip(self, records: RecordBatch, err: ExampleError) -> RecordBatch:
-        """Return the batch without the record that is wrong.
+        """Return the batch without its first record, which is wrong.
 
         Raises:
             DataError: no more may be skipped.
         """
         self.statistics.skip(err.reason, records.error(err.index, str(err)))
         self.add(records.source, records.numbers[err.index])
-        return records.select([i for i in range(len(records)) if i != err.index])
+        return records[1:]
 
     def add(self, source: str, number: int) -> None:
         """Leave out record `number` of the file `source`."""
@@ -175,13 +176,19 @@ def _sifted(
     omissions: Omissions,
     decode: Callable[[ExampleBatch], T],
 ) -> Iterator[tuple[ExampleBatch, T]]:
-    """Yield the batch without the records that are wrong, if any are left."""
+    """Yield the batch without the records that are wrong, in parts if there are any."""
+    size = len(records)
     while len(records):
-        found = _decoded(parser, records, decode)
+        found = _decoded(parser, records[:size], decode)
         if not isinstance(found, ExampleError):
             yield found
-            return
-        records = omissions.skip(records, found)
+            records = records[size:]
+            size *= 2
+        elif found.index:
+            size = found.index  # those before it first, of which another may be wrong as well
+        else:
+            # Few at first, for others may follow: all that were decoded with it are again.
+            records, size = omissions.skip(records, found), _FEW
 
 
 def _decoded(

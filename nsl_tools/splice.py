@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nsl_tools import example
-from nsl_tools.blocks import FLOAT_BYTES, GAP_BYTES, weight_places
+from nsl_tools.blocks import GAP_BYTES, weight_places
 from nsl_tools.columns import ExampleError
 from nsl_tools.feature_names import LABEL_WEIGHT, NEIGHBOR_PREFIX, NUM_NEIGHBORS
 from nsl_tools.groups import digit_counts
+from nsl_tools.lockstep import FLOAT_BYTES
 from nsl_tools.spans import Bytes, Places, Texts, by_value, copy_spans, offsets_of, picked, put
 from nsl_tools.tfrecord import FOOTER_BYTES, HEADER_BYTES, Framed, frame_headers, masked_crcs
 from nsl_tools.varints import put_varints, varint_sizes

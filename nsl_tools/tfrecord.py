@@ -133,6 +133,10 @@ class RecordBatch:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def __getitem__(self, part: slice) -> RecordBatch:
+        numbers, starts, ends = self.numbers[part], self.starts[part], self.ends[part]
+        return replace(self, numbers=numbers, starts=starts, ends=ends)
+
     @cached_property
     def payloads(self) -> list[bytes]:
         """The content of each record."""

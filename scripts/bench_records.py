@@ -98,10 +98,6 @@ def _copied(paths: list[str], folder: Path) -> Timing:
     return Timing([copy_seconds(paths, folder)])
 
 
-def _megabytes(path: str) -> float:
-    return Path(path).stat().st_size / 1e6
-
-
 def read_records(folder: Path, kinds: list[str], runs: int) -> None:
     """Print how fast embeddings of each kind are read, by seconds of CPU, and by TensorFlow."""
     print(f"| records | build-graph reads | {' | '.join(WAYS)} |")
