@@ -26,6 +26,8 @@ Rows = npt.NDArray[np.int64]
 
 _FEATURE_BYTES = 16
 """What a feature takes more in a block than in its record: a longer name, and its place."""
+_BYTES_PER_FEATURE = 400
+"""A feature takes as long to parse as so many bytes take to read."""
 
 
 @dataclass
@@ -34,9 +36,11 @@ class Room:
 
     Attributes:
         bytes: that are left.
+        plain: whether all inputs are plain files, which can be read again at little cost.
     """
 
     bytes: float
+    plain: bool = False
 
 
 class Input:
@@ -68,13 +72,19 @@ class Input:
         if self._kept is not None:
             self._kept.append(batch)
             self._room.bytes -= batch.resident_bytes()
-            if self._room.bytes < 0:
+            if self._room.bytes < 0 or self._room.plain and _is_soon_parsed(batch):
                 self.forget()
 
     def forget(self) -> None:
         """Read the input again when it is needed again."""
         self._room.bytes += sum(batch.resident_bytes() for batch in self._kept or [])
         self._kept = None
+
+
+def _is_soon_parsed(batch: ExampleBatch) -> bool:
+    """Tell whether to parse a batch again takes no longer than memory to keep it in does."""
+    parsed = batch.parsed
+    return parsed.alike or len(batch.records.data) > _BYTES_PER_FEATURE * len(parsed.names)
 
 
 class NodeRows:

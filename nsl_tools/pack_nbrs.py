@@ -166,7 +166,7 @@ def _room(inputs: Sequence[Sequence[str]], memory: int) -> Room:
     Plain files are read again sooner than new memory is got.
     """
     plain = all(_is_plain(path) for part in inputs for path in part)
-    return Room(0 if plain else min(memory * _KEPT_SHARE, _MOST_KEPT))
+    return Room(min(memory * _KEPT_SHARE, _MOST_KEPT), plain)
 
 
 def _claim_space(inputs: Sequence[str], memory: int, progress: Progress) -> None:
