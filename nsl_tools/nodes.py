@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nsl_tools import example
+from nsl_tools.background import in_background
 from nsl_tools.columns import ExampleError, ExampleParser, Parsed
 from nsl_tools.errors import DataError
 from nsl_tools.fingerprints import surely_distinct
@@ -163,7 +164,7 @@ def read_decoded(
     parser = ExampleParser()
     for source in sources:
         empty = True
-        for records in read_batches(source):
+        for records in in_background(read_batches(source)):
             empty = False
             yield from _sifted(parser, records, omissions, decode)
         if empty:
