@@ -72,7 +72,7 @@ class Input:
         if self._kept is not None:
             self._kept.append(batch)
             self._room.bytes -= batch.resident_bytes()
-            if self._room.bytes < 0 or self._room.plain and _is_soon_parsed(batch):
+            if self._room.bytes < 0 or (self._room.plain and _is_soon_parsed(batch)):
                 self.forget()
 
     def forget(self) -> None:
