@@ -200,11 +200,15 @@ def holds_feature_lists(unknown: Unknown) -> bool:
         FeatureList  { repeated Feature feature = 1; }
     """
     data = bytes(unknown.outside)
-    spans = [data[start:end] for tag, start, end in fields(data, 0, len(data)) if tag == VALUE]
-    lists = b"".join(spans)
+    parts = [(start, end) for tag, start, end in fields(data, 0, len(data)) if tag == VALUE]
     try:
-        entries = [span for tag, *span in fields(lists, 0, len(lists), depth=1) if tag == ITEM]
-        return sum(_is_feature_list(lists, *span) for span in entries) > 0
+        found = [
+            _is_feature_list(data, first, last)
+            for start, end in parts
+            for tag, first, last in fields(data, start, end, depth=1)
+            if tag == ITEM
+        ]
+        return sum(found) > 0
     except WireError:
         return False
 

@@ -160,7 +160,7 @@ def looped(paths: list[str]) -> float:
     start = time.process_time()
     for record in tf.data.TFRecordDataset(paths).as_numpy_iterator():
         features = tf.train.Example.FromString(record).features.feature
-        np.array(features["embedding"].float_list.value, np.float32)
+        np.array(list(features["embedding"].float_list.value), np.float32)
         bytes(features["id"].bytes_list.value[0])
     return time.process_time() - start
 

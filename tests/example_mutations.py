@@ -2,7 +2,8 @@
 
 Each is first generated along the structure of an Example, with what the wire
 format allows at every level: unknown fields, groups, fields repeated, left out
-and shuffled, numbers packed or not, names that are not UTF-8. Half of them are
+and shuffled, numbers packed or not, lengths that take more bytes than they need,
+names that are not UTF-8 or long, values of any length. Half of them are
 then damaged: bits flipped, bytes removed, inserted and overwritten.
 """
 
@@ -16,7 +17,7 @@ from nsl_tools.wire import END_GROUP, FIXED32, FIXED64, LENGTH, START_GROUP, VAR
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-_NAMES = (b"a", b"b", b"id")
+_NAMES = (b"a", b"b", b"id", b"a name of more than sixteen bytes")
 _ODD_NAMES = ("é".encode(), b"", b"\xff", b"a\xed\xa0\x80")
 _NUMBERS = (0, 1, 5, 127, 128, 2**31 - 1, 2**32, 2**63, 2**64 - 1)
 _FIELDS = (1, 2, 3, 4, 15, 16, 2**28, 2**29 - 1)
@@ -52,12 +53,21 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
+def _padded(number: int, more: int) -> bytes:
+    """Encode a number as a varint of so many more bytes than it needs."""
+    encoded = bytearray(write_varint(number))
+    for _ in range(more):
+        encoded[-1] |= 0x80
+        encoded.append(0)
+    return bytes(encoded)
+
+
 def _tag(number: int, wire_type: int) -> bytes:
     return write_varint(number << 3 | wire_type)
 
 
-def _delimited(number: int, content: bytes) -> bytes:
-    return _tag(number, LENGTH) + write_varint(len(content)) + content
+def _delimited(number: int, content: bytes, more: int = 0) -> bytes:
+    return _tag(number, LENGTH) + _padded(len(content), more) + content
 
 
 class _Maker:
@@ -68,19 +78,22 @@ class _Maker:
         data = self._example()
         return damaged(data, self._rng) if self._chance(0.5) else data
 
+    def _field(self, number: int, content: bytes) -> bytes:
+        return _delimited(number, content, self._chance(0.02) * self._rng.randint(1, 2))
+
     def _chance(self, probability: float) -> bool:
         return self._rng.random() < probability
 
     def _example(self) -> bytes:
-        return self._message([lambda: _delimited(1, self._features())], oddity=0.1)
+        return self._message([lambda: self._field(1, self._features())], oddity=0.1)
 
     def _features(self) -> bytes:
-        entries = [lambda: _delimited(1, self._entry())] * self._rng.randint(0, 3)
+        entries = [lambda: self._field(1, self._entry())] * self._rng.randint(0, 3)
         return self._message(entries, oddity=0.05)
 
     def _entry(self) -> bytes:
         name = self._rng.choice(_NAMES + _ODD_NAMES if self._chance(0.1) else _NAMES)
-        fields = [lambda: _delimited(1, name), lambda: _delimited(2, self._feature())]
+        fields = [lambda: self._field(1, name), lambda: self._field(2, self._feature())]
         if self._chance(0.1):
             fields = self._rng.choice([fields[:1], fields[1:], []])
         return self._message(fields, oddity=0.05)
@@ -92,19 +105,19 @@ class _Maker:
     def _list(self) -> bytes:
         kind = self._rng.choice([_BYTES, _FLOATS, _INTS])
         items = [lambda: self._item(kind)] * self._rng.choice([0, 1, 1, 2])
-        return _delimited(kind, self._message(items, oddity=0.15))
+        return self._field(kind, self._message(items, oddity=0.15))
 
     def _item(self, kind: int) -> bytes:
         """Return one bytes value, a packed run of numbers, or one number unpacked."""
-        packed, size = self._chance(0.7), self._rng.randint(0, 3)
+        packed, size = self._chance(0.7), self._rng.choice([0, 1, 2, 3, 130])
         if kind == _BYTES:
-            return _delimited(1, self._rng.randbytes(size))
+            return self._field(1, self._rng.randbytes(size))
         if kind == _FLOATS:
             if packed:
-                return _delimited(1, self._rng.randbytes(4 * size))
+                return self._field(1, self._rng.randbytes(4 * size))
             return _tag(1, FIXED32) + self._rng.randbytes(4)
         if packed:
-            return _delimited(1, b"".join(self._varint() for _ in range(size)))
+            return self._field(1, b"".join(self._varint() for _ in range(size)))
         return _tag(1, VARINT) + self._varint()
 
     def _varint(self) -> bytes:

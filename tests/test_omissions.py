@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support import Value, read_payloads, serialize, write_examples
 
 from nsl_tools import example, tfrecord
@@ -71,6 +74,30 @@ def test_unusable_records_are_skipped_in_every_reading(folder: Path) -> None:
     ]  # fmt: skip
     with pytest.raises(DataError, match=r"u: record [23] at byte [0-9]+: "):
         _pack(folder, PackOptions(max_errors=5))
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.sampled_from([*_GOOD, _NO_ID, _BAD_ID, _WIDE, b"\xff"]), max_size=60),
+    st.integers(0, 60),
+    st.sampled_from([1, 2, 32]),
+)
+def test_wrong_records_are_skipped_in_order(
+    folder: Path, records: list[Example | bytes], allowed: int, few: int
+) -> None:
+    """Wherever they are, and however many: the first that may not be skipped is named."""
+    path = _write(folder / "e", [{"id": [b"first"], "embedding": [0.5]}, *records])
+    options = BuildGraphOptions(max_errors=allowed, on_duplicate="first")
+    bad = [i for i, record in enumerate(records, 1) if not any(record is good for good in _GOOD)]
+    with mock.patch("nsl_tools.nodes._FEW", few):
+        if len(bad) > allowed:
+            with pytest.raises(DataError, match=f"e: record {bad[allowed]} at byte"):
+                build_graph([path], f"{folder}/g", options)
+            return
+        statistics = build_graph([path], f"{folder}/g", options)
+    assert [error.place.split()[1] for _, error in statistics.skipped] == list(map(str, bad))
+    kept = {record["id"][0] for i, record in enumerate(records, 1) if i not in bad}  # type: ignore[index,call-overload]
+    assert statistics.counts["nodes"] == 1 + len(kept)
 
 
 def test_unusable_embeddings_are_skipped(folder: Path) -> None:

@@ -22,21 +22,25 @@ Example = dict[str, Value]
 Edge = tuple[str, str, str | None]
 
 JOINS = 2000
-POOL = ["a", "b", "ab", "B", "é", "z", "10", "9", "\U0001d4b3", "\uffff", "#x", " s"]
+POOL = [
+    "a", "b", "ab", "B", "é", "z", "10", "9", "\U0001d4b3", "\uffff", "#x", " s",
+    "an id of more than sixteen bytes", "i" * 130,
+]  # fmt: skip
+NAMES = ["x", "y", "NL", "größe", "a name of more than sixteen bytes", "n" * 120]
 WEIGHTS = ["0.5", "1", "1.0", "-2", "0.1", "1e-3", "0.50", "+.5", "3.4e38", "16777217", None]
 VALUES = st.one_of(
-    st.lists(st.binary(max_size=3), max_size=3),
-    st.lists(st.floats(width=32, allow_nan=False), max_size=3),
-    st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3),
+    st.lists(st.binary(max_size=3) | st.binary(min_size=100, max_size=140), max_size=3),
+    st.lists(st.floats(width=32, allow_nan=False), max_size=40),
+    st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 300), max_size=20),
 )
 
 
 @st.composite
 def examples(draw: st.DrawFn) -> list[Example]:
-    """Draw examples with distinct ids and up to two further features each."""
+    """Draw examples with distinct ids and up to three further features each, of any length."""
     found = []
     for node in draw(st.lists(st.sampled_from(POOL), unique=True)):
-        names = draw(st.lists(st.sampled_from(["x", "y", "NL"]), max_size=2, unique=True))
+        names = draw(st.lists(st.sampled_from(NAMES), max_size=3, unique=True))
         found.append({"id": [node.encode()], **{name: draw(VALUES) for name in names}})
     return found
 

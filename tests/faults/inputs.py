@@ -35,13 +35,18 @@ EDGES: list[Edge] = [
     (b"a", b"b", 0.875), (b"a", b"c", 0.5), (b"b", b"e", 0.75), (b"d", b"a", 0.625),
     (b"b", b"a", -0.25), (b"a", b"e", 0.5),
 ]  # fmt: skip
+MORE: dict[bytes, dict[str, list[bytes] | list[float] | list[int]]] = {
+    b"a": {"text": [b"w" * 130], "tokens": [1, 300, -1]}, b"c": {"tokens": list(range(100, 150))},
+    b"d": {"text": [b"", b"two"], "score": [0.5, 0.25]},
+}  # fmt: skip
+"""Features that some nodes have, of any length."""
 PACK = ["pack-nbrs", "labeled", "unlabeled", "graph", "out"]
 BUILD = ["build-graph", "-k", "all", "--similarity-threshold=-1", "embeddings", "out"]
 
 
 def payload(node: Node) -> bytes:
     """Serialize a node."""
-    return features(id=[node[0]], embedding=node[1])
+    return features(id=[node[0]], embedding=node[1], **MORE.get(node[0], {}))
 
 
 LABELED = [payload(node) for node in NODES[:2]]
@@ -81,13 +86,15 @@ def packed_right(
     result = []
     for node, vector in labeled:
         ranked = sorted(((w, t) for t, w in best.get(node, {}).items()), reverse=True)[:limit]
-        seed: dict[str, object] = {"id": [node], "embedding": vector, "NL_num_nbrs": [len(ranked)]}
+        seed: dict[str, object] = {"id": [node], "embedding": vector, **MORE.get(node, {})}
+        seed["NL_num_nbrs"] = [len(ranked)]
         for rank, (weight, target) in enumerate(ranked):
             seed |= {
                 f"NL_nbr_{rank}_weight": [weight],
                 f"NL_nbr_{rank}_id": [target],
                 f"NL_nbr_{rank}_embedding": known[target],
             }
+            seed |= {f"NL_nbr_{rank}_{name}": own for name, own in MORE.get(target, {}).items()}
         result.append(seed)
     return result
 

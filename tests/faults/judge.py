@@ -159,6 +159,8 @@ def features(**values: object) -> bytes:
             encoded[name.encode()] = value
         elif isinstance(value, list) and value and isinstance(value[0], float):
             encoded[name.encode()] = example.encode_floats(value)
+        elif isinstance(value, list) and value and isinstance(value[0], int):
+            encoded[name.encode()] = example.encode_int64(value)
         else:
             encoded[name.encode()] = example.encode_bytes(value)  # type: ignore[arg-type]
     return example.encode(encoded)

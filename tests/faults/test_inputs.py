@@ -84,7 +84,7 @@ def _record_cases() -> Iterator[tuple[str, Case]]:
             if "@" in spec:
                 starred = [word.replace(spec, f"{name}-*") for word in given]
                 yield f"{place}: {what}, by a pattern", replace(changed, args=starred)
-        longest = max(map(len, _PAYLOADS[place]))
+        longest = max(len(one) for payloads in _PAYLOADS.values() for one in payloads)
         limited = [args[0], f"--max-record-bytes={longest}", *args[1:]]
         yield f"{place}: as long as allowed", replace(good, args=limited)
         limited = [args[0], f"--max-record-bytes={longest - 1}", *args[1:]]
