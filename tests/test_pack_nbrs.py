@@ -29,9 +29,11 @@ POOL = [
 NAMES = ["x", "y", "NL", "größe", "a name of more than sixteen bytes", "n" * 120]
 WEIGHTS = ["0.5", "1", "1.0", "-2", "0.1", "1e-3", "0.50", "+.5", "3.4e38", "16777217", None]
 VALUES = st.one_of(
-    st.lists(st.binary(max_size=3) | st.binary(min_size=100, max_size=140), max_size=3),
-    st.lists(st.floats(width=32, allow_nan=False), max_size=40),
-    st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 300), max_size=20),
+    st.lists(st.binary(max_size=3) | st.integers(100, 140).map(bytes), max_size=3),
+    st.lists(st.floats(width=32, allow_nan=False), max_size=3),
+    st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3),
+    st.integers(9, 40).map(lambda count: [count / 8] * count),
+    st.integers(9, 40).map(lambda count: list(range(125, 125 + count))),
 )
 
 

@@ -18,7 +18,7 @@ from nsl_tools.streams import ByteStream, Source
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.usefixtures("folder")
+pytestmark = pytest.mark.usefixtures("folder", "_read_again")
 
 COUNT = 40
 PACK = ["pack-nbrs", "--seed-unlabeled", "labeled", "unlabeled", "graph", "out"]
@@ -30,6 +30,12 @@ READINGS = {
     (tuple(BUILD), "embeddings"): 1,
     (tuple(BUILD), "labeled"): 1,
 }
+
+
+@pytest.fixture
+def _read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep no records between readings: what is kept cannot change."""
+    monkeypatch.setattr(pack_nbrs, "_KEPT_SHARE", 0)
 
 
 def _payload(number: int, salt: float = 0.0) -> bytes:
@@ -213,7 +219,6 @@ def test_what_no_clock_shows_is_refused_by_content(
 ) -> None:
     """Within one tick of the clock, or where no time is told: records are compared."""
     monkeypatch.setattr(readings, "_state_of", lambda _: None)
-    monkeypatch.setattr(pack_nbrs, "_KEPT_SHARE", 0)
     encode = gzip.compress if compressed else bytes
     Path(name).write_bytes(encode(_content(name)))
     moment = Moment(name, reading, "before", lambda: _change(name, kind, encode))
