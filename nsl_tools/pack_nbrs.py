@@ -163,7 +163,7 @@ def _is_plain(path: str) -> bool:
 def _room(inputs: Sequence[Sequence[str]], memory: int) -> Room:
     """Return the room for records that are kept between readings.
 
-    Plain files are read again sooner than new memory is got.
+    Plain files of records that are soon parsed are read again sooner than new memory is got.
     """
     plain = all(_is_plain(path) for part in inputs for path in part)
     return Room(min(memory * _KEPT_SHARE, _MOST_KEPT), plain)

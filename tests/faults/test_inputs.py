@@ -87,10 +87,12 @@ def _record_cases() -> Iterator[tuple[str, Case]]:
         longest = max(len(one) for payloads in _PAYLOADS.values() for one in payloads)
         limited = [args[0], f"--max-record-bytes={longest}", *args[1:]]
         yield f"{place}: as long as allowed", replace(good, args=limited)
-        limited = [args[0], f"--max-record-bytes={longest - 1}", *args[1:]]
+        longer = features(id=[b"long"], embedding=[1.0, 1.0], text=[b"w" * longest])
         if place != "seeds":
-            says = "^[a-z]+: record [0-9] at byte [0-9]+: [0-9]+ bytes long.*--max-record"
-            yield f"{place}: longer than allowed", Case(limited, files(), 1, says)
+            data = records(*_PAYLOADS[place], longer)
+            number = len(_PAYLOADS[place])
+            says = rf"^{name}: record {number} at byte [0-9]+: [0-9]+ bytes long.*--max-record"
+            yield f"{place}: longer than allowed", Case(limited, files(**{name: data}), 1, says)
 
 
 def _id_cases() -> Iterator[tuple[str, Case]]:
