@@ -125,7 +125,9 @@ def test_the_first_line_is_enough(
     """`| head -1` ends a tool that has much more to write by SIGPIPE, however Python buffers."""
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     node = {b"embedding": example.encode_floats([1.0])}
-    write_examples("many", [node | {b"id": example.encode_bytes([b"%d" % i])} for i in range(500)])
+    # Few edges of long ids, 8 MB of them: more than the pipe and the tool's buffers hold.
+    ids = [b"%d" % i + b"x" * 1000 for i in range(64)]
+    write_examples("many", [node | {b"id": example.encode_bytes([name])} for name in ids])
     done = _shell("tool build-graph -k all many - | head -1; echo ${PIPESTATUS[0]}")
     line, code = done.stdout.splitlines()
     assert line.endswith(b"\t1.000000")
