@@ -9,13 +9,13 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from nsl_tools import build_graph as building
-from nsl_tools import pack_nbrs as packing
-from nsl_tools.graph_tsv import read_edges
+from nsl_tools.build_graph import pipeline as building
+from nsl_tools.files.outputs import Outputs
+from nsl_tools.files.streams import source
+from nsl_tools.formats.graph_tsv import read_edges
 from nsl_tools.options import BuildGraphOptions, PackOptions
-from nsl_tools.output import Outputs
+from nsl_tools.pack_nbrs import pipeline as packing
 from nsl_tools.statistics import Statistics
-from nsl_tools.streams import source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

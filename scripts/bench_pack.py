@@ -35,8 +35,8 @@ from bench_support import (
     time_fresh,
 )
 
-from nsl_tools import example
-from nsl_tools.tfrecord import FOOTER_BYTES, HEADER_BYTES, frame, masked_crcs
+from nsl_tools.formats.protobuf import example
+from nsl_tools.formats.tfrecord import FOOTER_BYTES, HEADER_BYTES, frame, masked_crcs
 
 EDGES_PER_NODE, MAX_NBRS, DIMENSIONS = 8, 5, 128
 LIMITS = ("12GB", "2GB", "512MB", "256MB")

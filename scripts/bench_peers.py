@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from pynndescent import NNDescent
 
-from nsl_tools.faiss_loader import load_faiss
+from nsl_tools.build_graph.search.faiss_loader import load_faiss
 
 if TYPE_CHECKING:
     from collections.abc import Callable

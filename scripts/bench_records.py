@@ -20,12 +20,12 @@ from bench_support import (
 )
 from varied_records import KINDS, write_examples
 
-from nsl_tools.embeddings import read_embeddings
-from nsl_tools.ids import IdColumn
-from nsl_tools.matrix import MatrixStore
-from nsl_tools.nodes import Omissions
+from nsl_tools.arrays.ids import IdColumn
+from nsl_tools.build_graph.embeddings import read_embeddings
+from nsl_tools.files.streams import source
+from nsl_tools.formats.example_batch import Omissions
+from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.statistics import Statistics
-from nsl_tools.streams import source
 
 RECORDS = {"alike": 120_000, "lengths": 60_000, "optional": 90_000, "images": 1_800, "many": 4_500}
 """Of each kind so many, which are about 40 MB; a third of them is labeled."""

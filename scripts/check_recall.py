@@ -21,13 +21,13 @@ import numpy.typing as npt
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from nsl_tools.embeddings import Embeddings, norms_of
-from nsl_tools.matrix import MatrixStore
-from nsl_tools.neighbors import NearestNeighbors
-from nsl_tools.recall import promised
+from nsl_tools.arrays.edge_weights import MICRO
+from nsl_tools.build_graph.embeddings import Embeddings, norms_of
+from nsl_tools.build_graph.search.exact import NearestNeighbors
+from nsl_tools.build_graph.search.recall import promised
+from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.statistics import Statistics
-from nsl_tools.weights import MICRO
-from nsl_tools.workers import workers
+from nsl_tools.threads import workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -38,8 +38,8 @@ import keras
 import numpy as np
 
 import nsl_tools as nsl
-from nsl_tools import example
-from nsl_tools.tfrecord_writer import write_records
+from nsl_tools.formats.protobuf import example
+from nsl_tools.formats.tfrecord_writer import write_records
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 

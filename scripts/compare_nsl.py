@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 from nsl_original import load
 
-from nsl_tools.build_graph import build_graph
+from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.options import BuildGraphOptions, PackOptions
-from nsl_tools.pack_nbrs import pack_nbrs
+from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 
 NODES, DIMENSIONS, LABELED = 600, 32, 150
 

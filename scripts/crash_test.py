@@ -35,8 +35,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nsl_tools import example, kept_shards
-from nsl_tools.tfrecord_writer import write_records
+from nsl_tools.files.shards import resume as kept_shards
+from nsl_tools.formats.protobuf import example
+from nsl_tools.formats.tfrecord_writer import write_records
 
 OTHERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OLD = b"an old file\n"

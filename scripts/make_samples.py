@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-from nsl_tools import example
-from nsl_tools.tfrecord_writer import write_records
+from nsl_tools.formats.protobuf import example
+from nsl_tools.formats.tfrecord_writer import write_records
 
 FOLDER = Path(__file__).parents[1] / "data" / "samples"
 LABELED_PER_DIGIT = 5

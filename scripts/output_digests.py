@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from varied_records import KINDS, write_examples
 
-from nsl_tools.build_graph import build_graph
+from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.options import BuildGraphOptions, PackOptions
-from nsl_tools.pack_nbrs import pack_nbrs
+from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 from nsl_tools.progress import Progress
 
 Random = np.random.Generator

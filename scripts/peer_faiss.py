@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from nsl_tools.faiss_loader import load_faiss
+from nsl_tools.build_graph.search.faiss_loader import load_faiss
 
 
 def main(path: str, search: str, value: str, kernels: str) -> None:

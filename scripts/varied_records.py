@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nsl_tools import example
-from nsl_tools.tfrecord import frame
+from nsl_tools.formats.protobuf import example
+from nsl_tools.formats.tfrecord import frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

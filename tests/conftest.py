@@ -18,8 +18,8 @@ from hypothesis import settings
 from spilling import spill_everywhere, spill_in_children
 from users import fill
 
-from nsl_tools import example
-from nsl_tools.tfrecord_writer import write_records
+from nsl_tools.formats.protobuf import example
+from nsl_tools.formats.tfrecord_writer import write_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

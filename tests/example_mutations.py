@@ -12,7 +12,15 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from nsl_tools.wire import END_GROUP, FIXED32, FIXED64, LENGTH, START_GROUP, VARINT, write_varint
+from nsl_tools.formats.protobuf.wire import (
+    END_GROUP,
+    FIXED32,
+    FIXED64,
+    LENGTH,
+    START_GROUP,
+    VARINT,
+    write_varint,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

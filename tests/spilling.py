@@ -35,31 +35,35 @@ def changes(rows: int) -> dict[str, dict[str, Any]]:
     """
     tool = {"memory_of": lambda _: 1, "claim_space": _claim_unannounced}
     found: dict[str, dict[str, Any]] = {
-        "build_graph": {**tool, "_BYTES_PER_DIMENSION": 0},
-        "candidates": {"TILE": rows, "_LEAST_LOT": rows, "_STRIP": rows},
-        "groups": {"_BLOCK": rows},
-        "ids": {"_SHARE": 1e18},
-        "id_texts": {"_RANKED_SHARE": 1e18},
-        "join_plan": {"_COPIES": 0, "_BYTES_PER_EDGE": 0},
-        "graph_writer": {"_PIECE_BYTES": 20 * rows},
-        "ties": {"_STRIP": rows, "_SEEDS": rows},
-        "matrix": {
+        "build_graph.pipeline": {**tool, "_BYTES_PER_DIMENSION": 0},
+        "build_graph.search.block_products": {"TILE": rows, "_LEAST_LOT": rows, "_STRIP": rows},
+        "arrays.groups": {"_BLOCK": rows},
+        "arrays.ids": {"_SHARE": 1e18},
+        "spill.id_texts": {"_RANKED_SHARE": 1e18},
+        "pack_nbrs.plan": {"_COPIES": 0, "_BYTES_PER_EDGE": 0},
+        "formats.graph_tsv_writer": {"_PIECE_BYTES": 20 * rows},
+        "build_graph.search.ties": {"_STRIP": rows, "_SEEDS": rows},
+        "spill.matrix": {
             "_LOT_BYTES": 1000 * rows,
             "_GAP_BYTES": 64,
             "announce": lambda *_: None,
         },
-        "neighbors": {"_PAIR_FLOATS": rows},
-        "lsh": {"_PAIRS": rows},
-        "recall": {"_BYTES_PER_ROW": 0, "_BYTES_PER_CANDIDATE": 0},
-        "pending": {"_GROUP": rows, "_MOST_PARTS": rows},
-        "pack_nbrs": tool,
-        "node_table": {"_LEAST_BYTES_PER_NODE": 0, "_ENTRIES_PER_RUN": rows, "_PIECE": 4 * rows},
-        "top_edges": {"_LEAST_PENDING": rows},
-        "graph_tsv": {"_BLOCK": 12 * rows},
-        "tfrecord": {"_BATCH_BYTES": 40 * rows},
-        "joining": {"_MOST_BYTES": 100 * rows},
-        "lockstep": {"_STEPS": rows},
-        "columns": {"_MANY": 0},
+        "build_graph.search.exact": {"_PAIR_FLOATS": rows},
+        "build_graph.search.lsh": {"_PAIRS": rows},
+        "build_graph.search.recall": {"_BYTES_PER_ROW": 0, "_BYTES_PER_CANDIDATE": 0},
+        "build_graph.search.candidate_spill": {"_GROUP": rows, "_MOST_PARTS": rows},
+        "pack_nbrs.pipeline": tool,
+        "pack_nbrs.id_index": {
+            "_LEAST_BYTES_PER_NODE": 0,
+            "_ENTRIES_PER_RUN": rows,
+            "_PIECE": 4 * rows,
+        },
+        "pack_nbrs.top_edges": {"_LEAST_PENDING": rows},
+        "formats.graph_tsv": {"_BLOCK": 12 * rows},
+        "formats.tfrecord": {"_BATCH_BYTES": 40 * rows},
+        "pack_nbrs.join": {"_MOST_BYTES": 100 * rows},
+        "formats.protobuf.lockstep": {"_STEPS": rows},
+        "formats.protobuf.example_columns": {"_MANY": 0},
     }
     return {f"nsl_tools.{module}": names for module, names in found.items()}
 
@@ -67,7 +71,7 @@ def changes(rows: int) -> dict[str, dict[str, Any]]:
 def _claim_unannounced(size: int, what: str, _: object) -> None:
     """Check that there is space, and do not say so: there always is a need for some."""
     from nsl_tools.progress import Progress
-    from nsl_tools.scratch import claim_space
+    from nsl_tools.spill.scratch import claim_space
 
     claim_space(size, what, Progress())
 

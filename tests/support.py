@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nsl_tools import example
-from nsl_tools.streams import source
-from nsl_tools.tfrecord import read_batches
-from nsl_tools.tfrecord_writer import write_records
+from nsl_tools.files.streams import source
+from nsl_tools.formats.protobuf import example
+from nsl_tools.formats.tfrecord import read_batches
+from nsl_tools.formats.tfrecord_writer import write_records
 
 NEEDS_PROTOBUF_7 = pytest.mark.skipif(
     int(version("protobuf").split(".")[0]) < 7,

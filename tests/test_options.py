@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import write_examples
 
+from nsl_tools.build_graph.tables import check_options
 from nsl_tools.errors import UsageError
+from nsl_tools.files.paths import resolve_inputs
 from nsl_tools.memory import parse_size
 from nsl_tools.options import BuildGraphOptions, PackOptions
-from nsl_tools.shards import resolve_inputs
-from nsl_tools.tables import check_options
 
 if TYPE_CHECKING:
     from pathlib import Path

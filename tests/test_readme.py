@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from nsl_tools.cli import cli
+from nsl_tools.cli.commands import cli
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -26,6 +26,7 @@ def test_every_command_has_help_and_every_option_a_place_in_the_readme(name: str
             assert f"`{parameter.opts[-1]}" in README, parameter.opts
 
 
+@pytest.mark.own_memory("its input, in blocks of one row, would take minutes")
 def test_the_pipeline_of_the_readme_runs(tmp_path: Path) -> None:
     """build-graph into pack-nbrs, on the samples, as it is written there."""
     (pipeline,) = [block for block in CODE_BLOCKS if "data/samples/embeddings.tfr - |" in block]

@@ -6,7 +6,7 @@ import pytest
 from support import read_payloads, write_examples
 
 import nsl_tools as nsl
-from nsl_tools import example
+from nsl_tools.formats.protobuf import example
 
 NODES = [
     {"id": [node.encode()], "embedding": vector}

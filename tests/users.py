@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nsl_tools.files.shards.provenance import recipe
 from nsl_tools.options import PackOptions
-from nsl_tools.recipe import recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,9 +4,9 @@ import importlib
 from typing import Any
 
 from nsl_tools.keras import layers
-from nsl_tools.keras.adversarial_loss import adversarial_loss
 from nsl_tools.keras.adversarial_regularization import AdversarialRegularization
 from nsl_tools.keras.graph_regularization import GraphRegularization
+from nsl_tools.keras.regularizers import adversarial_loss
 from nsl_tools.keras.schedule import MultiplierSchedule
 
 __all__ = [

@@ -20,17 +20,21 @@ import keras
 from keras import ops, tree
 
 from nsl_tools.configs import AdvNeighborConfig, AdvRegConfig
-from nsl_tools.keras.adversarial_loss import adversarial_loss
 from nsl_tools.keras.adversarial_neighbor import (
     as_array,
     as_tensor,
     check_movable,
     gen_adv_neighbor,
 )
-from nsl_tools.keras.arguments import check_type, keys_and_config
-from nsl_tools.keras.config_io import adv_config_from_dict, adv_config_to_dict
+from nsl_tools.keras.arguments import (
+    adv_config_from_dict,
+    adv_config_to_dict,
+    check_type,
+    keys_and_config,
+)
 from nsl_tools.keras.input_gradient import keeps_graph
 from nsl_tools.keras.objective import Objective, in_output_order, make_objective
+from nsl_tools.keras.regularizers import adversarial_loss
 from nsl_tools.keras.routing import route
 
 __all__ = ["AdversarialRegularization", "adversarial_loss"]

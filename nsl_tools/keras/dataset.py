@@ -23,7 +23,7 @@ from nsl_tools.feature_names import (
     neighbor_feature,
     neighbor_weight,
 )
-from nsl_tools.shards import resolve_inputs
+from nsl_tools.files.paths import resolve_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

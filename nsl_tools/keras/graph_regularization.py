@@ -20,11 +20,10 @@ from keras import ops, tree
 
 from nsl_tools.configs import GraphRegConfig, ReductionType
 from nsl_tools.feature_names import NUM_NEIGHBORS
-from nsl_tools.keras.arguments import check_type
-from nsl_tools.keras.config_io import graph_config_from_dict, graph_config_to_dict
+from nsl_tools.keras.arguments import check_type, graph_config_from_dict, graph_config_to_dict
 from nsl_tools.keras.distances import pairwise_distance_wrapper
 from nsl_tools.keras.neighbor_features import strip_neighbor_features, unpack_neighbor_features
-from nsl_tools.keras.replicas import shared_between_replicas
+from nsl_tools.keras.objective import shared_between_replicas
 from nsl_tools.keras.routing import route
 
 Tensor = Any

@@ -12,7 +12,7 @@ from keras import ops
 
 from nsl_tools.configs import DistanceConfig, GraphNeighborConfig
 from nsl_tools.feature_names import neighbor_feature, neighbor_weight
-from nsl_tools.keras.config_io import config_to_dict
+from nsl_tools.keras.arguments import config_to_dict
 from nsl_tools.keras.distances import pairwise_distance_wrapper
 from nsl_tools.keras.neighbor_features import unpack_neighbor_features
 

@@ -281,3 +281,15 @@ def _renamed(metric: keras.metrics.Metric, name: str, shared: bool) -> keras.met
     copy = type(metric).from_config(metric.get_config())
     copy.name = name
     return copy
+
+
+def shared_between_replicas(loss: Tensor) -> Tensor:
+    """Divide `loss` by the number of replicas, as every Keras `Loss` does itself.
+
+    `tf.distribute` sums gradients over the replicas.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return loss
+    import tensorflow as tf
+
+    return loss / ops.cast(tf.distribute.get_strategy().num_replicas_in_sync, loss.dtype)

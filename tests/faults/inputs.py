@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import spilling
 from judge import features, records
 
-from nsl_tools import example
-from nsl_tools.tfrecord import frame, frame_header
+from nsl_tools.formats.protobuf import example
+from nsl_tools.formats.tfrecord import frame, frame_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

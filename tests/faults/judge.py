@@ -13,9 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nsl_tools import cli, example
-from nsl_tools.streams import Source
-from nsl_tools.tfrecord import frame, read_batches
+from nsl_tools.cli import commands
+from nsl_tools.files.streams import Source
+from nsl_tools.formats.protobuf import example
+from nsl_tools.formats.tfrecord import frame, read_batches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +63,7 @@ def call(args: list[str]) -> Outcome:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            cli.main(args)
+            commands.main(args)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else -1
     finally:

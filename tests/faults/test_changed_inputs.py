@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from judge import OLD, call, features, records
 
-from nsl_tools import graph_tsv, pack_nbrs, readings, tfrecord
-from nsl_tools.streams import ByteStream, Source
+from nsl_tools.files import readings
+from nsl_tools.files.streams import ByteStream, Source
+from nsl_tools.formats import graph_tsv, tfrecord
+from nsl_tools.pack_nbrs import pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +37,7 @@ READINGS = {
 @pytest.fixture
 def _read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep no records between readings: what is kept cannot change."""
-    monkeypatch.setattr(pack_nbrs, "_KEPT_SHARE", 0)
+    monkeypatch.setattr(pipeline, "_KEPT_SHARE", 0)
 
 
 def _payload(number: int, salt: float = 0.0) -> bytes:

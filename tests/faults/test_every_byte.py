@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 from oracles import inflated, right_graph, right_records
 
-from nsl_tools import tfrecord
 from nsl_tools.errors import DataError
-from nsl_tools.graph_tsv import read_edges
+from nsl_tools.files.streams import Source
+from nsl_tools.formats import tfrecord
+from nsl_tools.formats.graph_tsv import read_edges
+from nsl_tools.formats.tfrecord import frame, read_batches
 from nsl_tools.statistics import Statistics
-from nsl_tools.streams import Source
-from nsl_tools.tfrecord import frame, read_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

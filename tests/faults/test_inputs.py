@@ -29,7 +29,7 @@ from inputs import (
 )
 from judge import Case, features, judge
 
-from nsl_tools.streams import CHUNK
+from nsl_tools.files.streams import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

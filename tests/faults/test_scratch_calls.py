@@ -26,13 +26,15 @@ _REMEDY = "name another folder by TMPDIR, or (raise --memory-limit|give a file i
 _DRIVER = """
 import contextlib, errno, io, json, os, resource, sys, tempfile
 from pathlib import Path
-from nsl_tools import build_graph, cli, join_plan, pack_nbrs
-from nsl_tools.scratch import ScratchFile
+from nsl_tools.build_graph import pipeline as building
+from nsl_tools.cli import commands
+from nsl_tools.pack_nbrs import pipeline as packing, plan
+from nsl_tools.spill.scratch import ScratchFile
 
-pack_nbrs.memory_of = lambda _: 500
-join_plan._COPIES = join_plan._BYTES_PER_EDGE = 0
-build_graph._budget = lambda *_: 0
-build_graph.threadpool_limits = lambda _: contextlib.nullcontext()
+packing.memory_of = lambda _: 500
+plan._COPIES = plan._BYTES_PER_EDGE = 0
+building._budget = lambda *_: 0
+building.threadpool_limits = lambda _: contextlib.nullcontext()
 largest = [0]
 write = ScratchFile.write
 def counting(file, data):
@@ -62,7 +64,7 @@ def run(args, given):
     sys.stdin = io.TextIOWrapper(io.BytesIO(given))
     with contextlib.redirect_stderr(said):
         try:
-            cli.main(args)
+            commands.main(args)
         except SystemExit as end:
             return end.code, said.getvalue()
 

@@ -12,9 +12,11 @@ import pytest
 from inputs import BUILD, LABELED, PACK, Node, files, payload, records
 from judge import OLD, call, can_mount
 
-from nsl_tools import output_checks, pack_nbrs, scratch
-from nsl_tools.output import OutputError
-from nsl_tools.output_checks import check_space
+from nsl_tools.files import preflight
+from nsl_tools.files.outputs import OutputError
+from nsl_tools.files.preflight import check_space
+from nsl_tools.pack_nbrs import pipeline
+from nsl_tools.spill import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +41,7 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def say(size: int, blocks: int = 1 << 20) -> None:
         real = os.statvfs("/")
         fields = [1, 1, blocks, size, size, *real[5:10]]
-        monkeypatch.setattr(output_checks.os, "statvfs", lambda _: os.statvfs_result(fields))
+        monkeypatch.setattr(preflight.os, "statvfs", lambda _: os.statvfs_result(fields))
 
     return say
 
@@ -66,10 +68,10 @@ def test_the_seeds_must_fit(job: Path, free: Callable[..., None]) -> None:
 def test_scratch_must_fit(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the inputs are larger than the memory, as much is needed, and no input is read."""
     (job / "labeled").write_bytes(b"not read")
-    monkeypatch.setattr(pack_nbrs, "memory_of", lambda _: 1)
+    monkeypatch.setattr(pipeline, "memory_of", lambda _: 1)
     fields = [1, 1, 1 << 20, 1, 1, *os.statvfs("/")[5:10]]
     monkeypatch.setattr(scratch.os, "statvfs", lambda _: os.statvfs_result(fields))
-    monkeypatch.setattr(pack_nbrs, "check_space", lambda *_: None)
+    monkeypatch.setattr(pipeline, "check_space", lambda *_: None)
     line = _refused([*PACK, "-q"], job)
     assert "scratch files in" in line
     assert "B of free space, found 1 B: name another folder by TMPDIR" in line

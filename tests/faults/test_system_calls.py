@@ -25,8 +25,8 @@ _OLD = b"a good old file\n"
 _DRIVER = """
 import contextlib, errno, hashlib, io, json, os, resource, sys
 from pathlib import Path
-from nsl_tools import cli
-from nsl_tools.output import Outputs
+from nsl_tools.cli import commands
+from nsl_tools.files.outputs import Outputs
 
 def failing(name, count):
     real = getattr(os, name)
@@ -55,7 +55,7 @@ def run(args):
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         try:
-            cli.main(args)
+            commands.main(args)
         except SystemExit as end:
             return end.code, said.getvalue()
 

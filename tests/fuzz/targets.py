@@ -36,16 +36,19 @@ from oracles import (
     right_rows,
 )
 
-from nsl_tools import example, graph_tsv, npy, streams, tables, tfrecord
-from nsl_tools.columns import ExampleError, ExampleParser
+from nsl_tools.arrays.ids import IdColumn
+from nsl_tools.build_graph import tables
 from nsl_tools.errors import DataError
-from nsl_tools.ids import IdColumn
-from nsl_tools.matrix import MatrixStore
+from nsl_tools.files import streams
+from nsl_tools.formats import graph_tsv, npy, tfrecord
+from nsl_tools.formats.example_batch import ExampleBatch, Omissions, ids_of
+from nsl_tools.formats.protobuf import example
+from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser
+from nsl_tools.formats.tfrecord import RecordBatch
 from nsl_tools.memory import LEAST_LIMIT
-from nsl_tools.nodes import ExampleBatch, Omissions, ids_of
 from nsl_tools.options import BuildGraphOptions
+from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.statistics import Statistics
-from nsl_tools.tfrecord import RecordBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

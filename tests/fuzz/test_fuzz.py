@@ -9,7 +9,8 @@ from mutations import corpus_of, mutations
 from support import NEEDS_NEW_PYARROW, NEEDS_PROTOBUF_7
 from targets import TARGETS
 
-from nsl_tools import example, graph_tsv, npy, table_rows, tfrecord
+from nsl_tools.formats import graph_tsv, npy, table_rows, tfrecord
+from nsl_tools.formats.protobuf import example
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from adv_models import LEARNING_RATE, MULTIPLIER, STEP, W, X, Y, one_step
 from keras import ops
 from replicas import mirrored
 
-from nsl_tools.keras.adversarial_loss import adversarial_loss
 from nsl_tools.keras.adversarial_regularization import AdversarialRegularization
+from nsl_tools.keras.regularizers import adversarial_loss
 from nsl_tools.keras.schedule import MultiplierSchedule
 
 W3 = np.array([[1.0], [-2.0], [3.0]])

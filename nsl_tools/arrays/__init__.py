@@ -1,0 +1,1 @@
+"""Kernels on arrays: bytes, ids, sorting, checksums. No input or output, no options."""

@@ -1,0 +1,1 @@
+"""The first wing: embeddings in, a nearest-neighbour graph out."""

@@ -1,0 +1,278 @@
+"""The build-graph pipeline: embeddings in, cosine nearest-neighbour graph out.
+
+    shards -> records -> embeddings -> neighbours -> edges -> TSV
+
+Edges come sorted by source (input order), then weight as written descending,
+then target id descending, whatever the threads, blocks or input shards.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from nsl_tools.arrays.fingerprints import rows_among
+from nsl_tools.arrays.ids import IdColumn
+from nsl_tools.build_graph.embeddings import Embeddings, read_embeddings
+from nsl_tools.build_graph.search.exact import EdgeFlow, Edges, NearestNeighbors, bytes_per_thread
+from nsl_tools.build_graph.search.lsh import bucketed_edges
+from nsl_tools.build_graph.search.recall import bytes_for, promised
+from nsl_tools.build_graph.tables import check_options, is_table, read_tables, vector_bytes
+from nsl_tools.errors import UsageError
+from nsl_tools.files.outputs import is_stream, marked_if_incomplete
+from nsl_tools.files.paths import (
+    STANDARD_STREAM,
+    files_of_output,
+    refuse_shared_streams,
+    resolve_inputs,
+    resolve_output,
+)
+from nsl_tools.files.preflight import check_outputs, check_space
+from nsl_tools.files.shards.provenance import recipe
+from nsl_tools.files.shards.shard_set import ShardSet
+from nsl_tools.files.streams import source
+from nsl_tools.formats.example_batch import Omissions, read_ids, refuse_empty
+from nsl_tools.formats.graph_tsv_writer import edge_lines
+from nsl_tools.formats.tfrecord import is_tfrecord
+from nsl_tools.memory import shown_size
+from nsl_tools.options import memory_of
+from nsl_tools.progress import Progress
+from nsl_tools.spill.matrix import MatrixStore
+from nsl_tools.spill.scratch import claim_space
+from nsl_tools.statistics import Statistics
+from nsl_tools.threads import workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from nsl_tools.files.run_report import Report
+    from nsl_tools.files.shards.shard_set import Part
+    from nsl_tools.options import BuildGraphOptions
+    from nsl_tools.spill.matrix import Rows
+
+_BYTES_PER_DIMENSION = 64
+"""What comparing and weighing two vectors takes: some copies of both, in float32 and float64."""
+
+
+def build_graph(
+    embeddings: Sequence[str],
+    output: str,
+    options: BuildGraphOptions,
+    seeds: Sequence[str] = (),
+    progress: Progress = Progress(),  # noqa: B008 - frozen
+    report: Report | None = None,
+) -> Statistics:
+    """Build the graph of the examples in `embeddings` and write it to `output` as TSV.
+
+    Args:
+        embeddings: paths of TFRecord files of examples with an id and an embedding.
+        output: a file, `base@N` or `-`.
+        options: how to build it.
+        seeds: paths of TFRecord files of examples; if given, only edges that
+            leave their ids are built.
+        progress: how to report progress.
+        report: what to write beside the output.
+
+    Raises:
+        DataError: an input is wrong. UsageError: the paths do not make sense.
+        OutputError: the output cannot be written.
+    """
+    with marked_if_incomplete(resolve_output(output)):
+        return _build(embeddings, output, options, seeds, progress, report)
+
+
+def _build(
+    embeddings: Sequence[str],
+    output: str,
+    options: BuildGraphOptions,
+    seeds: Sequence[str],
+    progress: Progress,
+    report: Report | None,
+) -> Statistics:
+    inputs, seed_files = resolve_inputs(embeddings), resolve_inputs(seeds)
+    ids = [options.ids] if options.ids else []
+    # A file may be read as both: a pipe or terminal has each byte once.
+    refuse_shared_streams(inputs + seed_files + ids)
+    check_options(inputs, options, seeded=bool(seeds))
+    outputs = resolve_output(output)
+    check_outputs(files_of_output(output), inputs + seed_files + ids)
+    # How many edges reach the threshold, only the work tells.
+    check_space(outputs, least=1)
+    _refuse_to_replace_examples(outputs)
+    run = recipe("build-graph", options, {"embeddings": inputs, "seeds": seed_files, "ids": ids})
+    statistics = report.statistics if report else Statistics(options.max_errors)
+    # Seeds are few, and pairs above a threshold have no bound: exact is the fast way for both.
+    approximately = options.recall < 1 and options.k is not None and not seeds
+    budget = _budget(inputs, options, progress, 1 + approximately)
+    store = MatrixStore(budget, progress)
+    shards = ShardSet(
+        output, run=run, resume=options.resume, report=report, warnings=statistics.warnings
+    )
+    # Each of the workers multiplies on a BLAS thread of its own.
+    with store, shards, threadpool_limits(1):
+        if shards.all_kept(statistics, progress):
+            return statistics
+        nodes = _read(inputs, options, statistics, store)
+        queries = _query_rows(nodes, seed_files, options, statistics)
+        with workers(_threads(options, nodes, statistics)) as pools:
+            nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pools, store)
+            edges_of = _finder(nodes, nearest, options, statistics, approximately=approximately)
+            rows = {path: queries[p.start : p.stop] for path, p in shards.parts(len(queries))}
+            missing = np.concatenate([queries[:0], *rows.values()])
+            flow = EdgeFlow(progress.track(edges_of(missing), "edges", len))
+            for path, edges in zip(rows, flow.parts(rows.values()), strict=True):
+                with shards.open_part(path) as file:
+                    _write(file, nodes, edges, statistics)
+        _warn_of_gaps(statistics, options)
+    return statistics
+
+
+def _threads(options: BuildGraphOptions, nodes: Embeddings, statistics: Statistics) -> int:
+    """Return how many threads work: those asked for, as far as the memory holds what each takes."""
+    asked = options.threads or os.cpu_count() or 1
+    most = max(1, memory_of(options) // bytes_per_thread(nodes.vectors.shape[1]))
+    if options.threads and asked > most:
+        statistics.warnings[f"--threads {asked}: --memory-limit leaves memory for {most}"] = 1
+    return min(asked, most)
+
+
+def _refuse_to_replace_examples(outputs: Sequence[str]) -> None:
+    for path in outputs:
+        if path != STANDARD_STREAM and not is_stream(path) and is_tfrecord(path):
+            raise UsageError(
+                f"{path}: is an existing TFRecord file, expected the graph's name: "
+                "is the output argument missing?"
+            )
+
+
+def _budget(
+    inputs: Sequence[str], options: BuildGraphOptions, progress: Progress, copies: int
+) -> int:
+    """Return the bytes that each of the large things may take in memory.
+
+    There are four: the vectors, waiting pairs, bands of unit vectors, and all the rest.
+    Scratch space for `copies` of larger vectors is announced and checked; that for pairs
+    is known only as they are found.
+    """
+    budget = memory_of(options) // 4
+    size = vector_bytes(inputs)
+    if size is None:
+        size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
+    if size > budget:
+        claim_space(copies * size, "vectors", progress)
+    return budget
+
+
+def _read(
+    inputs: Sequence[str],
+    options: BuildGraphOptions,
+    statistics: Statistics,
+    store: MatrixStore,
+) -> Embeddings:
+    sources = [source(path, options) for path in inputs]
+    features = options.id_feature, options.embedding_feature
+    omissions = Omissions(statistics, options.on_duplicate)
+    ids = IdColumn(sources[0].name, memory_of(options))
+    if is_table(inputs):
+        nodes = read_tables(inputs, options, omissions, store, ids)
+    else:
+        nodes = read_embeddings(sources, features, omissions, store, ids)
+    refuse_empty(len(nodes.ids), sources, options)
+    _refuse_wide(nodes.vectors.shape[1], options)
+    statistics.counts["nodes"] = len(nodes.ids)
+    if zeros := int((nodes.norms == 0).sum()):
+        statistics.warnings["zero vectors, which have no direction and so no edges"] = zeros
+    return nodes
+
+
+def _refuse_wide(dimension: int, options: BuildGraphOptions) -> None:
+    needed, limit = _BYTES_PER_DIMENSION * dimension, memory_of(options)
+    if needed > limit:
+        raise UsageError(
+            f"--memory-limit: expected at least {shown_size(needed)} for vectors of dimension "
+            f"{dimension:,}, received {shown_size(limit)}"
+        )
+
+
+def _query_rows(
+    nodes: Embeddings, seed_files: Sequence[str], options: BuildGraphOptions, statistics: Statistics
+) -> Rows:
+    """Return the rows that edges leave from, ascending."""
+    if not seed_files:
+        return np.arange(len(nodes.ids))
+    sources = [source(path, options) for path in seed_files]
+    omissions = Omissions(statistics, options.on_duplicate)
+    ids = IdColumn(sources[0].name, memory_of(options))
+    seeds = read_ids(sources, options.id_feature, omissions, ids)
+    refuse_empty(len(seeds), sources, options)
+    rows = rows_among(nodes.ids, seeds)
+    # Both have each id once.
+    if unknown := len(seeds) - len(rows):
+        statistics.warnings["seeds without an embedding"] = unknown
+    return rows
+
+
+def _finder(
+    nodes: Embeddings,
+    nearest: NearestNeighbors,
+    options: BuildGraphOptions,
+    statistics: Statistics,
+    *,
+    approximately: bool,
+) -> Callable[[Rows], Iterator[Edges]]:
+    """Return the function from any rows, ascending, to the edges that leave them.
+
+    What it finds for a row does not depend on the others that it is asked for.
+    """
+    if options.lsh_splits:
+        return partial(bucketed_edges, nearest, options)
+    exact = partial(nearest.edges, base=np.arange(len(nodes.ids)))
+    if options.recall == 1:
+        return exact
+    if approximately:
+        search = _approximate(np.flatnonzero(nodes.norms), nearest, options, statistics)
+        if search is not None:
+            return search
+    statistics.measures["recall"] = 1.0
+    return exact
+
+
+def _approximate(
+    rows: Rows, nearest: NearestNeighbors, options: BuildGraphOptions, statistics: Statistics
+) -> Callable[[Rows], Iterator[Edges]] | None:
+    """Return a search that keeps the promise of `--recall`; None to compare all pairs."""
+    vectors = min(nearest.store.budget, 4 * len(rows) * nearest.embeddings.vectors.shape[1])
+    needed, limit = bytes_for(len(rows), options.k or 0), memory_of(options) - vectors
+    if needed > limit:
+        statistics.warnings[
+            f"--recall takes {shown_size(needed)} for these nodes and --memory-limit leaves "
+            f"{shown_size(limit)}: all pairs were compared"
+        ] = 1
+        return None
+    found = promised(nearest, rows, options.recall, options.random_seed, statistics)
+    if found is None:
+        return None
+    statistics.measures["recall"] = found.recall.measured
+    statistics.measures["with 99 % confidence at least"] = found.recall.surely
+    statistics.measures["products, as a share of those of all pairs"] = found.effort
+    return found.edges
+
+
+def _write(file: Part, nodes: Embeddings, found: Iterable[Edges], statistics: Statistics) -> None:
+    for edges in found:
+        for lines in edge_lines(nodes.ids, edges.sources, edges.targets, edges.weights):
+            file.write(lines)
+        file.records += len(edges)
+        statistics.counts["edges"] += len(edges)
+        statistics.counts["sources"] += int(np.count_nonzero(np.diff(edges.sources, prepend=-1)))
+
+
+def _warn_of_gaps(statistics: Statistics, options: BuildGraphOptions) -> None:
+    counts = statistics.counts
+    if counts["nodes"] and not counts["edges"] and not counts["shards kept"]:
+        threshold = options.similarity_threshold
+        statistics.warnings[f"graph without edges: no pair reaches similarity {threshold}"] = 1

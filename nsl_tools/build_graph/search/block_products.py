@@ -1,0 +1,294 @@
+"""Candidate pairs from float32 products: every pair that could be an edge, and few others.
+
+A row keeps a *floor*: no pair below it can be among the row's k best. Floors
+start at the threshold and rise as better pairs are found, always short of the
+k-th value by a slack that covers float32 rounding, so that nothing is lost
+whatever the order of the work. Where float32 cannot tell candidates apart, and so keeps
+too many, `Ties` can.
+
+The products are cut into square tiles. All pairs of one set are a triangle of
+them: a tile's product serves the rows of both its sides, so half the products
+are enough. Queries against another set are a rectangle, which serves one side.
+
+Tiles of queries are taken by bands, so that each tile of the base is made once a
+band. Threads multiply the next band while the pairs of the one before are taken
+away; what they find they put into `Pending`, which keeps to its budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.arrays.buffers import Buffers
+from nsl_tools.arrays.groups import kth_largest, reached_by, true_places
+from nsl_tools.build_graph.search.candidate_spill import Pairs, Pending, by_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Executor, Future
+
+    from nsl_tools.build_graph.search.ties import Ties
+    from nsl_tools.spill.matrix import Floats, MatrixStore, Rows
+
+TILE = 1008  # rows of products a power of two of bytes apart would share places in the cache
+_TILE_SHARE, _LEAST_TILE_BYTES = 4, 1 << 20  # of the budget at most, in units: wide rows are few
+_CROWD = 4
+_STRIP = 128  # rows of a crowded tile that are looked at together
+_BANDS, _SMALLEST_BAND, _LARGEST_BAND = 8, 8, 64
+_BANDS_AT_ONCE = 4  # two of units, and the vectors of a lot as read, with room to spare
+_LOT_BYTES = 512  # for a pair, some lots at a time, with all that weighing it takes
+_LEAST_LOT, _LARGEST_LOT = 1 << 14, 1 << 20
+_CACHED_LOT = 1 << 16  # where weighing a lot means no reading of a file, which wants large ones
+
+
+class Units(Protocol):
+    """Unit vectors, shape (n, d), float32: a block of rows at a time."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape (n, d)."""
+
+    def __len__(self) -> int:
+        """Return n."""
+
+    def __getitem__(self, rows: slice, /) -> Floats:
+        """Return consecutive rows."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which pairs are wanted.
+
+    Attributes:
+        best: pairs per row at most, the row itself counted; None for all.
+        floor: smallest similarity.
+        slack: how far float32 similarities must differ to be surely in that order.
+    """
+
+    best: int | None
+    floor: float
+    slack: float
+
+
+def all_pairs(
+    unit: Units, wanted: Wanted, pool: Executor, store: MatrixStore, ties: Ties | None = None
+) -> Iterator[tuple[Rows, Rows]]:
+    """Yield candidates `(sources, targets)` among the rows of `unit`, shape (n, d), itself.
+
+    By lots of consecutive sources, in order; a row may be paired with itself. Without `ties`
+    all that float32 cannot tell apart are candidates.
+    """
+    return _Sweep(unit, unit, wanted, pool, store, ties).pairs()
+
+
+def pairs_between(
+    queries: Units,
+    base: Units,
+    wanted: Wanted,
+    pool: Executor,
+    store: MatrixStore,
+    ties: Ties | None = None,
+) -> Iterator[tuple[Rows, Rows]]:
+    """Yield candidates `(row of queries, row of base)`, shapes (m, d) and (n, d).
+
+    By lots of consecutive queries, in order; `ties` as of `all_pairs`.
+    """
+    return _Sweep(queries, base, wanted, pool, store, ties).pairs()
+
+
+class _Sweep:
+    """The state of one sweep: floors, and the candidates found so far for each tile of queries.
+
+    If `queries` is `base`, it is a triangle.
+    """
+
+    def __init__(
+        self,
+        queries: Units,
+        base: Units,
+        wanted: Wanted,
+        pool: Executor,
+        store: MatrixStore,
+        ties: Ties | None,
+    ) -> None:
+        self._queries, self._base = queries, base
+        self._ties = ties
+        self._triangle = queries is base
+        self._wanted = wanted
+        self._pool = pool
+        self._floors = np.full(len(queries), wanted.floor, np.float32)
+        height = tile_height(store.budget, queries.shape[1])
+        self._tiles, self._base_tiles = _tiles(len(queries), height), _tiles(len(base), height)
+        self._pending = Pending(len(self._tiles), height, store)
+        self._limits = [_CROWD * (wanted.best or 0) * height] * len(self._tiles)
+        room = store.budget // _BANDS_AT_ONCE // (4 * height * max(1, queries.shape[1]))
+        # Several bands, so that weighing the pairs of one goes on beside the products of the next.
+        several = max(_SMALLEST_BAND, len(self._tiles) // _BANDS)
+        self._band = max(1, min(room, several, _LARGEST_BAND))
+        largest = _LARGEST_LOT if store.spilled else _CACHED_LOT
+        self._lot = min(max(_LEAST_LOT, store.budget // _LOT_BYTES), largest)
+        self._buffers = Buffers()
+        self._stopped = False
+
+    def pairs(self) -> Iterator[tuple[Rows, Rows]]:
+        tiles = len(self._tiles)
+        bands = [range(i, min(i + self._band, tiles)) for i in range(0, tiles, self._band)]
+        started: list[list[Future[None]]] = []
+        try:
+            for band, following in zip(bands, [*bands[1:], None], strict=True):
+                started = started or [self._start(band)]
+                if following is not None:
+                    started.append(self._start(following))
+                for done in started.pop(0):
+                    done.result()
+                yield from self._lots(band)
+        finally:
+            self._stopped = True
+
+    def _start(self, band: range) -> list[Future[None]]:
+        """Start multiplying a band with each tile of the base that is due."""
+        queries = self._queries[slice(self._tiles[band[0]].start, self._tiles[band[-1]].stop)]
+        due = [*range(len(self._base_tiles))]
+        if self._triangle:
+            # The tiles of the band itself come last, and those with the most work first.
+            due = [*due[band.stop :], *reversed(band)]
+        return [self._pool.submit(self._multiply_band, band, queries, j) for j in due]
+
+    def _lots(self, band: range) -> Iterator[tuple[Rows, Rows]]:
+        """Yield the candidates of a band, a lot at a time."""
+        lot, size = [], 0
+        for i in band:
+            for taken in self._pending.take(i, self._lot):
+                for pairs in by_rows(self._pruned(i, taken), self._lot):
+                    sources = pairs.rows.astype(np.int64) + self._tiles[i].start
+                    lot.append((sources, pairs.others.astype(np.int64)))
+                    size += len(pairs)
+                    if size >= self._lot:
+                        yield _concatenated(lot)
+                        lot, size = [], 0
+        if size:
+            yield _concatenated(lot)
+
+    def _multiply_band(self, band: range, queries: Floats, j: int) -> None:
+        """Multiply a band with tile `j`, and keep the candidates."""
+        base = self._base[self._base_tiles[j]]
+        start = self._tiles[band[0]].start
+        for i in band:
+            if not self._stopped and (not self._triangle or i <= j):
+                tile = self._tiles[i]
+                self._multiply(i, j, queries[tile.start - start : tile.stop - start], base)
+
+    def _multiply(self, i: int, j: int, queries: Floats, base: Floats) -> None:
+        """Multiply two tiles; keep the candidates of `i`, in a triangle of `j` too."""
+        left, right = self._tiles[i], self._base_tiles[j]
+        sides = [(i, 0, right), (j, 1, left)][: 1 + (self._triangle and i != j)]
+        if self._ties:
+            sides = [s for s in sides if not self._ties.settled(self._tiles[s[0]], s[2])]
+        if not sides:
+            return
+        products = self._buffers.array("products", np.float32, len(queries), len(base))
+        mask = self._buffers.array("mask", np.bool_, len(queries), len(base))
+        np.matmul(queries, base.T, out=products)
+        lowest = min(self._floors[self._tiles[tile]].min() for tile, _, _ in sides)
+        np.greater_equal(products, lowest, out=mask)
+        few = np.count_nonzero(mask) <= _CROWD * sum(products.shape)
+        loose = true_places(mask) if few else None
+        for tile, axis, other in sides:
+            own = self._tiles[tile]
+            crowd = self._crowd(products, mask, axis, own, other)
+            places = crowd if loose is None else [loose]
+            for some in places:
+                self._keep(tile, self._passing(products, some, axis, own, other))
+
+    def _crowd(
+        self,
+        products: Floats,
+        mask: npt.NDArray[np.bool_],
+        axis: int,
+        own: slice,
+        other: slice,
+    ) -> Iterator[Rows]:
+        """Yield the places that reach the floors of the rows along `axis`, some at a time."""
+        floors = np.expand_dims(self._floors[own], 1 - axis)
+        np.greater_equal(products, floors, out=mask)
+        best, ties = self._wanted.best, self._ties
+        if best is not None:
+            most = _CROWD * best * floors.size
+            if not (ties and ties.known(own)) and np.count_nonzero(mask) > most:
+                self._raise_by_products(products, axis, own, best)
+                np.greater_equal(products, floors, out=mask)
+            if ties and (ties.known(own) or np.count_nonzero(mask) > most):
+                ties.narrow(mask.T if axis else mask, own, other, most)
+                self._raise_by_ties(own, ties)
+        few = np.count_nonzero(mask) <= _CROWD * sum(mask.shape)
+        step = len(mask) if few else _STRIP
+        for start in range(0, len(mask), step):
+            yield true_places(mask[start : start + step]) + start * mask.shape[1]
+
+    def _passing(
+        self, products: Floats, places: Rows, axis: int, own: slice, other: slice
+    ) -> Pairs:
+        """Return those of the products at `places` that reach the floors of `own`, along `axis`."""
+        sides = np.divmod(places, products.shape[1])
+        similarities = products.ravel()[places]
+        kept = similarities >= self._floors[own][sides[axis]]
+        rows, others = (side[kept].astype(np.int32) for side in (sides[axis], sides[1 - axis]))
+        pairs = Pairs(rows, others + np.int32(other.start), similarities[kept])
+        tied = self._ties and self._ties.known(own)
+        return self._ties.hopeful(pairs, own) if self._ties and tied else pairs
+
+    def _raise_by_products(self, products: Floats, axis: int, own: slice, best: int) -> None:
+        """Raise floors by what at least `best` products reach."""
+        if (kth := reached_by(products, axis, best)) is not None:
+            self._raise_floors(own, np.arange(len(kth)), kth)
+
+    def _raise_floors(self, tile: slice, rows: Rows, kth: Floats) -> None:
+        # Two threads may raise one floor at a time: the lower of both is a floor as well.
+        floors = self._floors[tile]
+        floors[rows] = np.maximum(floors[rows], kth - np.float32(self._wanted.slack))
+
+    def _raise_by_ties(self, tile: slice, ties: Ties) -> None:
+        least = ties.least_weights(tile) - self._wanted.slack / 2
+        np.maximum(self._floors[tile], least.astype(np.float32), out=self._floors[tile])
+
+    def _keep(self, i: int, pairs: Pairs) -> None:
+        if not len(pairs):
+            return
+        held = self._pending.add(i, pairs)
+        if self._wanted.best is not None and held > self._limits[i]:
+            fewer = self._pruned(i, self._pending.take_held(i))
+            if self._ties and len(fewer) > self._limits[i] // 2:
+                fewer = self._ties.best(fewer, self._tiles[i])
+                self._raise_by_ties(self._tiles[i], self._ties)
+            # Where ties keep many, look again only after as many more.
+            self._limits[i] = max(self._limits[i], 2 * len(fewer))
+            self._pending.add(i, fewer)
+
+    def _pruned(self, i: int, pairs: Pairs) -> Pairs:
+        """Raise the floors of tile `i` by its pairs, and drop what is below them."""
+        if self._wanted.best is None:
+            return pairs
+        floors = self._floors[self._tiles[i]]
+        kth = kth_largest(pairs.rows, pairs.similarities, self._wanted.best)
+        self._raise_floors(self._tiles[i], *kth)
+        kept = pairs.similarities >= floors[pairs.rows]
+        return Pairs(pairs.rows[kept], pairs.others[kept], pairs.similarities[kept])
+
+
+def tile_height(budget: int, dimension: int) -> int:
+    """Return the rows of a tile, where units of `dimension` may take a share of `budget` bytes."""
+    room = max(_LEAST_TILE_BYTES, budget // _TILE_SHARE)
+    return max(1, min(TILE, room // (4 * max(1, dimension))))
+
+
+def _tiles(rows: int, height: int) -> list[slice]:
+    return [slice(i, min(i + height, rows)) for i in range(0, rows, height)]
+
+
+def _concatenated(lot: list[tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
+    sources, targets = zip(*lot, strict=True)
+    return np.concatenate(sources), np.concatenate(targets)

@@ -1,0 +1,274 @@
+"""Approximate candidates: each row compared with the k-means cells nearest to it.
+
+A row is a *member* of the cell nearest to it, and *visits* the next nearest ones: one
+dense product of the members of a cell and its visitors serves both. A search by a larger
+margin lets rows visit more cells, so that more neighbours meet; a row keeps its best so
+far, and recall can only grow.
+
+What is kept does not depend on threads, nor on when a row learns what was found: a
+pair meets once, and candidates are totally ordered, by similarity, then row. The
+similarities are float32 products, so that another BLAS may choose other pairs.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.arrays.buffers import Buffers
+from nsl_tools.arrays.groups import reached_by, true_places
+from nsl_tools.build_graph.search.candidate_keys import NO_KEY, PairKeys, best_of_each
+from nsl_tools.build_graph.search.coarse_quantizer import NearestCells
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nsl_tools.build_graph.embeddings import UnitRows
+    from nsl_tools.build_graph.search.candidate_keys import Keys
+    from nsl_tools.build_graph.search.coarse_quantizer import Numbers
+    from nsl_tools.spill.matrix import Floats, Rows
+    from nsl_tools.threads import Workers
+
+_SPARE = 2
+_CROWD = 4
+_BLOCK = 1024
+_CELLS_AT_ONCE, _LEAST_CELLS = 64, 8
+_TABLE_ROWS, _LEAST_TABLE = 1 << 14, 1 << 11
+_USUAL_DEPTH = 16  # of rows that want more candidates, fewer are taken at once
+_LOT = 1024
+_STEPS = 0.0, 1.0  # of the margin: what rows find in their own cell first spares much after it
+Weights = npt.NDArray[np.int32]
+
+
+class Cells:
+    """The best candidates of each row so far.
+
+    Inside, a row is its place among `unit.rows`.
+
+    Args:
+        unit: the rows to find neighbours for, and among; at least one.
+        best: how many neighbours a row wants.
+        floor: smallest similarity.
+        slack: by how much two similarities differ if their order is sure.
+        workers: the threads.
+        seed: of the cells.
+    """
+
+    def __init__(
+        self, unit: UnitRows, best: int, floor: float, slack: float, workers: Workers, seed: int
+    ) -> None:
+        self._unit, self._pool = unit, workers.products
+        self._keys, self._slack = PairKeys(len(unit)), slack
+        # A few more than wanted: float32 may mistake the order of the last ones.
+        self._best = np.full((len(unit), best + _SPARE), NO_KEY)
+        self._floors = np.full(len(unit), floor, np.float32)
+        share = min(1.0, _USUAL_DEPTH / self._best.shape[1])
+        self._table_rows = max(min(_LEAST_TABLE, _TABLE_ROWS), int(share * _TABLE_ROWS))
+        self._at_once = max(min(_LEAST_CELLS, _CELLS_AT_ONCE), int(share * _CELLS_AT_ONCE))
+        self._nearest = NearestCells(unit, workers, seed)
+        self._homes = self._nearest.listed[:, 0].copy()
+        self._members = self._by_cell(np.arange(len(unit)), self._homes)
+        self._buffers = Buffers()
+        self._before = self._visits = np.zeros(len(unit), np.uint16)
+
+    def meeting_margins(self, rows: Rows, others: Rows) -> npt.NDArray[np.int64]:
+        """Return the least margin at which each of some pairs meets, shape (m,), or NEVER."""
+        known = self._unit.rows
+        return self._nearest.meeting_margins(*(np.searchsorted(known, r) for r in (rows, others)))
+
+    def list_enough(self, margin: int) -> bool:
+        """List more cells if `margin` makes rows visit most of those listed; tell whether."""
+        return self._nearest.list_enough(margin)
+
+    def cost(self, margin: int) -> int:
+        """Return how many products a search takes: of k-means, of the lists, and of all visits."""
+        return self._nearest.cost + self._nearest.meetings(margin)
+
+    def search(self, margin: int) -> None:
+        """Compare rows with the members of the cells within a margin that they did not visit yet.
+
+        Args:
+            margin: no smaller than before.
+        """
+        for share in _STEPS:
+            self._visit(self._nearest.visits(int(share * margin)))
+
+    def order(self) -> Rows:
+        """Return the places of all rows, those of a cell together."""
+        return np.concatenate(self._members)
+
+    def read_from(self, unit: UnitRows) -> None:
+        """Take the same rows from elsewhere."""
+        self._unit = unit
+
+    def end_search(self) -> None:
+        """Free what only a search needs."""
+        del self._nearest, self._members, self._before, self._visits, self._floors
+
+    def _visit(self, visits: Numbers) -> None:
+        self._before = self._visits
+        self._visits = np.maximum(self._before, visits)
+        self._most = int(self._visits.max())
+        found: list[Keys] = []
+        meetings = self._meetings()
+        while some := list(islice(meetings, self._at_once)):
+            found += self._pool.map(self._meet, some)
+            if sum(map(len, found)) > self._best.size // 2:
+                self._keep(found)
+                found = []
+        self._keep(found)
+
+    def _meetings(self) -> Iterator[tuple[Rows, Rows]]:
+        """Yield the members of a cell and who visits it now; at first, the members themselves."""
+        listed = self._nearest.listed
+        column = np.arange(listed.shape[1], dtype=np.uint16)
+        now = column < self._visits[:, np.newaxis]
+        now &= column >= np.maximum(self._before, 1)[:, np.newaxis]
+        places = np.flatnonzero(now)
+        visitors = self._by_cell(places // len(column), listed.ravel().take(places))
+        meetings = zip(self._members, visitors, strict=True)
+        own = () if self._before.any() else zip(self._members, self._members, strict=True)
+        return ((members, guests) for members, guests in chain(own, meetings) if len(guests))
+
+    def _by_cell(self, rows: Rows, cells: Numbers) -> list[Rows]:
+        """Return for each cell the `rows` whose cell it is, shapes (m,), (m,)."""
+        order = rows.take(np.argsort(cells, kind="stable"))
+        return np.split(order, np.cumsum(np.bincount(cells, minlength=len(self._nearest)))[:-1])
+
+    def pairs(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Return the candidates `(sources, targets)` of some of the rows, in their order."""
+        keys = self._best[np.searchsorted(self._unit.rows, rows)]
+        return self._ends(keys[keys != NO_KEY])
+
+    def weigh(self, rows: Rows, weigh: Callable[[Rows, Rows], Weights]) -> None:
+        """Weigh the candidates of some of the rows.
+
+        It goes from cell to cell: the rows of one have most of their candidates in common, which
+        are then at hand.
+
+        Args:
+            rows: for `weighed` to return.
+            weigh: returns the weights of pairs; called by the threads.
+        """
+        self._weights = np.zeros(self._best.shape, np.int32)
+        places = np.searchsorted(self._unit.rows, rows)
+        order = places[np.argsort(self._homes[places], kind="stable")]
+        lots = (order[start : start + _LOT] for start in range(0, len(order), _LOT))
+        for _ in self._pool.map(partial(self._weigh, weigh), lots):
+            pass
+
+    def _weigh(self, weigh: Callable[[Rows, Rows], Weights], places: Rows) -> None:
+        keys = self._best[places]
+        kept = self._hopeful(keys)
+        weights = np.zeros(keys.shape, np.int32)
+        weights[kept] = weigh(*self._ends(keys[kept]))
+        self._weights[places] = weights
+
+    def weighed(self, rows: Rows) -> tuple[Rows, Rows, Weights]:
+        """Return the candidates of some of the rows and their weights, as `weigh` found them.
+
+        Without those that cannot be among the best.
+        """
+        places = np.searchsorted(self._unit.rows, rows)
+        keys = self._best[places]
+        kept = self._hopeful(keys)
+        return *self._ends(keys[kept]), self._weights[places][kept]
+
+    def _hopeful(self, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Tell which candidates of each row are no farther than its last best one may be."""
+        last = keys[:, -_SPARE - 1 : -_SPARE]
+        return np.asarray((keys != NO_KEY) & (keys <= self._keys.farther(last, self._slack)))
+
+    def _ends(self, keys: Keys) -> tuple[Rows, Rows]:
+        rows = self._unit.rows
+        return rows.take(self._keys.owners(keys)), rows.take(self._keys.others(keys))
+
+    def _meet(self, meeting: tuple[Rows, Rows]) -> Keys:
+        """Return candidates among the members of a cell and its visitors, table by table."""
+        members, visitors = meeting
+        base = self._units("members", members)
+        found = [np.empty(0, np.uint64)]
+        for start in range(0, len(visitors), _BLOCK):
+            block = visitors[start : start + _BLOCK]
+            products = self._buffers.array("products", np.float32, len(block), len(members))
+            own = visitors is members
+            units = base[start : start + _BLOCK] if own else self._units("visitors", block)
+            np.matmul(units, base.T, out=products)
+            if own:
+                np.fill_diagonal(products[:, start:], -np.inf)
+                found.append(self._passing(products, 0, (block, members), strangers=False))
+            else:
+                found += [self._passing(products, axis, (block, members)) for axis in (0, 1)]
+        keys = np.concatenate(found)
+        tables = (self._keys.owners(keys) // self._table_rows).astype(np.uint16)
+        return np.asarray(keys.take(np.argsort(tables, kind="stable")))
+
+    def _units(self, name: str, rows: Rows) -> Floats:
+        shape = len(rows), self._unit.shape[1]
+        return self._unit.take(rows, self._buffers.array(name, np.float32, *shape))
+
+    def _passing(
+        self, products: Floats, axis: int, sides: tuple[Rows, Rows], *, strangers: bool = True
+    ) -> Keys:
+        """Return what the rows along `axis` of `products`, shape (visitors, members), let pass."""
+        own, depth = sides[axis], self._best.shape[1]
+        floors = self._floors.take(own)
+        passing = self._buffers.array("passing", np.bool_, *products.shape)
+        np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=passing)
+        crowd = _CROWD * depth * len(own)
+        if np.count_nonzero(passing) > crowd:
+            if (reached := reached_by(products, axis, depth)) is not None:
+                floors = np.maximum(floors, reached)
+            np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=passing)
+        places = true_places(passing)
+        found = products.ravel().take(places)
+        pair = np.divmod(places, products.shape[1])
+        both = sides[0].take(pair[0]), sides[1].take(pair[1])
+        keys, owners = self._keys.pack(both[axis], both[1 - axis], found), pair[axis]
+        if strangers:
+            met = self._met_already(*both)
+            keys, owners = np.delete(keys, met), np.delete(owners, met)
+        if len(keys) <= crowd:
+            return keys
+        best = best_of_each(keys, owners, len(own), depth)
+        return np.asarray(best[best != NO_KEY])
+
+    def _met_already(self, visitors: Rows, members: Rows) -> Rows:
+        """Return the places of pairs that met before, or meet in a cell of smaller number too."""
+        homes = self._homes.take(visitors)
+        back = self._nearest.listed.take(members, axis=0)[:, : self._most] == homes[:, np.newaxis]
+        pair, place = np.divmod(np.flatnonzero(back), self._most)
+        members = members[pair]
+        # Those of one cell met there at first.
+        met = place < self._before[members]
+        met |= (place < self._visits[members]) & (homes[pair] < self._homes[members])
+        return pair[met]
+
+    def _keep(self, found: list[Keys]) -> None:
+        """Keep the best of what was kept and of `found`, which go table by table each."""
+        starts = np.arange(0, len(self._best), self._table_rows)
+        borders = self._keys.first_of(starts[1:])
+        cuts = [[0, *np.searchsorted(keys, borders).tolist(), len(keys)] for keys in found]
+        parts = (
+            [keys[cut[i] : cut[i + 1]] for keys, cut in zip(found, cuts, strict=True)]
+            for i in range(len(starts))
+        )
+        for _ in self._pool.map(self._keep_rows, starts.tolist(), parts):
+            pass
+
+    def _keep_rows(self, start: int, found: list[Keys]) -> None:
+        table = self._best[start : start + self._table_rows]
+        keys = np.concatenate([np.empty(0, np.uint64), *found])
+        owners = self._keys.owners(keys) - start
+        more = best_of_each(keys, owners, len(table), table.shape[1])
+        both = np.concatenate([table, more], axis=1)
+        both.sort(axis=1)
+        table[:] = both[:, : table.shape[1]]
+        full = np.flatnonzero(table[:, -1] != NO_KEY)
+        reached = self._keys.floors(table[full, -1])
+        floors = self._floors[start : start + self._table_rows]
+        floors[full] = np.maximum(floors[full], reached)

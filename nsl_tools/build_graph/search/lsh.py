@@ -1,0 +1,139 @@
+"""NSL's buckets: only nodes on the same side of every random hyperplane are compared.
+
+Each round draws `splits` hyperplanes; a node's bucket has bit `i` set if its
+unit vector has a positive product with hyperplane `i`. A pair is compared if it
+shares a bucket in any round. Source: NSL 1.4, `tools/build_graph.py`; the same
+seed gives the same buckets.
+
+Rows of small buckets are paired many buckets at a time; a large bucket is searched as a graph
+of its own. The edges that are found wait, by source, for those of the other rounds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.arrays.groups import blocks
+from nsl_tools.spill.partitions import Runs, group_slots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nsl_tools.build_graph.embeddings import Embeddings
+    from nsl_tools.build_graph.search.exact import Edges, NearestNeighbors
+    from nsl_tools.options import BuildGraphOptions
+    from nsl_tools.spill.matrix import Rows
+    from nsl_tools.spill.partitions import Records
+
+_SMALL = 128  # rows of a bucket: weighing all its pairs takes no longer than a search in it
+_PAIRS = 1 << 18  # weighed at once
+_EDGE = np.dtype([("source", "<u4"), ("target", "<u4"), ("weight", "<f8")])
+_MOST_SLOTS = 1024
+_BYTES_PER_EDGE = 100
+"""What choosing the best needs for each edge while it runs."""
+_HALF = np.uint64(32)
+
+
+def bucketed_edges(
+    nearest: NearestNeighbors, options: BuildGraphOptions, queries: Rows
+) -> Iterator[Edges]:
+    """Yield the best edges from `queries`, ascending, among the pairs that share a bucket.
+
+    Args:
+        nearest: weighs pairs and chooses the best; edges beyond its budget go to a scratch file.
+        options: splits, rounds and seed.
+        queries: the rows that edges leave from.
+    """
+    rows, allowance = len(nearest.embeddings.ids), nearest.store.budget
+    is_query = np.zeros(rows, np.bool_)
+    is_query[queries] = True
+    slots = min(_MOST_SLOTS, max(1, rows))
+    width = -(-rows // slots) or 1
+    with contextlib.ExitStack() as stack:
+        runs = Runs(_EDGE, slots, allowance / 2, stack)
+        for edges in _found(nearest, is_query, options):
+            _put_aside(edges, runs, width)
+            if runs.spilled:
+                nearest.store.announce("edges of all buckets")
+        for some in group_slots(runs.sizes(), allowance / _BYTES_PER_EDGE):
+            yield _best(nearest, runs.read(some.start, some.stop))
+
+
+def _found(
+    nearest: NearestNeighbors, is_query: npt.NDArray[np.bool_], options: BuildGraphOptions
+) -> Iterator[Edges]:
+    """Yield the best edges of each bucket of each round."""
+    nodes = nearest.embeddings
+    # NSL draws from numpy's legacy generator; its numbers are part of the contract.
+    generator = np.random.RandomState(options.random_seed)
+    for _ in range(options.lsh_rounds):
+        planes = generator.rand(options.lsh_splits, nodes.vectors.shape[1]) * 2 - 1
+        order, bounds = _buckets(nodes, planes)
+        sizes = np.diff(bounds)
+        small = sizes <= _SMALL
+        yield from nearest.best_of_each(_small_pairs(order, bounds, small, is_query))
+        for bucket in np.flatnonzero(~small).tolist():
+            members = order[bounds[bucket] : bounds[bucket + 1]]
+            yield from nearest.edges(members[is_query[members]], members)
+
+
+def _buckets(nodes: Embeddings, planes: npt.NDArray[np.float64]) -> tuple[Rows, Rows]:
+    """Return the rows that have a direction, bucket by bucket, and the bounds of the buckets."""
+    numbers = _bucket_numbers(nodes, planes)
+    rows = np.flatnonzero(nodes.norms)
+    order = rows[np.argsort(numbers[rows], kind="stable")]
+    borders = np.flatnonzero(np.diff(numbers[order])) + 1
+    return order, np.concatenate([[0], borders, [len(order)]])
+
+
+def _bucket_numbers(nodes: Embeddings, planes: npt.NDArray[np.float64]) -> Rows:
+    numbers = np.empty(len(nodes.ids), np.int64)
+    bits = np.int64(1) << np.arange(len(planes))
+    for block in blocks(*nodes.vectors.shape):
+        unit = nodes.unit(block)
+        # Not a BLAS product: its rounding could depend on the number of threads.
+        sides = np.stack([np.einsum("ij,j->i", unit, plane) for plane in planes], axis=1)
+        numbers[block] = (sides > 0) @ bits
+    return numbers
+
+
+def _small_pairs(
+    order: Rows, bounds: Rows, small: npt.NDArray[np.bool_], is_query: npt.NDArray[np.bool_]
+) -> Iterator[tuple[Rows, Rows]]:
+    """Yield all pairs within small buckets, of queries and other rows, some at a time."""
+    sizes = np.diff(bounds)
+    wanted = np.flatnonzero(np.repeat(small & (sizes > 1), sizes) & is_query[order])
+    starts = np.repeat(bounds[:-1], sizes)[wanted]
+    counts = np.repeat(sizes, sizes)[wanted]
+    ends = np.cumsum(counts)
+    cuts = np.searchsorted(ends, np.arange(_PAIRS, ends[-1:].sum(), _PAIRS), side="right")
+    for first, last in pairwise([0, *cuts.tolist(), len(wanted)]):
+        lot = slice(first, last)
+        many = counts[lot]
+        # The places of a bucket, once for each of its rows.
+        places = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many - starts[lot], many)
+        yield np.repeat(order[wanted[lot]], many), order[places]
+
+
+def _put_aside(edges: Edges, runs: Runs, width: int) -> None:
+    """Keep edges by source; `width` sources have one slot."""
+    records = np.empty(len(edges), _EDGE)
+    records["source"], records["target"] = edges.sources, edges.targets
+    records["weight"] = edges.weights
+    slots = records["source"] // width
+    order = np.argsort(slots.astype(np.uint16), kind="stable")
+    runs.add(records[order], slots[order])
+
+
+def _best(nearest: NearestNeighbors, records: Records) -> Edges:
+    """Choose the best edges of each source, of which those met in several rounds count once."""
+    pairs = records["source"].astype(np.uint64) << _HALF | records["target"]
+    _, firsts = np.unique(pairs, return_index=True)
+    records = records[firsts]
+    sources, targets = (records[name].astype(np.int64) for name in ("source", "target"))
+    return nearest.select(sources, targets, records["weight"])

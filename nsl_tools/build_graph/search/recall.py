@@ -1,0 +1,165 @@
+"""Approximate neighbours with a measured promise.
+
+Random rows are compared with all others, until they have enough edges to judge by; where
+edges are so rare that this would cost too much, all pairs are compared. At which margin a
+row meets a neighbour is then known without a search, and so is the least one at which
+enough of them are met. With that one all rows are compared, and the recall is *measured* on
+the random rows: it has to be surely high enough. Where that would cost more than comparing
+all pairs, all pairs are compared: recall is 1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nsl_tools.build_graph.search.coarse_quantizer import NEVER
+from nsl_tools.build_graph.search.confidence import Recall
+from nsl_tools.build_graph.search.sample import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nsl_tools.build_graph.search.exact import Edges, NearestNeighbors
+    from nsl_tools.spill.matrix import Rows
+    from nsl_tools.statistics import Statistics
+
+_SAMPLE = 100  # rows, if all were allowed to miss; more where few are
+_ENOUGH = 0.75  # of the edges that so many rows have at most
+_SPARE = 1.1  # times the rows that seem to be needed, so that one more drawing seldom is
+_MOST_SAMPLED = 8  # one row of so many at most: a quarter of the products of all pairs
+LEAST_ROWS = 20_000
+"""Below this, all pairs take no longer."""
+
+_OVERHEAD = 1.5  # a product in a cell costs more than one in the sweep of all pairs
+_TILE = 1024
+_BYTES_PER_ROW, _BYTES_PER_CANDIDATE = 200, 15  # as measured
+
+
+def bytes_for(rows: int, k: int) -> int:
+    """Return the memory that an approximate search for `k` neighbours of all rows takes."""
+    return rows * (_BYTES_PER_ROW + _BYTES_PER_CANDIDATE * k)
+
+
+def promised(
+    nearest: NearestNeighbors, rows: Rows, least: float, seed: int, statistics: Statistics
+) -> RecallSearch | None:
+    """Return a search that ran, of a recall of at least `least`; None to compare all pairs.
+
+    That is as fast, or there are too few edges to judge by, which `statistics` are told.
+    """
+    if len(rows) < LEAST_ROWS:
+        return None
+    sample = _drawn(nearest, rows, least, seed, statistics)
+    if sample is None:
+        return None
+    search = RecallSearch(nearest, rows, sample, least, seed)
+    return search if search.run() else None
+
+
+def _drawn(
+    nearest: NearestNeighbors, rows: Rows, least: float, seed: int, statistics: Statistics
+) -> Sample | None:
+    """Return random rows that have enough edges to judge by; None if too many rows would be needed.
+
+    Where most rows have no edge, it takes many to see as many edges.
+    """
+    most = min(nearest.k or 0, len(rows) - 1)
+    size = _sample_size(least, len(rows))
+    enough = _ENOUGH * most * size
+    random = np.random.default_rng((seed, len(rows)))
+    limit = max(size, len(rows) // _MOST_SAMPLED)
+    # In random order, so that any first part is a random sample, too.
+    order = random.choice(rows, limit, replace=False)
+    drawn, count = 0, 0
+    found: list[Edges] = []
+    while True:
+        found += nearest.edges(np.sort(order[drawn:size]), rows)
+        drawn, count = size, sum(len(edges) for edges in found)
+        if count >= enough:
+            return Sample(np.sort(order[:drawn]), found, len(rows), most)
+        size = math.ceil(_SPARE * drawn * enough / max(1, count))
+        if size > limit:
+            statistics.warnings[
+                f"--recall: {count:,} edges of {drawn:,} random nodes are too few to judge by: "
+                "all pairs were compared"
+            ] = 1
+            return None
+
+
+class RecallSearch:
+    """Finds neighbours of all rows, as many as `least` promises.
+
+    Args:
+        nearest: weighs pairs and chooses the best.
+        rows: all rows, ascending.
+        sample: some of them, to judge by.
+        least: the recall to promise.
+        seed: of the cells.
+
+    Attributes:
+        recall: as measured, once it ran.
+        effort: products that it took, as a share of those of all pairs.
+    """
+
+    def __init__(
+        self, nearest: NearestNeighbors, rows: Rows, sample: Sample, least: float, seed: int
+    ) -> None:
+        self._nearest = nearest
+        self._rows = rows
+        self._sample = sample
+        self._least = least
+        self._cells = nearest.cells(rows, seed)
+        self.recall, self.effort = Recall(0.0, 0.0), 0.0
+
+    def run(self) -> bool:
+        """Search until the recall is promised; False if comparing all pairs costs less."""
+        asked, margin = self._least, self._margin(self._least, 0)
+        if margin is not None:
+            # A search reads rows by cells; lists go on reading the first file, in its order.
+            self._nearest = self._nearest.reordered(self._rows[self._cells.order()])
+            self._cells.read_from(self._nearest.units(self._rows))
+        while margin is not None:
+            self._cells.search(margin)
+            pairs = self._cells.pairs(self._sample.rows)
+            self.recall = self._sample.recall(self._nearest.best(*pairs))
+            if self.recall.surely >= self._least:
+                products = self._cells.cost(margin) + len(self._sample.rows) * len(self._rows)
+                self.effort = products / (len(self._rows) ** 2 / 2)
+                self._cells.end_search()
+                return True
+            # Some pairs met and yet were not kept, since float32 mistook their order.
+            asked += self._least - self.recall.surely
+            margin = self._margin(asked, margin + 1)
+        return False
+
+    def _margin(self, asked: float, least: int) -> int | None:
+        """Return the least margin from `least` that promises a recall; None to compare all pairs.
+
+        Lists more cells where rows would visit most of those listed.
+        """
+        most = len(self._rows) ** 2 / 2 / _OVERHEAD
+        while True:
+            margins = self._cells.meeting_margins(self._sample.sources, self._sample.targets)
+            promising = self._sample.promising(margins, asked)
+            if promising is None or least > NEVER:
+                return None
+            margin = max(least, promising)
+            if self._cells.cost(margin) > most:
+                return None
+            if not self._cells.list_enough(margin):
+                return margin
+
+    def edges(self, queries: Rows) -> Iterator[Edges]:
+        """Return the best edges found for `queries`, ascending."""
+        queries = np.intersect1d(queries, self._rows, assume_unique=True)
+        self._cells.weigh(queries, self._nearest.weigh_compactly)
+        tiles = (queries[start : start + _TILE] for start in range(0, len(queries), _TILE))
+        return self._nearest.choose_of_each(map(self._cells.weighed, tiles))
+
+
+def _sample_size(least: float, rows: int) -> int:
+    """Return how many rows to judge by: doubt is to be in proportion to the misses allowed."""
+    return min(rows, round(_SAMPLE / math.sqrt(1 - least)))

@@ -1,0 +1,1 @@
+"""The `nsl-tools` command: options, signals, exit status."""

@@ -1,0 +1,399 @@
+"""The `nsl-tools` command: options in, exit code out; the only place that knows either.
+
+The pipelines are imported inside the commands, so that `--help` loads neither
+numpy nor pyarrow, and no data tool ever loads TensorFlow.
+
+Exit codes: 0 done, 1 data or I/O error, 2 usage error; a signal ends the
+program by that signal, after removing what was half-written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from nsl_tools import __version__
+from nsl_tools.cli.absl_flags import AbslCommand, normalize
+from nsl_tools.cli.exit_status import line_of, status_of
+from nsl_tools.cli.process import (
+    Signalled,
+    die_by,
+    exit_with,
+    occupy_closed_descriptors,
+    raise_on_signals,
+    say,
+)
+from nsl_tools.cli.startup import leave_threads_to_us, loading
+from nsl_tools.errors import NslToolsError
+from nsl_tools.memory import parse_size
+from nsl_tools.options import (
+    DEFAULT_EMBEDDING_FEATURE,
+    DEFAULT_ID_FEATURE,
+    DEFAULT_MAX_RECORD_BYTES,
+    ON_DUPLICATE,
+    BuildGraphOptions,
+    PackOptions,
+    RunOptions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from nsl_tools.files.run_report import Report
+    from nsl_tools.progress import Progress
+    from nsl_tools.statistics import Statistics
+
+_CONTEXT = {
+    "token_normalize_func": normalize,
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+}
+
+
+class _Group(click.Group):
+    """A group that dies by SIGPIPE, as `sort` does, where Click would exit with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise Signalled(signal.SIGPIPE) from None
+
+
+@click.group(cls=_Group, context_settings=_CONTEXT, no_args_is_help=False)
+@click.version_option(__version__, prog_name="nsl-tools")
+def cli() -> None:
+    """Neural Structured Learning: similarity graphs and neighbour packing.
+
+    A path is a file, a glob, a shard set base@N (base-00000-of-0000N, ...), or
+    - for standard input or output. GZIP and ZLIB input is recognised by content.
+    Options may be spelled as NSL 1.4 does (--max_nbrs=5) or with hyphens.
+    """
+
+
+def _size(_: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    return None if value is None else parse_size(value, parameter.opts[0])
+
+
+def _common_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that every command has."""
+    for option in (
+        click.option("--debug", is_flag=True, help="Show a traceback when something fails."),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings."),
+        click.option(
+            "--allow-empty", is_flag=True, help="Accept inputs without any record or edge."
+        ),
+        click.option(
+            "--memory-limit",
+            metavar="SIZE",
+            callback=_size,
+            help="Memory to stay within, beside the libraries' own: 512MB, 2GB, 1GiB. What does "
+            "not fit goes to scratch files in TMPDIR.  [default: half of what there is]",
+        ),
+        click.option(
+            "--id-feature-name",
+            default=DEFAULT_ID_FEATURE,
+            show_default=True,
+            help="Feature that holds an example's id: one bytes value.",
+        ),
+        click.option(
+            "--max-errors",
+            type=int,
+            default=0,
+            show_default=True,
+            help="Skip up to this many records and lines that are not usable, and count them.",
+        ),
+        click.option(
+            "--on-duplicate",
+            type=click.Choice(ON_DUPLICATE),
+            default=ON_DUPLICATE[0],
+            show_default=True,
+            help="Of examples of one input with the same id, take the first or the last.",
+        ),
+        click.option(
+            "--resume",
+            is_flag=True,
+            help="Go on from the shards that the same command finished before it was ended: "
+            "write only the others. Keep what is finished if this run is ended too.",
+        ),
+        click.option(
+            "--report",
+            metavar="FILE.json",
+            help="Write what was read, written, counted, dropped and skipped, and why it failed.",
+        ),
+        click.option(
+            "--max-record-bytes",
+            type=int,
+            default=DEFAULT_MAX_RECORD_BYTES,
+            show_default=True,
+            help="The longest record to accept.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _run_options(given: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id_feature": given["id_feature_name"],
+        "allow_empty": given["allow_empty"],
+        "max_errors": given["max_errors"],
+        "on_duplicate": given["on_duplicate"],
+        "max_record_bytes": given["max_record_bytes"],
+        "memory_limit": given["memory_limit"],
+        "resume": given["resume"],
+        "report": given["report"],
+    }
+
+
+def _neighbor_count(_: click.Context, __: click.Parameter, value: str) -> int | None:
+    if value == "all":
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(f"expected a number or 'all', received {value!r}") from None
+
+
+_BUILD_EXAMPLES = """\b
+Examples:
+  nsl-tools build-graph emb.tfr graph.tsv
+  nsl-tools build-graph -k all --similarity_threshold=0.9 'emb-*' - | wc -l
+"""
+
+
+@cli.command("build-graph", cls=AbslCommand, epilog=_BUILD_EXAMPLES)
+@click.argument("embeddings", nargs=-1, required=True)
+@click.argument("graph")
+@click.option(
+    "-k",
+    "--neighbors",
+    default="10",
+    show_default=True,
+    callback=_neighbor_count,
+    help="Nearest neighbours per node at most; 'all' for every pair above the threshold, "
+    "which is NSL 1.4's graph.",
+)
+@click.option(
+    "--similarity-threshold",
+    type=float,
+    default=0.8,
+    show_default=True,
+    help="Smallest cosine similarity of an edge.",
+)
+@click.option(
+    "--seeds",
+    multiple=True,
+    metavar="LABELED",
+    help="Build only the edges that leave the ids of these examples, all that packing them "
+    "needs. May be given several times.",
+)
+@click.option(
+    "--embedding-feature-name",
+    default=DEFAULT_EMBEDDING_FEATURE,
+    show_default=True,
+    help="Feature that holds the embedding: floats.",
+)
+@click.option(
+    "--lsh-splits",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Compare only nodes in one bucket of 2^splits, cut by random hyperplanes. "
+    "0 compares all: exact.",
+)
+@click.option(
+    "--lsh-rounds",
+    type=int,
+    default=2,
+    show_default=True,
+    help="Rounds of bucketing; a pair is compared if it meets in any.",
+)
+@click.option(
+    "--random-seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed of the hyperplanes, and of the cells and the sample for --recall.",
+)
+@click.option(
+    "--ids",
+    metavar="FILE",
+    help="The ids of EMBEDDINGS that are .npy files: a text file, one id a line, in order.",
+)
+@click.option(
+    "--recall",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Find at least this share of the exact edges, as measured on random nodes with 99 % "
+    "confidence, where that is faster than finding all. 1 is exact.",
+)
+@click.option("--threads", type=int, help="Threads for the products.  [default: all cores]")
+@_common_options
+def build_graph(
+    embeddings: tuple[str, ...], graph: str, seeds: tuple[str, ...], **given: Any
+) -> None:
+    """Build the cosine nearest-neighbour graph of EMBEDDINGS and write it to GRAPH.
+
+    EMBEDDINGS are TFRecord files of tf.train.Example with an id and an
+    embedding, or .npy files (with --ids), or .parquet files. GRAPH is TSV, one
+    edge a line: source, target, similarity; sorted by source (input order), then
+    similarity and target id descending.
+    """
+    options = BuildGraphOptions(
+        k=given["neighbors"],
+        similarity_threshold=given["similarity_threshold"],
+        embedding_feature=given["embedding_feature_name"],
+        lsh_splits=given["lsh_splits"],
+        lsh_rounds=given["lsh_rounds"],
+        random_seed=given["random_seed"],
+        ids=given["ids"],
+        recall=given["recall"],
+        threads=given["threads"],
+        **_run_options(given),
+    )
+    with loading():
+        from nsl_tools.build_graph.pipeline import build_graph as run
+
+    progress = _progress("build-graph", quiet=given["quiet"])
+    ids = [given["ids"]] if given["ids"] else []
+    inputs = {"embeddings": embeddings, "seeds": seeds, "ids": ids}
+    with _reported("build-graph", options, inputs, graph) as report:
+        statistics = run(embeddings, graph, options, seeds, progress, report)
+    _summarize(progress, statistics)
+
+
+_PACK_EXAMPLES = """\b
+Examples:
+  nsl-tools pack-nbrs --max_nbrs=5 labeled.tfr unlabeled.tfr graph.tsv merged.tfr
+  nsl-tools build-graph emb.tfr - | nsl-tools pack-nbrs l.tfr '' - merged@4
+"""
+
+
+@cli.command("pack-nbrs", cls=AbslCommand, epilog=_PACK_EXAMPLES)
+@click.argument("labeled")
+@click.argument("unlabeled")
+@click.argument("graph")
+@click.argument("output")
+@click.option(
+    "--max-nbrs", type=int, help="Neighbours per labeled example at most.  [default: all]"
+)
+@click.option(
+    "--add-undirected-edges/--no-add-undirected-edges",
+    default=False,
+    show_default=True,
+    help="Follow each edge backwards too, with the larger weight of both directions.",
+)
+@click.option(
+    "--seed-unlabeled",
+    is_flag=True,
+    help="Pack unlabeled examples as seeds too, after the labeled ones, and mark all seeds by "
+    "NL_label_weight: 1 if labeled, else 0.",
+)
+@click.option(
+    "--compression",
+    type=click.Choice(["auto", "none", "gzip", "zlib"]),
+    default="auto",
+    show_default=True,
+    help="Compression of the output; auto: GZIP if the name ends in .gz.",
+)
+@click.option(
+    "--rename-weight",
+    metavar="NAME",
+    help="Pack a neighbour's feature called 'weight', which would clash with the edge's weight, "
+    "as NL_nbr_<i>_NAME.  [default: refuse it]",
+)
+@_common_options
+def pack_nbrs(labeled: str, unlabeled: str, graph: str, output: str, **given: Any) -> None:
+    """Merge the features of graph neighbours into LABELED and write it to OUTPUT.
+
+    LABELED and UNLABELED are TFRecord files of tf.train.Example with an id;
+    UNLABELED may be '' for none. GRAPH is TSV: source, target and optionally a
+    weight. Each labeled example gets NL_num_nbrs, and for each neighbour i its
+    features as NL_nbr_<i>_<name> and the edge weight as NL_nbr_<i>_weight.
+    """
+    options = PackOptions(
+        max_neighbors=given["max_nbrs"],
+        add_undirected_edges=given["add_undirected_edges"],
+        seed_unlabeled=given["seed_unlabeled"],
+        compression=given["compression"],
+        rename_weight=given["rename_weight"],
+        **_run_options(given),
+    )
+    with loading():
+        from nsl_tools.pack_nbrs.pipeline import pack_nbrs as run
+
+    progress = _progress("pack-nbrs", quiet=given["quiet"])
+    others = [unlabeled] if unlabeled else []
+    inputs = {"labeled": [labeled], "unlabeled": others, "graph": [graph]}
+    with _reported("pack-nbrs", options, inputs, output) as report:
+        statistics = run(labeled, unlabeled, graph, output, options, progress, report)
+    _summarize(progress, statistics)
+
+
+def _progress(command: str, *, quiet: bool) -> Progress:
+    from nsl_tools.progress import Progress
+
+    return Progress(command, quiet)
+
+
+@contextlib.contextmanager
+def _reported(
+    command: str, options: RunOptions, inputs: Mapping[str, Sequence[str]], output: str
+) -> Iterator[Report]:
+    """Report a run, if that is asked for, even if it fails."""
+    from nsl_tools.files.run_report import Report
+
+    report = Report(command, options, inputs, output)
+    try:
+        yield report
+    except BaseException as err:
+        line = line_of(err)
+        try:
+            report.fail(status_of(err), line)
+        except NslToolsError as other:
+            if str(other) != line:
+                say(f"{command}: warning: {other}")
+        raise
+
+
+def _summarize(progress: Progress, statistics: Statistics) -> None:
+    for reason, count in statistics.warnings.items():
+        say(f"{progress.command}: warning: {reason} ({count:,})")
+    if not progress.quiet:
+        say(f"{progress.command}: {statistics.summary()}")
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit; without `args` the process is ours, and ends at once."""
+    occupy_closed_descriptors()
+    raise_on_signals()
+    if args is None:
+        leave_threads_to_us()
+    status = _run(sys.argv[1:] if args is None else args)
+    exit_with(status, at_once=args is None)
+
+
+def _run(arguments: list[str]) -> int:
+    """Return the exit status."""
+    try:
+        cli.main(arguments, prog_name="nsl-tools", standalone_mode=False)
+    except Signalled as stop:
+        from nsl_tools.files.staging import remove_all
+
+        remove_all()
+        die_by(stop.number)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except Exception as err:
+        if "--debug" in arguments:
+            raise
+        command = next((normalize(a) for a in arguments if normalize(a) in cli.commands), None)
+        say(f"{command or 'nsl-tools'}: error: {line_of(err)}")
+        return status_of(err)
+    return 0

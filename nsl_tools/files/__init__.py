@@ -1,0 +1,1 @@
+"""Everything that touches the file system: paths, streams, outputs, shard sets."""

@@ -1,0 +1,216 @@
+"""What a path on the command line stands for.
+
+An input is a file, a glob, a shard set `base@16` (`base-00000-of-00016` to
+`base-00015-of-00016`), or `-` for standard input. An output is a file, a shard
+set, or `-` for standard output. A file that exists under the literal name is
+always taken as that file.
+"""
+
+import contextlib
+import glob
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from nsl_tools.errors import DataError, UsageError, printable
+from nsl_tools.files.shards.manifest import (
+    REMEDY,
+    Manifest,
+    check_complete,
+    manifest_path,
+    read_manifest,
+)
+
+STANDARD_STREAM = "-"
+
+_SHARD_SPEC = re.compile(r"(?P<base>.+)@(?P<count>[0-9]+)")
+_SHARD_NAME = re.compile(r"(?P<base>.+)-[0-9]{5,}-of-(?P<count>[0-9]{5,})")
+_MOST_SHARDS = 99_999
+
+
+def shard_names(base: str, count: int) -> list[str]:
+    """Return the file names of the shard set `base@count`, in order."""
+    return [f"{base}-{index:05d}-of-{count:05d}" for index in range(count)]
+
+
+def resolve_inputs(paths: Iterable[str]) -> list[str]:
+    """Return the files that `paths` stand for, in order.
+
+    Raises:
+        DataError: a file does not exist or is a folder, a glob matches nothing, a shard
+            is missing or is not as long as its manifest says.
+        UsageError: a file, or standard input, is named twice, be it by way of a link.
+    """
+    files = [name for path in paths for name in _resolve_input(path)]
+    _refuse_repeats(files)
+    refuse_shared_streams(files)
+    _refuse_links(files)
+    for name in files:
+        _refuse_folder(name)
+        _check_size(name)
+    return files
+
+
+def _refuse_folder(path: str) -> None:
+    if path != STANDARD_STREAM and os.path.isdir(path):
+        raise DataError(path, "", "cannot be read: Is a directory: expected a file")
+
+
+def _refuse_repeats(files: Iterable[str]) -> None:
+    for name, times in Counter(files).items():
+        if times > 1:
+            raise UsageError(f"input named {times} times: {name}")
+
+
+def refuse_shared_streams(files: Iterable[str]) -> None:
+    """Raise UsageError if standard input, or a pipe, is named twice, be it by another name."""
+    known: dict[object, str] = {}
+    for name in files:
+        if (stream := _stream(name)) is None:
+            continue
+        if (same := known.get(stream)) == name:
+            raise UsageError(printable(f"input named 2 times: {name}"))
+        if same is not None:
+            problem = f"{name}: is the same stream as another input ({same}), and read only once"
+            raise UsageError(printable(problem))
+        known[stream] = name
+
+
+def _stream(path: str) -> object:
+    """Return what all names of one stream have in common, None for a file."""
+    known = STANDARD_STREAM if path == STANDARD_STREAM else None
+    try:
+        found = os.fstat(0) if known else os.stat(path)
+    except OSError:
+        return known
+    is_pipe = stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode)
+    return (found.st_dev, found.st_ino) if is_pipe else known
+
+
+def _refuse_links(files: Iterable[str]) -> None:
+    """Refuse two names of one file: what is in it would count twice, in place of another."""
+    known: dict[tuple[int, int], str] = {}
+    for name in files:
+        with contextlib.suppress(OSError):
+            found = os.stat(name)
+            same = known.setdefault((found.st_dev, found.st_ino), name)
+            if same != name and stat.S_ISREG(found.st_mode):
+                raise UsageError(printable(f"{name}: is the same file as another input ({same})"))
+
+
+def named_by(path: str) -> list[str]:
+    """Return the files that input or output `path` stands for, right or wrong.
+
+    Raises:
+        UsageError: it cannot be the name of a file, or the number of shards is out of range.
+    """
+    if "\0" in path:
+        raise UsageError(f"expected the name of a file, which holds no NUL, received {path!r}")
+    if path == STANDARD_STREAM or os.path.lexists(path):
+        return [path]
+    if spec := _SHARD_SPEC.fullmatch(path):
+        return shard_names(spec["base"], _shard_count(path, spec["count"]))
+    return sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else [path]
+
+
+def _resolve_input(path: str) -> list[str]:
+    names = named_by(path)
+    if not names:
+        raise DataError(path, "", "no file matches this pattern")
+    if names != [path]:
+        _check_shards(path, names)
+    elif path != STANDARD_STREAM and not os.path.lexists(path):
+        raise DataError(path, "", "no such file")
+    return names
+
+
+def _shard_count(path: str, digits: str) -> int:
+    count = int(digits)
+    if not 1 <= count <= _MOST_SHARDS:
+        raise UsageError(f"{path}: expected 1 to {_MOST_SHARDS} shards, found {digits}")
+    return count
+
+
+def _check_shards(path: str, names: Sequence[str]) -> None:
+    """Refuse an incomplete shard set, and two sets of one base mixed."""
+    sets = {(m["base"], int(m["count"])) for m in map(_SHARD_NAME.fullmatch, names) if m}
+    counts = Counter(base for base, _ in sets)
+    for base, count in sorted(sets):
+        if counts[base] > 1:
+            raise DataError(path, "", f"two shard sets of {base} are mixed: name one, as base@N")
+        for name in shard_names(base, count):
+            if not os.path.lexists(name):
+                raise DataError(name, "", f"shard missing from {base}@{count}")
+
+
+def manifest_of(path: str) -> Manifest | None:
+    """Return the manifest that has the shard at `path`, if there is one.
+
+    Raises:
+        DataError: it cannot be read, or says that the set is not complete.
+    """
+    shard = _SHARD_NAME.fullmatch(path)
+    manifest = shard and read_manifest(manifest_path(shard["base"], int(shard["count"])))
+    if not manifest or not manifest.shard(path):
+        return None
+    check_complete(manifest)
+    return manifest
+
+
+def _check_size(path: str) -> None:
+    """Refuse a shard that is not as long as its manifest says: cut between records, or another."""
+    manifest = manifest_of(path)
+    shard = manifest and manifest.shard(path)
+    if not manifest or not shard:
+        return
+    try:
+        found = os.stat(path).st_size
+    except OSError as err:
+        raise DataError(path, "", f"cannot be read: {err.strerror}") from err
+    if found != shard.bytes:
+        problem = (
+            f"{found} bytes long, expected {shard.bytes} ({shard.records} records) "
+            f"as {manifest.path} says: {REMEDY}"
+        )
+        raise DataError(path, "", problem)
+
+
+def resolve_output(path: str) -> list[str]:
+    """Return the files that output `path` stands for, in order.
+
+    Raises:
+        UsageError: the number of shards is out of range.
+    """
+    shards = shard_set_of(path)
+    return [path] if shards is None else shard_names(*shards)
+
+
+def files_of_output(path: str) -> list[str]:
+    """Return the files that output `path` stands for, and the manifest that comes with a set.
+
+    Raises:
+        UsageError: the number of shards is out of range.
+    """
+    shards = shard_set_of(path)
+    return [path] if shards is None else [*shard_names(*shards), manifest_path(*shards)]
+
+
+def shard_set_of(path: str) -> tuple[str, int] | None:
+    """Return base and number of the shard set that output `path` stands for, if it is one.
+
+    Raises:
+        UsageError: the number of shards is out of range.
+    """
+    spec = _SHARD_SPEC.fullmatch(path)
+    if spec is None or os.path.lexists(path):
+        return None
+    return spec["base"], _shard_count(path, spec["count"])
+
+
+def split_evenly(total: int, parts: int) -> list[range]:
+    """Split `range(total)` into `parts` contiguous ranges whose sizes differ by at most one."""
+    bounds = [total * part // parts for part in range(parts + 1)]
+    return [range(start, end) for start, end in pairwise(bounds)]

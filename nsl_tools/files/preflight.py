@@ -1,0 +1,143 @@
+"""What is known of outputs before the work: whether they can be written, and will have space."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from nsl_tools.errors import UsageError, printable
+from nsl_tools.files.outputs import OutputError, check_stream, is_stream, os_errors_as_output_errors
+from nsl_tools.files.own_files import destination
+from nsl_tools.files.paths import STANDARD_STREAM
+from nsl_tools.files.shards.manifest import is_manifest
+from nsl_tools.memory import shown_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def check_outputs(outputs: Iterable[str], inputs: Iterable[str]) -> None:
+    """Refuse, before any work, outputs that cannot be written or that are an input.
+
+    Raises:
+        OutputError: a folder does not exist or cannot be written, or the output is a folder,
+            or a file that may not be replaced.
+        UsageError: an output has no name, or is the same file as an input or another output.
+    """
+    known = {_identity(path): path for path in inputs if path != STANDARD_STREAM}
+    others: dict[object, str] = {}
+    for path in outputs:
+        if path == STANDARD_STREAM and sys.stdout is None:
+            raise OutputError("<stdout>: cannot be written: it is closed")
+        if is_stream(path) and not os.path.isdir(path):
+            check_stream(path)
+            continue
+        check_place(path)
+        if same := known.get(_identity(path)):
+            raise UsageError(printable(f"{path}: the output is also an input ({same})"))
+        for identity in (_identity(path), os.path.realpath(path)):
+            if (same := others.setdefault(identity, path)) != path:
+                raise UsageError(printable(f"{path}: the output is also another one ({same})"))
+
+
+def check_report(path: str, others: Iterable[str]) -> None:
+    """Refuse a report that is no file, or one of the `others`: the inputs and outputs.
+
+    Raises:
+        OutputError: as for outputs.
+        UsageError: it is a stream, a manifest, or one of the others.
+    """
+    if path == STANDARD_STREAM or (is_stream(path) and not os.path.isdir(path)):
+        raise UsageError(f"--report: expected the name of a file, received {path}")
+    known = {_identity(name): name for name in others}
+    if same := known.get(_identity(path)):
+        raise UsageError(printable(f"{path}: the report is also an input or output ({same})"))
+    if is_manifest(path):
+        raise UsageError(printable(f"{path}: the report has the name of a manifest of shards"))
+    check_place(path)
+
+
+def check_place(path: str) -> None:
+    """Refuse the name of a file that cannot be made or replaced.
+
+    Raises:
+        OutputError: it cannot. UsageError: it is no name.
+    """
+    if not path:
+        raise UsageError("expected the name of the output, received an empty one")
+    try:
+        folder = os.path.dirname(destination(path))
+    except FileNotFoundError:
+        raise OutputError(printable(f"{path}: the working folder was removed")) from None
+    except OSError as err:
+        raise OutputError(printable(f"{path}: cannot be written: {err.strerror}")) from err
+    if os.path.isdir(path) or os.path.basename(path) in ("", ".", ".."):
+        raise OutputError(printable(f"{path}: is a folder, expected a file name"))
+    if not os.path.isdir(folder):
+        raise OutputError(printable(f"{path}: there is no folder {folder}"))
+    _check_folder(path, folder)
+    with os_errors_as_output_errors(path), contextlib.suppress(FileNotFoundError):
+        _check_replaceable(path, os.stat(path), os.stat(folder))
+
+
+def _check_folder(path: str, folder: str) -> None:
+    if not _is_accessible(folder, os.W_OK | os.X_OK):
+        raise OutputError(printable(f"{path}: the folder {folder} is not writable"))
+    if not _is_accessible(folder, os.R_OK):
+        needed = "which it takes to sync it, and to remove what killed runs leave"
+        raise OutputError(printable(f"{path}: the folder {folder} cannot be listed, {needed}"))
+
+
+def _is_accessible(folder: str, mode: int) -> bool:
+    # Else it is asked for the user who started a program that has another one's rights.
+    return os.access(folder, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _check_replaceable(path: str, found: os.stat_result, folder: os.stat_result) -> None:
+    user = os.geteuid()
+    if folder.st_mode & stat.S_ISVTX and user not in (0, found.st_uid, folder.st_uid):
+        raise OutputError(printable(
+            f"{path}: belongs to user {found.st_uid}, who alone may replace it in this folder "
+            "(its sticky bit is set): choose another name"
+        ))  # fmt: skip
+
+
+def _folder(path: str) -> str:
+    return os.path.dirname(os.path.realpath(path))
+
+
+def _identity(path: str) -> object:
+    try:
+        found = os.stat(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            return os.path.realpath(path)
+        return path
+    return found.st_dev, found.st_ino
+
+
+def check_space(outputs: Iterable[str], least: int) -> None:
+    """Refuse outputs that will surely not fit: of `least` bytes or more, all together.
+
+    An old output keeps its space until the new one is complete. Files of a set
+    are about equal in size.
+
+    Raises:
+        OutputError: a file system has less space.
+    """
+    files = [path for path in outputs if not is_stream(path)]
+    for folder, count in Counter(map(_folder, files)).items():
+        path = next(path for path in files if _folder(path) == folder)
+        with os_errors_as_output_errors(path):
+            found = os.statvfs(folder)
+        needed, free = max(1, least * count // len(files)), found.f_bavail * found.f_frsize
+        # A file system that counts no blocks tells nothing.
+        if found.f_blocks and free < needed:
+            raise OutputError(printable(
+                f"{path}: cannot be written: expected at least {shown_size(needed)} of free space "
+                f"in {folder}, found {shown_size(free)}: make room, or name another folder"
+            ))  # fmt: skip

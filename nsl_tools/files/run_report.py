@@ -1,0 +1,107 @@
+"""The report of a run, `--report FILE.json`: what was read, written, counted, dropped and skipped.
+
+That of a run which succeeds is one of its outputs, and appears with them or not at
+all; one of a run which fails says why. `docs/reliability.md` describes the fields.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from nsl_tools import __version__
+from nsl_tools.files.outputs import Outputs
+from nsl_tools.files.paths import named_by
+from nsl_tools.files.preflight import check_report
+from nsl_tools.files.shards.provenance import state_of
+from nsl_tools.memory import peak_memory
+from nsl_tools.statistics import Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nsl_tools.options import RunOptions
+
+_FORMAT = 1
+
+
+class Report:
+    """What is to be told of one run.
+
+    Attributes:
+        statistics: what the run counts.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        options: RunOptions,
+        inputs: Mapping[str, Sequence[str]],
+        output: str,
+    ) -> None:
+        """Begin to measure; `inputs`, by kind, and `output` are as the user gave them.
+
+        Raises:
+            OutputError: the report cannot be written.
+            UsageError: it would replace an input or output.
+        """
+        self.statistics = Statistics(options.max_errors)
+        self._start = time.monotonic()
+        self._command = command
+        self._options = options
+        self._inputs = {
+            kind: [name for path in paths for name in named_by(path)]
+            for kind, paths in inputs.items()
+        }
+        self._outputs = named_by(output)
+        if options.report is not None:
+            every = [name for names in self._inputs.values() for name in names]
+            check_report(options.report, every + self._outputs)
+
+    def add_to(self, outputs: Outputs) -> None:
+        """Write the report of a run that succeeds, as one of its outputs.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self._options.report is not None:
+            written = {file.path: file for file in outputs.written}
+            content = self._encoded(0, None, {
+                path: {"bytes": file.bytes, "crc32c": file.crc32c}
+                for path, file in written.items()
+            })  # fmt: skip
+            with outputs.open(self._options.report, "none") as file:
+                file.write(content)
+
+    def fail(self, status: int, error: str) -> None:
+        """Write the report of a run that failed with an exit status and a line.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self._options.report is not None:
+            with Outputs("none") as outputs, outputs.open(self._options.report) as file:
+                file.write(self._encoded(status, error, {}))
+
+    def _encoded(
+        self, status: int, error: str | None, written: Mapping[str, Mapping[str, object]]
+    ) -> bytes:
+        content = {
+            "format": _FORMAT,
+            "command": self._command,
+            "version": __version__,
+            "exit_status": status,
+            "error": error,
+            "seconds": round(time.monotonic() - self._start, 3),
+            "peak_memory_bytes": peak_memory(),
+            "options": asdict(self._options),
+            "inputs": {
+                kind: [{**state_of(name), "name": name} for name in names]
+                for kind, names in self._inputs.items()
+            },
+            "outputs": [{"name": name, **written.get(name, {})} for name in self._outputs],
+            **self.statistics.report(),
+        }
+        return (json.dumps(content, indent=1) + "\n").encode()

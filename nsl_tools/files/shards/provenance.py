@@ -1,0 +1,85 @@
+"""What decides about the content of a set of shards: tool, version, options and inputs.
+
+An input counts as the same if its name, size, and times of change (of content
+and of inode) are; its content is not read for that.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from nsl_tools import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from nsl_tools.files.shards.manifest import Recipe
+    from nsl_tools.options import RunOptions
+
+FREE = ("memory_limit", "threads", "resume", "report")
+"""Options that the content of the output does not depend on."""
+
+
+def recipe(tool: str, options: RunOptions, inputs: Mapping[str, Sequence[str]]) -> Recipe:
+    """Return the recipe of a run, given the files of each of its inputs, before they are read."""
+    return {
+        "tool": tool,
+        "version": __version__,
+        "options": {key: value for key, value in asdict(options).items() if key not in FREE},
+        "inputs": {kind: [state_of(path) for path in paths] for kind, paths in inputs.items()},
+    }
+
+
+def streams_of(run: Recipe) -> list[str]:
+    """Return the inputs of a run that are no files, and can be read only once."""
+    states = [state for states in run["inputs"].values() for state in states]
+    return [state["name"] for state in states if "bytes" not in state]
+
+
+def difference(old: Recipe | None, new: Recipe) -> str:
+    """Return in words how the recipe `new` differs from an `old` one; empty if it does not."""
+    return "; ".join(_differences(old, new)) if old else "it is not known of which"
+
+
+def _differences(old: Recipe, new: Recipe) -> Iterator[str]:
+    yield from _changes("", _plain(old), _plain(new))
+    yield from _changes("option ", old.get("options", {}), new["options"])
+    for kind, states in new["inputs"].items():
+        before = old.get("inputs", {}).get(kind, [])
+        yield from _changes(f"{kind}: ", _names(before), _names(states))
+        for was, now in zip(before, states, strict=False):
+            if was != now and was["name"] == now["name"]:
+                yield f"{kind}: {now['name']} has changed since"
+
+
+def _plain(run: Recipe) -> dict[str, Any]:
+    return {key: run.get(key) for key in ("tool", "version")}
+
+
+def _names(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {"files": " ".join(state["name"] for state in states)}
+
+
+def _changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            yield f"{kind}{key} was {old.get(key)!r}, is {new.get(key)!r}"
+
+
+def state_of(path: str) -> dict[str, Any]:
+    """Return what tells a file from a changed one; of a stream its name alone."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return {"name": path}
+    if not stat.S_ISREG(found.st_mode):
+        return {"name": path}
+    return {
+        "name": os.path.basename(path),
+        "bytes": found.st_size,
+        "mtime_ns": found.st_mtime_ns,
+        "ctime_ns": found.st_ctime_ns,
+    }

@@ -1,0 +1,127 @@
+"""Shards that a run finished before it was ended, found again by the next with `--resume`.
+
+They lie in the run's workspace. `run.json` there names the set and the recipe of
+the run; a shard is complete once a note lies beside its temporary file. None of
+the notes is synced: a shard counts only if its size and checksum are as noted.
+Notes and shards count only if they are this user's regular files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import google_crc32c
+
+from nsl_tools.files.outputs import write_file
+from nsl_tools.files.own_files import is_own, opened, read_json
+from nsl_tools.files.shards.manifest import Shard, recipe_of, shard_of
+from nsl_tools.files.staging import RUN, workspaces
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator
+
+    from nsl_tools.files.shards.manifest import Recipe
+    from nsl_tools.files.staging import Workspace
+
+_NOTE = ".shard.json"
+_CHUNK = 1 << 20
+
+
+def begin(workspace: Workspace, name: str, run: Recipe) -> None:
+    """Write which set a workspace is for, and by which recipe.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _write(workspace, RUN, {"set": name, "run": run})
+
+
+def note(workspace: Workspace, temporary: str, shard: Shard) -> None:
+    """Write that a temporary file is a complete shard.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _write(workspace, temporary + _NOTE, asdict(shard))
+
+
+def find(
+    folder: str, name: str, warnings: Counter[str]
+) -> Iterator[tuple[Workspace, Recipe | None]]:
+    """Yield this user's workspaces in `folder` that are for the set `name`, and their recipes.
+
+    Each is closed when the next one is asked for, unless it was taken over. What is not this
+    user's is counted in `warnings`.
+    """
+    for workspace in workspaces(folder, warnings):
+        found = _read(workspace, RUN)
+        if found.get("set") == name:
+            yield workspace, _recipe(found.get("run"))
+
+
+def finished(workspace: Workspace) -> Iterator[tuple[Shard, str]]:
+    """Yield the shards that are complete in a workspace, and the names of their temporary files."""
+    for name in sorted(os.listdir(workspace.inner)):
+        if name.endswith(_NOTE):
+            shard, temporary = _shard(_read(workspace, name)), name.removesuffix(_NOTE)
+            if shard and is_intact(temporary, shard, workspace.inner):
+                yield shard, temporary
+
+
+def is_intact(path: str, shard: Shard, folder: int | None = None) -> bool:
+    """Tell whether `path`, in `folder`, is this user's file with size and checksum of a shard."""
+    try:
+        with opened(path, folder) as (descriptor, found):
+            same_size = is_own(found) and found.st_size == shard.bytes
+            return same_size and _crc32c(descriptor) == shard.crc32c
+    except OSError:
+        return False
+
+
+def sweep(workspace: Workspace) -> int:
+    """Remove what is no complete shard from a workspace, and return how many shards stay."""
+    names = set(os.listdir(workspace.inner))
+    notes = {name for name in names if name.endswith(_NOTE) and name.removesuffix(_NOTE) in names}
+    stay = {RUN, *notes, *(name.removesuffix(_NOTE) for name in notes)}
+    for name in names - stay:
+        os.unlink(name, dir_fd=workspace.inner)
+    return len(notes)
+
+
+def _crc32c(descriptor: int) -> str:
+    crc = 0
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        while data := file.read(_CHUNK):
+            crc = google_crc32c.extend(crc, data)
+    return f"{crc:08x}"
+
+
+def _shard(found: dict[str, Any]) -> Shard | None:
+    try:
+        return shard_of(found)
+    except ValueError:
+        return None
+
+
+def _recipe(found: object) -> Recipe | None:
+    try:
+        return recipe_of(found)
+    except ValueError:
+        return None
+
+
+def _write(workspace: Workspace, name: str, content: dict[str, Any]) -> None:
+    write_file(workspace, name, json.dumps(content).encode(), sync=False)
+
+
+def _read(workspace: Workspace, name: str) -> dict[str, Any]:
+    """Return what a file holds, nothing if it is absent, was cut, or is not this user's."""
+    try:
+        found = read_json(name, workspace.inner)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

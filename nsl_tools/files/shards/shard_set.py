@@ -1,0 +1,311 @@
+"""The output of a run: a file or stream, or a set of shards that comes with its manifest.
+
+Shards are contiguous and even: shard `i` of `N` is about the rows `total * i // N`
+up to `total * (i + 1) // N`, so that the shards one after the other are the
+single file.
+
+The manifest is renamed into place before the shards, saying that they are not
+complete, and again after them: whenever a run is killed, the set is the old one,
+the new one, or says that it is neither. What such a run had finished is taken up by
+the next one with `--resume`, if that has the same recipe (`kept_shards`). Of two runs
+that write one set, the second is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from nsl_tools.errors import UsageError, printable
+from nsl_tools.files.locking import LockFile
+from nsl_tools.files.outputs import (
+    OutputError,
+    Outputs,
+    Written,
+    is_stream,
+    os_errors_as_output_errors,
+    publish,
+    write_file,
+)
+from nsl_tools.files.own_files import destination, is_own
+from nsl_tools.files.paths import resolve_output, shard_set_of, split_evenly
+from nsl_tools.files.preflight import check_place
+from nsl_tools.files.shards import resume
+from nsl_tools.files.shards.manifest import Manifest, Shard, manifest_path, read_own_manifest
+from nsl_tools.files.shards.provenance import difference, streams_of
+from nsl_tools.files.staging import new_name
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator
+
+    from typing_extensions import Self
+
+    from nsl_tools.files.compression import ByteSink
+    from nsl_tools.files.run_report import Report
+    from nsl_tools.files.shards.manifest import Recipe
+    from nsl_tools.files.staging import Workspace
+    from nsl_tools.progress import Progress
+    from nsl_tools.statistics import Statistics
+
+
+class Part:
+    """One file of the output while it is written; whoever writes counts its records."""
+
+    def __init__(self, file: ByteSink) -> None:
+        self._file = file
+        self.records = 0
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Append `data`."""
+        self._file.write(data)
+
+
+class ShardSet(Outputs):
+    """What a run writes to one output path; a context manager, as all Outputs."""
+
+    def __init__(
+        self,
+        path: str,
+        compression: str = "auto",
+        run: Recipe | None = None,
+        *,
+        resume: bool = False,
+        report: Report | None = None,
+        warnings: Counter[str] | None = None,
+    ) -> None:
+        """Write to `path`: a file, `base@N` or `-`; the manifest tells what the `run` was.
+
+        What was found in the folders of the outputs and left alone is counted in `warnings`.
+
+        Raises:
+            UsageError: `resume` is asked for where that cannot be done.
+        """
+        super().__init__(compression, warnings)
+        self._path = path
+        self._names = resolve_output(path)
+        streamed = any(map(is_stream, self._names))
+        self._set = None if streamed else shard_set_of(path)
+        self._run = run
+        self._resume = resume
+        self._report = report
+        self._shards: dict[str, Shard] = {}
+        self._part: Part | None = None
+        self._complete = False
+        self._lock: LockFile | None = None
+        if resume:
+            self._check_resumable()
+
+    def _check_resumable(self) -> None:
+        if self._set is None or self._run is None:
+            raise UsageError(f"{self._path}: --resume needs a set of shards, such as out@8")
+        for name in streams_of(self._run):
+            raise UsageError(f"{name}: --resume needs inputs that are files")
+
+    def __enter__(self) -> Self:
+        if self._set:
+            try:
+                self._take_lock(*self._set)
+                if self._run:
+                    self._take_up(self._run)
+            except BaseException:
+                self.clean_up(done=False)
+                raise
+        return super().__enter__()
+
+    def _take_lock(self, base: str, count: int) -> None:
+        """Let no other run write the set until this one ends.
+
+        Raises:
+            OutputError: another run does, or the manifest cannot be written.
+        """
+        manifest = destination(manifest_path(base, count))
+        check_place(manifest)
+        self._lock = LockFile(os.path.dirname(manifest), self._name)
+        with os_errors_as_output_errors(f"{self._path} (its lock {self._lock.name})"):
+            if not self._lock.take():
+                raise self._is_written()
+
+    def _is_written(self) -> OutputError:
+        return OutputError(
+            printable(f"{self._path}: another run is writing this set: wait for its end")
+        )
+
+    @cached_property
+    def _name(self) -> str:
+        """Name of the set: the same however its number and its folder are written."""
+        base, count = self._set or (self._path, 1)
+        return f"{os.path.basename(base)}@{count}"
+
+    @cached_property
+    def _folders(self) -> set[str]:
+        return {os.path.dirname(destination(name)) for name in self._names}
+
+    def _take_up(self, run: Recipe) -> None:
+        """Find what is finished, in workspaces of ended runs and in place; or remove the former.
+
+        Raises:
+            OutputError: there is something of a run with another recipe, or another
+                run is writing the set.
+        """
+        for folder in self._folders:
+            for workspace, old in resume.find(folder, self._name, self.warnings):
+                if workspace.take_over():
+                    self._use(workspace, old, run)
+                elif self._resume and workspace.may_live:
+                    raise self._is_written()
+        if self._resume:
+            self._add_in_place(run)
+
+    def _use(self, workspace: Workspace, old: Recipe | None, run: Recipe) -> None:
+        """Take up what an ended run left, or remove it."""
+        unwanted = not self._resume or workspace.folder in self.workspaces
+        if unwanted or not workspace.is_private() or not resume.sweep(workspace):
+            workspace.remove()
+        else:
+            self.workspaces[workspace.folder] = workspace
+            self._require_same(old, run)
+            self._add_finished(workspace)
+
+    def _require_same(self, old: Recipe | None, run: Recipe) -> None:
+        if changes := difference(old, run):
+            problem = f"{self._path}: there are shards of another run: {changes}: "
+            remedy = "repeat that run, or start anew without --resume"
+            raise OutputError(printable(problem + remedy))
+
+    def _add_finished(self, workspace: Workspace) -> None:
+        """Take up the finished shards of a workspace."""
+        with os_errors_as_output_errors(self._path):
+            workspace.keep()
+            found = {shard.name: (shard, at) for shard, at in resume.finished(workspace)}
+        for name in self._names:
+            final = destination(name)
+            if os.path.basename(name) in found and os.path.dirname(final) == workspace.folder:
+                shard, temporary = found[os.path.basename(name)]
+                self._shards[name] = shard
+                self.written.append(Written(name, final, workspace, temporary))
+
+    def _add_in_place(self, run: Recipe) -> None:
+        """Take up the shards that have their final names already, if they are this user's."""
+        manifest = self._own_manifest()
+        if manifest is None or (self._shards and manifest.run != run):
+            return
+        self._require_same(manifest.run, run)
+        for name in self._names:
+            shard = manifest.shard(name)
+            if not shard or name in self._shards:
+                continue
+            if self._is_ours(name) and resume.is_intact(name, shard):
+                self._shards[name] = shard
+        everything = len(self._shards) == len(self._names)
+        self._complete = manifest.complete and everything and not self.written
+
+    def _own_manifest(self) -> Manifest | None:
+        """Return the manifest of this set if this user wrote it."""
+        assert self._set  # noqa: S101 - told to the type checker
+        path = manifest_path(*self._set)
+        if not self._is_ours(path):
+            return None
+        try:
+            return read_own_manifest(path)
+        except ValueError as err:
+            problem = f"{path}: is not a manifest of shards: {err}: "
+            raise OutputError(printable(problem + "start anew without --resume")) from err
+        except OSError:
+            return None
+
+    def _is_ours(self, path: str) -> bool:
+        """Tell whether what is in place is a regular file of this user; warn if it is not."""
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return False
+        if not is_own(found):
+            self.warnings[f"{self._path}: links and other users' files are not resumed"] += 1
+        return is_own(found)
+
+    def all_kept(self, statistics: Statistics, progress: Progress) -> bool:
+        """Count and say what is kept of runs before; return whether nothing else is to be done."""
+        if self._shards:
+            statistics.counts["shards kept"] = len(self._shards)
+        if self._complete:
+            progress.note(f"{self._path}: is complete already, nothing to do")
+        return len(self._shards) == len(self._names)
+
+    def parts(self, total: int) -> list[tuple[str, range]]:
+        """Return each file that is to be written, with its rows among all `total`."""
+        return [part for part in self._split(total) if part[0] not in self._shards]
+
+    def kept(self, total: int) -> list[range]:
+        """Return which rows among all `total` are in shards that are kept."""
+        return [rows for name, rows in self._split(total) if name in self._shards]
+
+    def _split(self, total: int) -> list[tuple[str, range]]:
+        return list(zip(self._names, split_evenly(total, len(self._names)), strict=True))
+
+    @contextlib.contextmanager
+    def open_part(self, name: str) -> Iterator[Part]:
+        """Open one of the files.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        with self.open(name) as file:
+            self._part = Part(file)
+            yield self._part
+
+    def finish(self, written: Written) -> None:
+        """Note a file that is complete."""
+        super().finish(written)
+        if self._set and self._part and written.path in self._names:
+            name, records = os.path.basename(written.path), self._part.records
+            shard = Shard(name, written.bytes, records, written.crc32c)
+            resume.note(written.workspace, written.temporary, shard)
+            self._shards[written.path] = shard
+
+    def workspace(self, folder: str) -> Workspace:
+        """Return the workspace to write in what will be in `folder`."""
+        is_new = folder not in self.workspaces
+        workspace = super().workspace(folder)
+        if is_new and self._set and self._run and folder in self._folders:
+            resume.begin(workspace, self._name, self._run)
+            if self._resume:
+                workspace.keep()
+        return workspace
+
+    def clean_up(self, *, done: bool) -> None:
+        """Remove the workspaces, but for finished shards that the next run is to find."""
+        if self._resume and not done:
+            for workspace in self.workspaces.values():
+                with contextlib.suppress(OSError):
+                    if resume.sweep(workspace):
+                        workspace.leave()
+        super().clean_up(done=done)
+        if self._lock:
+            self._lock.release()
+
+    def publish(self) -> None:
+        """Give all files their final names, and the report its own with them."""
+        if self._report:
+            self._report.add_to(self)
+        if self._set is None or self._complete:
+            super().publish()
+        else:
+            before, after = self._manifest(complete=False), self._manifest(complete=True)
+            publish([before], self.written, [after])
+
+    def _manifest(self, *, complete: bool) -> Written:
+        """Write the manifest to a temporary file."""
+        assert self._set  # noqa: S101 - told to the type checker
+        path = manifest_path(*self._set)
+        final = destination(path)
+        shards = tuple(self._shards[name] for name in self._names)
+        label = f"{self._path} (its manifest)"
+        with os_errors_as_output_errors(label):
+            folder, name = os.path.split(final)
+            workspace, temporary = self.workspace(folder), new_name("manifest")
+            content = Manifest(path, shards, complete, self._run).encode()
+            write_file(workspace, temporary, content, workspace.mode_of(name), sync=True)
+        return Written(label, final, workspace, temporary)

@@ -1,0 +1,339 @@
+"""Byte streams in: files and standard input, decompressed by content.
+
+A stream is anything with `read(n)` that returns at most `n` bytes, and `b""`
+at the end only. Compression is recognised by the first bytes, never by a name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import zlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+import google_crc32c
+
+from nsl_tools.errors import DataError
+from nsl_tools.files.paths import STANDARD_STREAM, manifest_of
+from nsl_tools.files.readings import Readings
+from nsl_tools.files.shards.manifest import REMEDY
+from nsl_tools.options import DEFAULT_MAX_RECORD_BYTES, memory_of
+from nsl_tools.spill.scratch import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from io import FileIO
+    from typing import IO
+
+    from nsl_tools.files.shards.manifest import Manifest
+    from nsl_tools.options import RunOptions
+
+CHUNK = 1 << 20
+# Ends a stream whose writer failed. Starts with a newline, since a line before it may be cut;
+# as the header of a record it has no valid checksum.
+INCOMPLETE = b"\n#nsl-tools: incomplete, the program that wrote this failed\n"
+_HEAD_BYTES = 1 << 12
+UTF8_BOM = b"\xef\xbb\xbf"
+_BOMS = {UTF8_BOM: "a byte order mark", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_GZIP_MAGIC = b"\x1f\x8b"
+_AUTO_HEADER = 32 + zlib.MAX_WBITS
+
+
+class ByteStream(Protocol):
+    """Something to read bytes from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes; empty at the end only."""
+
+
+class Rewindable(ByteStream, Protocol):
+    """Something to read bytes from more than once."""
+
+    def seek(self, place: int, /) -> object:
+        """Go on from `place`."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to read, as often as needed.
+
+    Attributes:
+        name: its path, or `<stdin>`.
+        max_record_bytes: the longest record to accept in it.
+        memory_limit: bytes that the run may use, which bound a record too; None for any.
+        spool: its copy, if the file itself can be read only once.
+        readings: of the file so far, to which each new one is compared.
+    """
+
+    name: str
+    spool: Rewindable | None = None
+    max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+    memory_limit: int | None = None
+    readings: Readings = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "readings", Readings(self.name))
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[ByteStream]:
+        """Open for reading from the start.
+
+        Yields:
+            The bytes of the file. At the end, a shard is compared with its manifest.
+
+        Raises:
+            DataError: it cannot be opened or read, or has changed since it was first opened.
+        """
+        with _os_errors_as_data_errors(self.name):
+            if self.spool is not None:
+                self.spool.seek(0)
+                yield self.spool
+            elif self.name == STDIN_NAME:
+                if sys.stdin is None:
+                    raise DataError(STDIN_NAME, "", "cannot be read: it is closed")
+                with self._unchanged(sys.stdin.buffer):
+                    yield sys.stdin.buffer
+            else:
+                with self._opened() as file, self._unchanged(file):
+                    manifest = manifest_of(self.name)
+                    yield Compared(file, self.name, manifest) if manifest else file
+
+    def _unchanged(self, stream: IO[bytes]) -> contextlib.AbstractContextManager[None]:
+        try:
+            return self.readings.unchanged(stream.fileno())
+        except OSError:  # no file of the system's
+            return contextlib.nullcontext()
+
+    def _opened(self) -> FileIO:
+        if not self.readings.begun:
+            return open(self.name, "rb", buffering=0)
+        try:
+            return open(self.name, "rb", buffering=0, opener=_without_waiting)
+        except _GONE as err:
+            raise self.readings.changed(f"it is gone ({err.strerror})") from err
+
+    def size(self) -> int | None:
+        """Return the size in bytes of a regular file, else None.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        if self.name == STDIN_NAME:
+            return None
+        with _os_errors_as_data_errors(self.name):
+            found = os.stat(self.name)
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+_GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that took its name would wait for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+STDIN_NAME = "<stdin>"
+
+
+def source(path: str, options: RunOptions | None = None) -> Source:
+    """Return the source for one file or `-`, of records as long as `options` allow."""
+    name = STDIN_NAME if path == STANDARD_STREAM else path
+    if options is None:
+        return Source(name)
+    return Source(name, None, options.max_record_bytes, memory_of(options))
+
+
+@contextlib.contextmanager
+def rereadable(once: Source, check: Callable[[str, bytes], None]) -> Iterator[Source]:
+    """Make a source that can be read several times, by way of a scratch file if it must be.
+
+    Standard input and pipes can be read once only: they are copied.
+
+    Args:
+        once: the source.
+        check: refuses, by the name and the first few thousand bytes of a stream, what is
+            not worth a copy: it may be as large as any, or have no end.
+
+    Raises:
+        DataError: the source cannot be read. ScratchError: it cannot be copied.
+    """
+    if once.size() is not None:
+        yield once
+        return
+    with contextlib.ExitStack() as stack:
+        with once.open() as stream:
+            head = read_exactly(stream, _HEAD_BYTES)
+            check(once.name, head)
+            spool = stack.enter_context(Spool())
+            spool.write(head)
+            while data := stream.read(CHUNK):
+                spool.write(data)
+        yield replace(once, spool=spool)
+
+
+@contextlib.contextmanager
+def _os_errors_as_data_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise DataError(name, "", f"cannot be read: {err.strerror or err}") from err
+
+
+class Compared:
+    """A shard that is compared, at its end, with what its manifest says."""
+
+    def __init__(self, stream: ByteStream, name: str, manifest: Manifest) -> None:
+        self._stream = stream
+        self._name = name
+        self._manifest = manifest
+        self._crc = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes.
+
+        Raises:
+            DataError: all was read, and it is not what was written.
+        """
+        data = self._stream.read(size)
+        self._crc = google_crc32c.extend(self._crc, data)
+        if size and not data:
+            self._compare()
+        return data
+
+    def _compare(self) -> None:
+        found, expected = f"{self._crc:08x}", self._manifest.shard(self._name)
+        if expected and found != expected.crc32c:
+            others = (shard.name for shard in self._manifest.shards if shard.crc32c == found)
+            whose = next((f"that of {name}" for name in others), f"of checksum {found}")
+            problem = (
+                f"the content is {whose}, expected {expected.records} records of checksum "
+                f"{expected.crc32c} as {self._manifest.path} says: {REMEDY}"
+            )
+            raise DataError(self._name, "", problem)
+
+
+class Pushback:
+    """A stream whose first bytes were looked at."""
+
+    def __init__(self, head: bytes, rest: ByteStream) -> None:
+        self._head = head
+        self._rest = rest
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes, first those that were looked at."""
+        if not self._head:
+            return self._rest.read(size)
+        taken, self._head = self._head[:size], self._head[size:]
+        return taken
+
+
+class Inflater:
+    """Decompresses GZIP (several members too) or one ZLIB stream; its end must be there."""
+
+    def __init__(self, compressed: ByteStream, name: str, *, members: bool = True) -> None:
+        """Decompress ZLIB if there are no `members`, else GZIP."""
+        self._compressed = compressed
+        self._name = name
+        self._members = members
+        self._inflate = zlib.decompressobj(_AUTO_HEADER)
+        self._pending = b""
+        self._read = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` decompressed bytes.
+
+        Raises:
+            DataError: the data is corrupt, or ends before its trailer.
+        """
+        while True:
+            if not self._pending:
+                self._pending = self._compressed.read(CHUNK)
+                self._read += len(self._pending)
+            if self._inflate.eof:
+                if not self._next_member():
+                    return b""
+                continue
+            if not self._pending and (data := self._drain(size)):
+                return data
+            if not self._pending:
+                raise self._error("compressed data ends before its trailer: the file is cut")
+            if data := self._drain(size):
+                return data
+
+    def _drain(self, size: int) -> bytes:
+        try:
+            data = self._inflate.decompress(self._pending, size)
+        except zlib.error as err:
+            raise self._error(f"compressed data is corrupt ({err})") from err
+        self._pending = self._inflate.unconsumed_tail or self._inflate.unused_data
+        return data
+
+    def _next_member(self) -> bool:
+        """Start on the next GZIP member; False at the end."""
+        if not self._pending:
+            return False
+        # `gzip` pads with zeros and so do tapes; anything else but a member is damage.
+        self._pending = self._pending.lstrip(b"\0") if self._members else self._pending
+        if not self._pending:
+            return True
+        if len(self._pending) == 1:
+            self._pending += self._compressed.read(1)
+        if not self._members or not self._pending.startswith(_GZIP_MAGIC):
+            raise self._error("bytes follow the end of the compressed data")
+        self._inflate = zlib.decompressobj(_AUTO_HEADER)
+        return True
+
+    def _error(self, problem: str) -> DataError:
+        return DataError(self._name, f"compressed byte {self._read - len(self._pending)}", problem)
+
+
+def read_exactly(stream: ByteStream, size: int) -> bytes:
+    """Return `size` bytes, or fewer at the end of the stream."""
+    parts = []
+    while size and (part := stream.read(min(size, CHUNK))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def looks_gzipped(head: bytes) -> bool:
+    """Tell whether a stream that starts with `head` is GZIP."""
+    return head.startswith(_GZIP_MAGIC)
+
+
+def looks_zlibbed(head: bytes) -> bool:
+    """Tell whether a stream that starts with `head` has a ZLIB header (RFC 1950)."""
+    deflate = len(head) > 1 and head[0] & 0x8F == 0x08  # noqa: PLR2004 - method 8, window at most 32 KiB
+    return deflate and int.from_bytes(head[:2], "big") % 31 == 0
+
+
+def inflated_head(head: bytes, size: int) -> bytes:
+    """Return at most `size` bytes of what a stream was that now, compressed, starts with `head`."""
+    try:
+        return zlib.decompressobj(_AUTO_HEADER).decompress(head, size)
+    except zlib.error:  # `Inflater` says where
+        return b""
+
+
+def gunzipped(stream: ByteStream, name: str) -> ByteStream:
+    """Return the stream, decompressed if its first bytes say GZIP."""
+    head = read_exactly(stream, len(_GZIP_MAGIC))
+    whole = Pushback(head, stream)
+    return Inflater(whole, name) if looks_gzipped(head) else whole
+
+
+def without_bom(stream: ByteStream, name: str) -> ByteStream:
+    """Return the stream of a text, once it is seen not to start with a byte order mark.
+
+    Raises:
+        DataError: it does.
+    """
+    head = read_exactly(stream, max(map(len, _BOMS)))
+    for bom, what in _BOMS.items():
+        if head.startswith(bom):
+            raise DataError(name, "line 1", f"starts with {what}: expected plain UTF-8, convert it")
+    return Pushback(head, stream)

@@ -1,0 +1,346 @@
+"""Examples as nodes: batches of parsed records, and their ids.
+
+A record that is not usable ends the run, unless the run may skip some; of
+records with one id, the run may be told to keep the first or the last. What is
+left out is decided while ids are read, and remembered (`Omissions`), so that
+every later reading of the same input leaves out the same records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from bisect import bisect_right
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from nsl_tools.arrays.fingerprints import surely_distinct
+from nsl_tools.arrays.ids import first_bad_id, id_problem, shown, surely_good, texts_at
+from nsl_tools.background import in_background
+from nsl_tools.errors import DataError
+from nsl_tools.formats.protobuf import example
+from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser, Parsed
+from nsl_tools.formats.protobuf.lockstep import sole_contents
+from nsl_tools.formats.tfrecord import RecordBatch, read_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from nsl_tools.arrays.ids import IdColumn
+    from nsl_tools.files.streams import Source
+    from nsl_tools.formats.protobuf.lockstep import Spans
+    from nsl_tools.options import RunOptions
+    from nsl_tools.statistics import Statistics
+
+T = TypeVar("T")
+
+_FEW = 32  # records to go on with after a wrong one
+_RECORD_BYTES = 24  # places of a record, and its number
+
+
+@dataclass(frozen=True)
+class ExampleBatch:
+    """Consecutive examples of one file.
+
+    Attributes:
+        records: the records they were parsed from.
+        parsed: their features.
+    """
+
+    records: RecordBatch
+    parsed: Parsed
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def resident_bytes(self) -> int:
+        """Return about how much memory it takes."""
+        anew = 0 if len(self.parsed.data) == len(self.records.data) else self.parsed.data.nbytes
+        return _RECORD_BYTES * len(self) + len(self.records.data) + anew + self.parsed.nbytes
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn an ExampleError of this batch into a DataError that says where."""
+        with _located(self.records):
+            yield
+
+    def column(self, name: str) -> Spans:
+        """Return where in `parsed.data` the encoded feature `name` of each example is.
+
+        Raises:
+            ExampleError: an example lacks it; its index is the first one's.
+        """
+        spans = self.parsed.column(name.encode())
+        lacking = spans.starts == spans.ends
+        if lacking.any():
+            raise self._lacks(name, int(lacking.argmax()))
+        return spans
+
+    def feature(self, index: int, name: str, spans: Spans) -> bytes:
+        """Return the encoded feature `name` of an example, which is in `spans` of its column."""
+        plain = self.parsed.plain.get((index, name.encode()))
+        return self.parsed.bytes_at(spans, index) if plain is None else plain
+
+    def _lacks(self, name: str, index: int) -> ExampleError:
+        features = self.parsed.features(index)
+        known = ", ".join(sorted(map(shown, features))[:8]) or "none"
+        return ExampleError(index, f"no feature {name!r}, expected one; it has {known}")
+
+
+@contextlib.contextmanager
+def _located(records: RecordBatch) -> Iterator[None]:
+    try:
+        yield
+    except ExampleError as err:
+        raise records.error(err.index, str(err)) from err
+
+
+class Omissions:
+    """The records of one input that a run leaves out."""
+
+    def __init__(self, statistics: Statistics, on_duplicate: str = "error") -> None:
+        """Skip as many records as `statistics` allows; keep the `first` or `last` of an id."""
+        self.statistics = statistics
+        self.on_duplicate = on_duplicate
+        self._numbers: defaultdict[str, set[int]] = defaultdict(set)
+
+    def applied(self, records: RecordBatch) -> RecordBatch:
+        """Return the batch without the records that are left out."""
+        numbers = self._numbers.get(records.source)
+        if not numbers:
+            return records
+        return records.select([i for i, n in enumerate(records.numbers) if n not in numbers])
+
+    def skip(self, records: RecordBatch, err: ExampleError) -> RecordBatch:
+        """Return the batch without its first record, which is wrong.
+
+        Raises:
+            DataError: no more may be skipped.
+        """
+        self.statistics.skip(err.reason, records.error(err.index, str(err)))
+        self.add(records.source, records.numbers[err.index])
+        return records[1:]
+
+    def add(self, source: str, number: int) -> None:
+        """Leave out record `number` of the file `source`."""
+        self._numbers[source].add(number)
+
+
+def read_examples(
+    sources: Sequence[Source], omissions: Omissions | None = None
+) -> Iterator[ExampleBatch]:
+    """Yield the examples of all files in order, but for those that are left out.
+
+    Raises:
+        DataError: a file or a record is not what it should be.
+    """
+    parser = ExampleParser()
+    for source in sources:
+        for records in read_batches(source):
+            kept = omissions.applied(records) if omissions else records
+            with _located(kept):
+                yield _parsed(parser, kept)
+
+
+def _parsed(parser: ExampleParser, records: RecordBatch) -> ExampleBatch:
+    return ExampleBatch(records, parser.parse(records.data, records.starts, records.ends))
+
+
+def read_decoded(
+    sources: Sequence[Source], omissions: Omissions, decode: Callable[[ExampleBatch], T]
+) -> Iterator[tuple[ExampleBatch, T]]:
+    """Yield the examples of all files in order, and what `decode` makes of each batch.
+
+    A record that is not an example, or for which `decode` raises an
+    ExampleError, is skipped if the omissions allow it.
+
+    Raises:
+        DataError: a file or a record is not what it should be.
+    """
+    parser = ExampleParser()
+    for source in sources:
+        empty = True
+        for records in in_background(read_batches(source)):
+            empty = False
+            yield from _sifted(parser, records, omissions, decode)
+        if empty:
+            omissions.statistics.counts["empty files"] += 1
+
+
+def _sifted(
+    parser: ExampleParser,
+    records: RecordBatch,
+    omissions: Omissions,
+    decode: Callable[[ExampleBatch], T],
+) -> Iterator[tuple[ExampleBatch, T]]:
+    """Yield the batch without the records that are wrong, in parts if there are any."""
+    size = len(records)
+    while len(records):
+        found = _decoded(parser, records[:size], decode)
+        if not isinstance(found, ExampleError):
+            yield found
+            records = records[size:]
+            size *= 2
+        elif found.index:
+            size = found.index  # those before it first, of which another may be wrong as well
+        else:
+            # Few at first, for others may follow: all that were decoded with it are again.
+            records, size = omissions.skip(records, found), _FEW
+
+
+def _decoded(
+    parser: ExampleParser, records: RecordBatch, decode: Callable[[ExampleBatch], T]
+) -> tuple[ExampleBatch, T] | ExampleError:
+    try:
+        batch = _parsed(parser, records)
+        return batch, decode(batch)
+    except ExampleError as err:
+        return err
+
+
+def ids_of(batch: ExampleBatch, id_feature: str) -> pa.Array:
+    """Return the ids of a batch as a binary array.
+
+    Raises:
+        ExampleError: an id is missing, or is not one non-empty UTF-8 text.
+    """
+    with because("id not usable"):
+        spans = batch.column(id_feature)
+        kinds, texts = sole_contents(batch.parsed.data, spans)
+        for row in np.flatnonzero(kinds != example.BYTES_LIST).tolist():
+            feature = batch.feature(row, id_feature, spans)
+            _check_id(row, feature, id_feature)
+            if feature == batch.parsed.bytes_at(spans, row):  # else encoded anew, in shortest form
+                texts.ends[row] = spans.ends[row]
+                texts.starts[row] = spans.ends[row] - len(example.decode_bytes(feature)[0])
+        ids = texts_at(batch.parsed.data, texts.starts, texts.ends - texts.starts)
+        bad = None if surely_good(ids) else first_bad_id(ids.to_pylist())
+        if bad is not None:
+            raise ExampleError(bad, f"feature {id_feature!r}: {id_problem(ids[bad].as_py())}")
+    return ids
+
+
+@contextlib.contextmanager
+def because(reason: str) -> Iterator[None]:
+    """Give an ExampleError the reason under which it is counted."""
+    try:
+        yield
+    except ExampleError as err:
+        err.reason = reason
+        raise
+
+
+def read_ids(
+    sources: Sequence[Source], id_feature: str, omissions: Omissions, ids: IdColumn
+) -> pa.Array:
+    """Gather the ids of all examples in `ids`; return them, each once, in order.
+
+    Raises:
+        DataError: a file, a record or an id is not what it should be.
+        UsageError: they take more memory than they may.
+    """
+    places = Places()
+    for batch, found in read_decoded(sources, omissions, lambda b: ids_of(b, id_feature)):
+        ids.add(found)
+        places.add(batch.records)
+    every = ids.array()
+    kept = unrepeated(every, omissions, places)
+    return every if isinstance(kept, slice) else every.take(pa.array(kept))
+
+
+def _check_id(index: int, feature: bytes, name: str) -> None:
+    kind = example.kind_name(feature)
+    if kind != "bytes":
+        raise ExampleError(index, f"feature {name!r} is {kind}, expected one bytes value")
+    values = example.decode_bytes(feature)
+    if len(values) != 1:
+        raise ExampleError(index, f"feature {name!r} has {len(values)} values, expected one")
+
+
+def refuse_empty(count: int, sources: Sequence[Source], options: RunOptions) -> None:
+    """Raise DataError if an input that is given has no example, unless that is allowed."""
+    if sources and not count and not options.allow_empty:
+        raise DataError(sources[0].name, "", "no record: give --allow-empty if that is right")
+
+
+class Places:
+    """Where the nodes of an input came from, by row; a `noun` is what their files consist of."""
+
+    def __init__(self, noun: str = "record") -> None:
+        self.noun = noun
+        self._starts: list[int] = []
+        self._origins: list[tuple[str, Sequence[int]]] = []
+        self._rows = 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def add(self, records: RecordBatch) -> None:
+        """Add the next rows."""
+        self.add_numbers(records.source, records.numbers)
+
+    def add_numbers(self, source: str, numbers: Sequence[int]) -> None:
+        """Add the next rows: those of these numbers in the file `source`."""
+        self._starts.append(self._rows)
+        self._origins.append((source, numbers))
+        self._rows += len(numbers)
+
+    def of(self, row: int) -> tuple[str, int]:
+        """Return the file and the record number of a row."""
+        index = bisect_right(self._starts, row) - 1
+        source, numbers = self._origins[index]
+        return source, numbers[row - self._starts[index]]
+
+
+def unrepeated(
+    ids: pa.Array, omissions: Omissions, places: Places
+) -> npt.NDArray[np.int64] | slice:
+    """Return the rows to keep so that each of `ids` occurs once, and leave out the others.
+
+    Raises:
+        DataError: an id occurs twice, and neither the first nor the last is asked for.
+    """
+    if surely_distinct(ids):
+        return slice(None)
+    import pyarrow.compute as pc
+
+    codes = pc.dictionary_encode(ids).indices.to_numpy()
+    if omissions.on_duplicate == "last":
+        kept = np.sort(len(codes) - 1 - np.unique(codes[::-1], return_index=True)[1])
+    else:
+        kept = np.sort(np.unique(codes, return_index=True)[1])
+    if len(kept) == len(ids):
+        return slice(None)
+    dropped = np.setdiff1d(np.arange(len(codes)), kept, assume_unique=True)
+    leave_out(dropped, ids[int(dropped[0])].as_py(), omissions, places)
+    return kept
+
+
+def leave_out(
+    dropped: npt.NDArray[np.int64], node: bytes, omissions: Omissions, places: Places
+) -> None:
+    """Leave out the rows whose id is repeated; `node` is the id of the first of them.
+
+    Raises:
+        DataError: neither the first nor the last record of an id is asked for.
+    """
+    if omissions.on_duplicate == "error":
+        source, number = places.of(int(dropped[0]))
+        raise _repeated_id(node, len(dropped), source, f"{places.noun} {number}")
+    for row in dropped.tolist():
+        omissions.add(*places.of(row))
+    reason = f"examples dropped: their id is repeated, the {omissions.on_duplicate} one is taken"
+    omissions.statistics.drop(reason, len(dropped))
+
+
+def _repeated_id(node: bytes, count: int, source: str, place: str) -> DataError:
+    more = f" (and {count - 1:,} more)" if count > 1 else ""
+    problem = (
+        f"the id {shown(node)} has occurred before{more}: expected each id once, "
+        "or give --on-duplicate"
+    )
+    return DataError(source, place, problem)

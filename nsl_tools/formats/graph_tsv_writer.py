@@ -1,0 +1,94 @@
+"""Graph out: blocks of edges as TSV lines."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from nsl_tools.arrays.byte_spans import copy_spans, offsets_of
+from nsl_tools.arrays.edge_weights import format_lines
+from nsl_tools.arrays.fingerprints import spans_of, texts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from nsl_tools.arrays.byte_spans import Bytes, Places
+
+    Floats = npt.NDArray[np.float64]
+    Columns = tuple[tuple[pa.Array, Places], ...]
+    Spans = tuple[Bytes, Places, Places]
+
+_TAB = b"\t"
+_FEW = 1 << 16  # joined sooner than pyarrow.compute is imported,
+_SHORT = 16  # unless ids are longer, and so of many lengths: then that is faster
+_PIECE = 1 << 15  # edges joined at once, which stay in the processor's cache
+_PIECE_BYTES = 1 << 23  # of lines joined at once, or one
+
+
+def edge_lines(
+    ids: pa.Array,
+    sources: npt.NDArray[np.int64],
+    targets: npt.NDArray[np.int64],
+    weights: Floats,
+) -> Iterator[bytes]:
+    r"""Yield n edges as the lines `source<TAB>target<TAB>%.6f`, in order, many at a time.
+
+    Args:
+        ids: binary array of all node ids.
+        sources: rows of `ids`, shape (n,).
+        targets: rows of `ids`, shape (n,).
+        weights: cosines, shape (n,).
+    """
+    many = len(weights) >= _FEW and np.diff(texts_of(ids)[0]).max(initial=0) > _SHORT
+    step = _FEW if many else _PIECE
+    for start in range(0, len(weights), step):
+        p = slice(start, start + step)
+        columns = _columns(ids, sources[p], targets[p], weights[p])
+        spans = [spans_of(texts, rows) for texts, rows in columns]
+        for part in _parts(spans):
+            if many:
+                yield _join_many([texts.take(pa.array(rows[part])) for texts, rows in columns])
+            else:
+                yield _join([(data, starts[part], sizes[part]) for data, starts, sizes in spans])
+
+
+def _parts(spans: list[Spans]) -> list[slice]:
+    """Return slices of the rows of which each has lines of some MiB, or one line."""
+    ends = np.cumsum(np.add.reduce([sizes for _, _, sizes in spans]) + len(spans) - 1)
+    cuts = np.flatnonzero(np.diff(ends // _PIECE_BYTES)) + 1
+    return [slice(a, b) for a, b in pairwise([0, *cuts.tolist(), len(ends)])]
+
+
+def _columns(ids: pa.Array, sources: Places, targets: Places, weights: Floats) -> Columns:
+    text, bounds = format_lines(weights)
+    endings = pa.Array.from_buffers(
+        pa.binary(), len(weights), [None, pa.py_buffer(bounds), pa.py_buffer(text)]
+    )
+    return (ids, sources), (ids, targets), (endings, np.arange(len(weights)))
+
+
+def _join(spans: list[Spans]) -> bytes:
+    """Return the texts of each column, joined by tabs, line by line."""
+    lengths = np.add.reduce([sizes for _, _, sizes in spans])
+    bounds = offsets_of(lengths + len(spans) - 1)
+    out = np.full(bounds[-1], ord(_TAB), np.uint8)
+    places = bounds[:-1].copy()
+    for data, starts, sizes in spans:
+        copy_spans(data, starts, sizes, out, places)
+        places += sizes + 1
+    return out.tobytes()
+
+
+def _join_many(columns: list[pa.Array]) -> bytes:
+    import pyarrow.compute as pc
+
+    parts = [texts.cast(pa.large_binary()) for texts in columns]
+    lines = pc.binary_join_element_wise(*parts, pa.scalar(_TAB, pa.large_binary()))
+    _, offsets, data = lines.buffers()
+    span = np.frombuffer(offsets, np.int64)[[0, len(lines)]]
+    return memoryview(data)[span[0] : span[1]].tobytes()

@@ -1,0 +1,98 @@
+"""The ids of `.npy` files: a text file, one id a line, read as they are needed."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from nsl_tools.arrays.ids import texts_at
+from nsl_tools.errors import DataError
+from nsl_tools.files.streams import CHUNK, gunzipped, source, without_bom
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nsl_tools.arrays.byte_spans import Bytes
+    from nsl_tools.files.streams import ByteStream
+    from nsl_tools.statistics import Statistics
+
+_LF, _CR = b"\n\r"
+_LONGEST_LINE = CHUNK
+
+
+class IdLines:
+    """The ids of a text file, in order: a line each, which ends in LF or CRLF.
+
+    Attributes:
+        name: of the file.
+        taken: how many lines were taken.
+    """
+
+    def __init__(self, stream: ByteStream, name: str, statistics: Statistics) -> None:
+        self.name = name
+        self.taken = 0
+        text = without_bom(gunzipped(stream, name), name)
+        self._blocks = _texts(text, name, statistics)
+        self._waiting: pa.Array = pa.array([], pa.binary())
+
+    def take(self, count: int) -> pa.Array:
+        """Return the next `count` ids as a binary array; fewer at the end.
+
+        Raises:
+            DataError: the file cannot be read, or is no such text.
+        """
+        parts, missing = [], count
+        while missing:
+            if not len(self._waiting) and (block := next(self._blocks, None)) is None:
+                break
+            if not len(self._waiting):
+                self._waiting = block
+            parts.append(self._waiting[:missing])
+            missing -= len(parts[-1])
+            self._waiting = self._waiting[len(parts[-1]) :]
+        self.taken += count - missing
+        return pa.concat_arrays(parts) if parts else pa.array([], pa.binary())
+
+    def rest(self) -> int:
+        """Read to the end; return how many ids were left."""
+        return len(self._waiting) + sum(map(len, self._blocks))
+
+
+@contextlib.contextmanager
+def id_lines(path: str, statistics: Statistics) -> Iterator[IdLines]:
+    """Open a file, pipe or standard input of ids; a file must not change meanwhile.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    once = source(path)
+    with once.open() as stream:
+        yield IdLines(stream, once.name, statistics)
+
+
+def _texts(stream: ByteStream, name: str, statistics: Statistics) -> Iterator[pa.Array]:
+    """Yield the ids of some lines at a time."""
+    line, rest = 1, b""
+    while data := stream.read(CHUNK):
+        whole, mark, rest = (rest + data).rpartition(b"\n")
+        if mark:
+            ids = _split(np.frombuffer(whole + mark, np.uint8))
+            yield ids
+            line += len(ids)
+        if len(rest) > _LONGEST_LINE:
+            raise DataError(name, f"line {line}", f"longer than {_LONGEST_LINE} bytes: no id")
+    if rest:
+        statistics.warnings[f"{name}: no newline at the end: is the file complete?"] += 1
+        yield _split(np.frombuffer(rest + b"\n", np.uint8))
+
+
+def _split(text: Bytes) -> pa.Array:
+    """Return whole lines as a binary array, without their ends."""
+    ends = np.flatnonzero(text == _LF)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    # The byte before a blank line is the LF of the line before.
+    lengths = ends - starts - (text[ends - 1] == _CR) * (ends > starts)
+    return texts_at(text, starts, lengths)

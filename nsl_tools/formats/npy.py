@@ -1,0 +1,156 @@
+"""Matrices in `.npy` files, read by blocks of rows.
+
+A file is one array of two dimensions, of float16, float32 or float64, in C order. The
+header is text that looks like Python; it is matched, never evaluated, and what it says
+is held against the size of the file before anything is read.
+
+Source of the format: NumPy's `numpy/lib/format.py`, versions 1.0 to 3.0.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nsl_tools.arrays.ids import shown
+from nsl_tools.errors import DataError
+from nsl_tools.files.readings import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedReader
+
+    from nsl_tools.spill.matrix import Floats
+
+_MAGIC = b"\x93NUMPY"
+_LENGTH_BYTES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}
+_LONGEST_HEADER = 10_000  # as NumPy itself accepts
+_GAP = rb"[ \t\n]*"
+_TEXT = rb"'[^'\\]*'|\"[^\"\\]*\""
+_COUNT = rb"(?:0|[1-9][0-9]{0,18})"
+_TUPLE = rb"\(%b(?:%b%b,%b)*(?:%b%b)?\)" % (_GAP, _COUNT, _GAP, _GAP, _COUNT, _GAP)
+_ENTRY = rb"%b(?:%b)%b:%b(?:%b|True|False|%b)%b" % (_GAP, _TEXT, _GAP, _GAP, _TEXT, _TUPLE, _GAP)
+_DICTIONARY = re.compile(rb"\{%b,%b,%b(?:,%b)?\} *\n?" % (_ENTRY, _ENTRY, _ENTRY, _GAP))
+_PAIR = re.compile(rb"(%b)%b:%b(%b|True|False|%b)" % (_TEXT, _GAP, _GAP, _TEXT, _TUPLE))
+_QUOTES = b"'\""
+_NUMBER = re.compile(rb"[0-9]+")
+_KIND = re.compile(rb"['\"][<>=]?f[248]['\"]")
+_EXPECTED = "expected a matrix of floats in C order"
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Where the numbers of a file are.
+
+    Attributes:
+        shape: rows and columns.
+        kind: a float type, of either byte order.
+        offset: byte where the first row starts.
+    """
+
+    shape: tuple[int, int]
+    kind: np.dtype[np.floating]
+    offset: int
+
+    @property
+    def row_bytes(self) -> int:
+        """The bytes of a row."""
+        return self.shape[1] * self.kind.itemsize
+
+
+def read_rows(path: str, block_bytes: int) -> Iterator[Floats]:
+    """Yield all rows, in blocks of shape (m, d), of about `block_bytes` in the file.
+
+    Numbers that float32 cannot hold are infinite.
+
+    Raises:
+        DataError: the file is not what it should be, or changed while it was read.
+    """
+    with opened(path) as file:
+        matrix = read_header(path, file)
+        file.seek(matrix.offset)
+        step = max(1, block_bytes // matrix.row_bytes)
+        for first in range(0, matrix.shape[0], step):
+            yield _block(path, file, matrix, min(step, matrix.shape[0] - first))
+
+
+def _block(path: str, file: BufferedReader, matrix: Matrix, rows: int) -> Floats:
+    block = np.empty((rows, matrix.shape[1]), matrix.kind)
+    if file.readinto(block.view(np.uint8).data) != block.nbytes:
+        raise DataError(path, "", "ends early: it was cut while it was read")
+    # What overflows, or is a signalling NaN, is reported as not finite.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return block.astype(np.float32, copy=False)
+
+
+def shape_of(path: str) -> tuple[int, int]:
+    """Return the shape of the matrix in a file.
+
+    Raises:
+        DataError: the file is not what it should be.
+    """
+    with opened(path) as file:
+        return read_header(path, file).shape
+
+
+def read_header(path: str, file: BufferedReader) -> Matrix:
+    """Return what the header at the start of `file` says of it.
+
+    Raises:
+        DataError: it is not the header of a matrix of floats, or not that of this file.
+    """
+    header = _header_text(path, file)
+    entries = {key[1:-1]: value for key, value in _PAIR.findall(header)}
+    if not _DICTIONARY.fullmatch(header) or set(entries) != {b"descr", b"fortran_order", b"shape"}:
+        raise DataError(path, "", f"the header is {shown(header)}, {_EXPECTED}")
+    return _checked(path, entries, file.tell(), os.fstat(file.fileno()).st_size)
+
+
+def _header_text(path: str, file: BufferedReader) -> bytes:
+    head = file.read(len(_MAGIC) + 2)
+    if not head.startswith(_MAGIC):
+        raise DataError(path, "", f"not a .npy file: it starts with {shown(head)}")
+    version = head[-2], head[-1]
+    if len(head) < len(_MAGIC) + 2 or version not in _LENGTH_BYTES:
+        raise DataError(path, "", "not a .npy file of a known version: expected 1.0, 2.0 or 3.0")
+    length = int.from_bytes(file.read(_LENGTH_BYTES[version]), "little")
+    if length > _LONGEST_HEADER:
+        problem = f"the header takes {length} bytes, expected at most {_LONGEST_HEADER}"
+        raise DataError(path, "", problem)
+    header = file.read(length)
+    if len(header) < length:
+        raise DataError(path, "", f"the file is cut within its header of {length} bytes")
+    return header
+
+
+def _checked(path: str, entries: dict[bytes, bytes], offset: int, size: int) -> Matrix:
+    kind, shape = entries[b"descr"], tuple(map(int, _NUMBER.findall(entries[b"shape"])))
+    order = entries[b"fortran_order"]
+    is_matrix = entries[b"shape"].startswith(b"(") and len(shape) == 2  # noqa: PLR2004 - rows and columns
+    if not is_matrix or not _KIND.fullmatch(kind):
+        found = entries[b"shape"].decode(errors="replace")
+        raise DataError(path, "", f"shape {found} of {shown(kind.strip(_QUOTES))}, {_EXPECTED}")
+    if order not in (b"True", b"False") or (order == b"True" and min(shape) > 1):
+        problem = f"shape {shape} in Fortran order, {_EXPECTED}: save numpy.ascontiguousarray of it"
+        raise DataError(path, "", problem)
+    if not shape[1]:
+        raise DataError(path, "", "dimension 0, expected at least 1")
+    matrix = Matrix((shape[0], shape[1]), np.dtype(kind[1:-1].decode()), offset)
+    _check_size(path, matrix, size - offset)
+    return matrix
+
+
+def _check_size(path: str, matrix: Matrix, found: int) -> None:
+    expected = matrix.shape[0] * matrix.row_bytes
+    if found == expected:
+        return
+    cause = "the file is cut" if found < expected else "bytes follow the array"
+    problem = (
+        f"{found} bytes of numbers, expected {expected} for shape {matrix.shape} of "
+        f"{matrix.kind}: {cause}"
+    )
+    raise DataError(path, "", problem)

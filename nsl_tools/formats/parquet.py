@@ -1,0 +1,229 @@
+"""Embeddings in Parquet files: a column of ids and a column of lists of numbers.
+
+A file is read a few rows at a time, and of each column a few pages, so that no more than
+some MiB of it are ever in memory. A few bytes can stand for any number of values, and nothing
+tells beforehand how many of them are in which row: while a file is read the system itself
+grants no more than the limit of memory (`bounded`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from nsl_tools.arrays.ids import shown
+from nsl_tools.errors import DataError
+from nsl_tools.files.readings import opened
+from nsl_tools.formats.table_rows import Rows
+from nsl_tools.memory import held_within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedReader
+
+    from nsl_tools.arrays.byte_spans import Places
+    from nsl_tools.spill.matrix import Floats
+
+_MOST_ROWS = 4096
+_PEEKED = 64  # rows that are looked at for an embedding, and decoded at once if none has one
+_BUFFER = 1 << 16
+_ID_BYTES = 16  # of a row, beside its text
+_EXACT = 1 << 24  # float32 holds all whole numbers up to this
+
+
+@dataclass(frozen=True)
+class _Table:
+    """An open file.
+
+    Attributes:
+        path: its name.
+        file: what pyarrow made of it.
+        columns: names of the columns of the ids and of the embeddings.
+    """
+
+    path: str
+    file: Any
+    columns: tuple[str, str]
+
+    def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
+        """Yield all rows, about so many at a time, from the start.
+
+        Raises:
+            DataError: a row group has not as many as the footer says.
+        """
+        for group in range(self.file.num_row_groups):
+            found, expected = 0, int(self.file.metadata.row_group(group).num_rows)
+            for batch in self.file.iter_batches(
+                _no_divisor(rows, expected),
+                row_groups=[group],
+                columns=list(self.columns),
+                use_threads=False,
+            ):
+                found += len(batch)
+                yield batch
+            if found != expected:
+                problem = f"{found:,} rows in row group {group}, its footer says {expected:,}"
+                raise DataError(self.path, "", problem)
+
+
+def _no_divisor(least: int, rows: int) -> int:
+    """Return a number of at least 2 and `least` that does not divide a number of rows."""
+    # So the last batch of a row group wants more than is there: else pyarrow would not notice
+    # that one column has more rows than the other.
+    step = max(2, least)
+    while rows and rows % step == 0:
+        step += 1
+    return step
+
+
+@contextlib.contextmanager
+def bounded(limit: int) -> Iterator[None]:
+    """Let this process grow by no more than `limit` bytes, where the system can see to that.
+
+    What would take more raises MemoryError.
+    """
+    import pyarrow.compute
+    import pyarrow.parquet  # noqa: F401 - what they take is none of the limit
+
+    # Arrow's own pool takes memory ahead, by the GiB, which tells nothing of what is used.
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        with held_within(limit):
+            yield
+    finally:
+        pa.set_memory_pool(before)
+
+
+def read_rows(path: str, columns: tuple[str, str], block_bytes: int) -> Iterator[Rows]:
+    """Yield all rows, in blocks of about `block_bytes` of numbers, where rows are alike.
+
+    Args:
+        path: the file.
+        columns: names of the columns that hold the id and the embedding.
+        block_bytes: size of a block.
+
+    Raises:
+        DataError: the file is not what it should be, or changed while it was read.
+        MemoryError: its rows take more than the system grants.
+    """
+    first = 0
+    with opened(path) as file, _arrow_errors_as_data_errors(path):
+        table = _open(path, file, columns)
+        for batch in table.batches(_rows_at_once(table, block_bytes)):
+            if len(batch):
+                yield _rows(table, first, batch)
+            first += len(batch)
+
+
+@contextlib.contextmanager
+def _arrow_errors_as_data_errors(path: str) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as err:
+        raise DataError(path, "", "the name of a column is not UTF-8") from err
+    except MemoryError:
+        raise
+    except (OSError, pa.ArrowException) as err:
+        raise DataError(path, "", f"cannot be read as Parquet: {err}") from err
+
+
+def _open(path: str, file: BufferedReader, columns: tuple[str, str]) -> _Table:
+    import pyarrow.parquet as pq  # here, since it is slow to import and seldom needed
+
+    # Without a buffer, all of a column of a row group is read at once.
+    opened = pq.ParquetFile(
+        file, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True
+    )
+    schema = opened.schema_arrow
+    places = [_place(path, schema, name) for name in columns]
+    _check_kinds(path, columns, [schema.field(place).type for place in places])
+    return _Table(path, opened, columns)
+
+
+def _place(path: str, schema: pa.Schema, name: str) -> int:
+    """Return which of the columns has the name; the field of a column is none."""
+    places = [place for place, known in enumerate(schema.names) if known == name]
+    if not places:
+        found = ", ".join(schema.names[:_SHOWN])
+        raise DataError(path, "", f"no column {name!r}, expected one; it has {found}")
+    if len(places) > 1:
+        raise DataError(path, "", f"{len(places)} columns {name!r}, expected one")
+    return places[0]
+
+
+_SHOWN = 8
+
+
+def _check_kinds(path: str, columns: tuple[str, str], kinds: list[pa.DataType]) -> None:
+    for name, kind, fits, expected in (
+        (columns[0], kinds[0], _is_text, "strings or bytes"),
+        (columns[1], kinds[1], _is_list_of_numbers, "lists of floats"),
+    ):
+        if not fits(kind):
+            found = shown(str(kind).encode())
+            raise DataError(path, "", f"column {name!r} is of type {found}, expected {expected}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if isinstance(kind, pa.DictionaryType) else kind
+    return str(kind) in _TEXTS or isinstance(kind, pa.FixedSizeBinaryType)
+
+
+_TEXTS = {
+    f"{size}{kind}" for kind in ("string", "binary") for size in ("", "large_")
+} | {"string_view", "binary_view"}  # fmt: skip
+
+
+def _is_list_of_numbers(kind: pa.DataType) -> bool:
+    if not isinstance(
+        kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType | pa.ListViewType
+    ):
+        return False
+    return bool(pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))
+
+
+def _rows_at_once(table: _Table, block_bytes: int) -> int:
+    """Return how many rows to decode at once, by the first that has an embedding."""
+    # What the footer says of columns is not asked for: if it is damaged, pyarrow ends the process.
+    for rows in (_rows(table, 0, batch) for batch in islice(table.batches(1), _PEEKED)):
+        if rows.values.size:
+            row_bytes = rows.values.nbytes + int(rows.ids.nbytes) + _ID_BYTES
+            return min(_MOST_ROWS, max(1, block_bytes // row_bytes))
+    return _PEEKED
+
+
+def _rows(table: _Table, first: int, batch: pa.RecordBatch) -> Rows:
+    import pyarrow.compute as pc
+
+    ids, lists = (batch.column(batch.schema.names.index(name)) for name in table.columns)
+    if isinstance(ids, pa.DictionaryArray):
+        ids = ids.dictionary_decode()
+    lengths = pc.fill_null(pc.list_value_length(lists), -1).to_numpy(zero_copy_only=False)
+    values, lost = _numbers(pc.list_flatten(lists))
+    return Rows(table.path, first, ids.cast(pa.binary()), lengths.astype(np.int64), values, lost)
+
+
+def _numbers(values: pa.Array) -> tuple[Floats, Places]:
+    """Return numbers as float32, and the places of those that are null or do not fit."""
+    if not len(values):
+        return np.empty(0, np.float32), np.empty(0, np.int64)
+    # `to_numpy` would turn numbers of which one is null into other numbers, or objects.
+    letter = "f" if pa.types.is_floating(values.type) else str(values.type)[0]
+    kind = np.dtype(f"{letter}{values.type.bit_width // 8}")
+    numbers = np.frombuffer(values.buffers()[1], kind)[values.offset :][: len(values)]
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported as not finite
+        found = numbers.astype(np.float32)
+    lost = np.zeros(len(values), np.bool_)
+    if letter != "f":
+        lost |= np.abs(numbers.astype(np.float64)) > _EXACT
+    if values.null_count:
+        missing = values.is_null().to_numpy(zero_copy_only=False)
+        found[missing] = 0
+        lost |= missing
+    return found, np.flatnonzero(lost)

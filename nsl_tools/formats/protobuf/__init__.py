@@ -1,0 +1,1 @@
+"""`tf.train.Example` without TensorFlow: one by one, and many in lockstep."""

@@ -1,0 +1,112 @@
+"""Varints of many places of an array at once: tags with lengths behind them, read and written.
+
+Lengths are below 2^31, so they take at most 5 bytes, as protobuf demands. Only their shortest
+form is read; any other is for the walk (`nsl_tools.formats.protobuf.wire`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.arrays.byte_spans import put
+from nsl_tools.formats.protobuf.wire import MAX_LENGTH, WireError, read_varint
+
+if TYPE_CHECKING:
+    from nsl_tools.arrays.byte_spans import Bytes, Places
+
+Words = npt.NDArray[np.uint64]
+
+WORD_BYTES = 8
+_BYTE = np.uint64(8)
+_NEXT, _MORE_BIT = 0xFF, 0x80
+_LONGEST = 5
+_STEPS = 1 << 7 * np.arange(1, _LONGEST)  # the first values that take another byte
+
+
+class Reader:
+    """Reads numbers at many places of an array of bytes at once."""
+
+    def __init__(self, data: Bytes) -> None:
+        """Read from `data`, behind whose end there are zeros."""
+        self.data = data
+        if len(data) < WORD_BYTES:
+            data = np.concatenate([data, np.zeros(WORD_BYTES, np.uint8)])
+        self._words: Words = np.ndarray(
+            (len(data) - WORD_BYTES + 1,), np.uint64, data, strides=(1,)
+        )
+
+    def words(self, places: Places) -> Words:
+        """Return the 8 bytes from each of `places`, none negative, on as a number."""
+        try:
+            return np.asarray(self._words[places])
+        except IndexError:
+            near = np.minimum(places, len(self._words) - 1)
+            return np.asarray(self._words[near] >> ((places - near).astype(np.uint64) * _BYTE))
+
+    def fields(self, places: Places) -> tuple[Bytes, Places, Places]:
+        """Return of the field at each of `places` its tag of one byte, and where its content is.
+
+        Returns:
+            Tags; where contents start; where they end. Shapes (n,). A length that is too long,
+            or not in its shortest form, gives a tag of 0, which no field has.
+        """
+        words = self.words(places)
+        tags = words.astype(np.uint8)
+        words >>= _BYTE
+        lengths = words.view(np.int64) & _NEXT
+        starts = places + 2
+        if np.count_nonzero(lengths >= _MORE_BIT):
+            _read_long(words, tags, lengths, starts)
+        return tags, starts, starts + lengths
+
+
+def _read_long(words: Words, tags: Bytes, lengths: Places, starts: Places) -> None:
+    """Make lengths of one byte, those at the start of `words`, ones of as many as they have.
+
+    And set `starts` behind them, and `tags` to 0 for those that are not good.
+    """
+    more = lengths >> 7
+    second = (words >> _BYTE).view(np.int64) & _NEXT
+    second -= 1
+    lengths += (second << 7) * more
+    starts += more
+    # What is so long takes no time beside its bytes, even one by one.
+    for row in np.flatnonzero((second.view(np.uint64) >= _MORE_BIT - 1) & (more > 0)).tolist():
+        length, size, good = _read_longer(int(words[row]))
+        lengths[row] = length
+        starts[row] += size - 2
+        tags[row] *= good
+
+
+def _read_longer(word: int) -> tuple[int, int, bool]:
+    encoded = word.to_bytes(WORD_BYTES, "little")
+    try:
+        length, size = read_varint(encoded, 0, WORD_BYTES, _LONGEST)
+    except WireError:
+        return 0, _LONGEST, False
+    return length, size, length <= MAX_LENGTH and encoded[size - 1] > 0
+
+
+def varint_sizes(values: Places) -> Places:
+    """Return how many bytes each of `values`, below 2^35, takes as a varint."""
+    sizes = np.ones(len(values), np.int64)
+    for step in _STEPS:
+        larger = values >= step
+        if not larger.any():
+            break
+        sizes += larger
+    return sizes
+
+
+def put_varints(values: Places, sizes: Places, out: Bytes, places: Places) -> None:
+    """Write varints, whose sizes are known, to `places` in `out`."""
+    for size in range(1, int(sizes.max(initial=0)) + 1):
+        rows = np.flatnonzero(sizes == size)
+        if len(rows):
+            shifts = 7 * np.arange(size)
+            digits = (values[rows, np.newaxis] >> shifts & 0x7F).astype(np.uint8)
+            digits[:, :-1] |= 0x80
+            put(digits, out, places[rows])

@@ -1,0 +1,61 @@
+"""TFRecord output: payloads to framed records, in one file or a shard set."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nsl_tools.arrays.byte_spans import offsets_of
+from nsl_tools.files.shards.shard_set import ShardSet
+from nsl_tools.formats.tfrecord import FOOTER_BYTES, HEADER_BYTES, Framed, frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_RECORDS_PER_WRITE = 256
+
+
+def write_records(
+    path: str, payloads: Iterable[bytes], total: int, compression: str = "auto"
+) -> None:
+    """Write exactly `total` payloads to output `path`: a file, `base@N` or `-`.
+
+    Raises:
+        OutputError: an output cannot be written.
+    """
+    with ShardSet(path, compression) as shards:
+        write_framed(shards, map(_framed, _batches(iter(payloads))), total)
+
+
+def write_framed(shards: ShardSet, batches: Iterable[Framed], total: int) -> None:
+    """Write batches of records, exactly `total` of them, to the files of a set.
+
+    Raises:
+        OutputError: an output cannot be written.
+    """
+    remaining = iter(batches)
+    left = Framed(np.empty(0, np.uint8), np.zeros(1, np.int64))
+    for path, rows in shards.parts(total):
+        with shards.open_part(path) as file:
+            while (missing := len(rows) - file.records) > 0:
+                left = left if len(left) else next(remaining)
+                count = min(missing, len(left))
+                file.write(left.data[left.ends[0] : left.ends[count]].data)
+                left = Framed(left.data, left.ends[count:])
+                file.records += count
+    # What yields the last record may still find its input changed.
+    for _ in remaining:
+        pass
+
+
+def _framed(payloads: list[bytes]) -> Framed:
+    data = np.frombuffer(frame(*payloads), np.uint8)
+    sizes = np.fromiter(map(len, payloads), np.int64, len(payloads))
+    return Framed(data, offsets_of(sizes + HEADER_BYTES + FOOTER_BYTES))
+
+
+def _batches(payloads: Iterator[bytes]) -> Iterator[list[bytes]]:
+    while batch := list(islice(payloads, _RECORDS_PER_WRITE)):
+        yield batch

@@ -1,0 +1,1 @@
+"""The second wing: examples and a graph in, training examples out."""

@@ -1,0 +1,74 @@
+"""The edges of graphs as arrays of numbers, read in a thread, if it can be from the start.
+
+A graph is parsed while the ids of the examples are still being read. Where lines
+may be skipped it has to wait: how many, depends on how many records were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from nsl_tools.arrays.fingerprints import Words, fingerprints
+from nsl_tools.background import Background, in_background
+from nsl_tools.formats.graph_tsv import read_edges, weights_of
+from nsl_tools.statistics import Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from nsl_tools.files.streams import Source
+
+    Edges = tuple[tuple[Words, Words], tuple[Words, Words], npt.NDArray[np.float64]]
+    """Fingerprints of both ends of m edges, and their weights."""
+
+_AHEAD_SHARE = 0.1
+_BATCH_BYTES = 24 << 20
+"""The most that a batch takes: two MiB of the shortest lines."""
+_MOST_AHEAD = 32
+
+
+class GraphEdges:
+    """The edges of all graphs of a run, to be iterated once.
+
+    Attributes:
+        name: of the first file.
+    """
+
+    def __init__(
+        self,
+        graphs: Sequence[Source],
+        statistics: Statistics,
+        limit: int,
+        stack: contextlib.ExitStack,
+    ) -> None:
+        """Begin to read; hold a share of `limit` bytes of memory; `stack` ends the thread."""
+        self.name = graphs[0].name
+        self._statistics = statistics
+        self._own = Statistics()
+        self._batches: Iterable[Edges]
+        if statistics.max_errors:
+            self._batches = in_background(_fingerprinted(graphs, statistics))
+            return
+        ahead = max(2, min(_MOST_AHEAD, int(limit * _AHEAD_SHARE / _BATCH_BYTES)))
+        begun = Background(_fingerprinted(graphs, self._own), ahead)
+        self._batches = stack.enter_context(contextlib.closing(begun))
+
+    def batches(self) -> Iterator[Edges]:
+        """Yield some edges at a time, in the order of the files.
+
+        Raises:
+            DataError: a file cannot be read, or a line is not an edge.
+        """
+        yield from self._batches
+        self._statistics += self._own
+
+
+def _fingerprinted(graphs: Sequence[Source], statistics: Statistics) -> Iterator[Edges]:
+    for graph in graphs:
+        for batch in read_edges(graph, statistics):
+            sources, targets = (fingerprints(batch[name]) for name in ("source", "target"))
+            yield sources, targets, weights_of(batch)

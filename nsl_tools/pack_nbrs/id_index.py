@@ -1,0 +1,286 @@
+"""From id to row, for all examples of a run.
+
+A row is the place of an example among all, labeled ones first. The table is
+sorted by fingerprint and has an index by its first bits: 24 bytes a node. Where
+that is too much, it is used in parts, one after the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.background import in_background
+from nsl_tools.errors import UsageError
+from nsl_tools.memory import shown_size
+from nsl_tools.spill.partitions import Records, Runs
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Iterable, Iterator
+
+    from nsl_tools.arrays.fingerprints import Words
+    from nsl_tools.pack_nbrs.graph_edges import Edges
+
+Rows = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.uint32]
+Weights = npt.NDArray[np.float64]
+
+_ENTRY = np.dtype([("high", "<u8"), ("low", "<u8"), ("row", "<u4")])
+_NODE = np.dtype([("word", "<u8"), ("low", "<u8")])
+_SOURCED = np.dtype([("source", "<i8"), ("high", "<u8"), ("low", "<u8"), ("weight", "<f8")])
+_EDGE = np.dtype([("source_high", "<u8"), ("source_low", "<u8"), *_SOURCED.descr[1:]])
+_SLOT_BITS = 6
+_SLOTS = 1 << _SLOT_BITS
+_SLOT_SHIFT = np.uint64(64 - _SLOT_BITS)
+_ENTRIES_PER_RUN = 1 << 16
+_BYTES_PER_NODE = 24
+_LEAST_BYTES_PER_NODE = 2
+"""What each node takes wherever its fingerprint is."""
+_MOST_NODES = 1 << 32
+_SHARE = 0.65
+_PIECE = 1 << 20
+_UNKNOWN = np.uint64((1 << 64) - 1)
+"""Of numbers with a sign, -1."""
+
+
+class Entries:
+    """The fingerprints of all rows, appended in batches."""
+
+    def __init__(self, limit: int, stack: contextlib.ExitStack) -> None:
+        """Use `limit` bytes of memory at most, for the table too."""
+        self._limit = limit
+        self._stack = stack
+        self._runs = Runs(_ENTRY, _SLOTS, limit / 8, stack)
+        self._pending: list[Records] = []
+        self._pending_size = 0
+        self.count = 0
+
+    def add(self, high: Words, low: Words) -> None:
+        """Append the fingerprints of the next rows."""
+        entries = np.empty(len(high), _ENTRY)
+        entries["high"], entries["low"] = high, low
+        entries["row"] = np.arange(self.count, self.count + len(high))
+        self.count += len(high)
+        self._pending.append(entries)
+        self._pending_size += len(high)
+        if self._pending_size >= _ENTRIES_PER_RUN:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._pending:
+            entries = np.concatenate(self._pending)
+            slots = (entries["high"] >> _SLOT_SHIFT).astype(np.uint8)
+            order = np.argsort(slots, kind="stable")
+            self._runs.add(entries.take(order), slots.take(order))
+        self._pending, self._pending_size = [], 0
+
+    def table(self) -> tuple[NodeTable | SplitTable, Rows, Rows]:
+        """Return the table, and the rows whose fingerprint is not their own.
+
+        Of rows with one fingerprint, the table has the first one.
+
+        Returns:
+            The table; the rows that share a fingerprint, ascending; for each
+            the first of those that it shares it with.
+
+        Raises:
+            UsageError: the memory limit is too small for so many nodes.
+        """
+        self._check_size()
+        self._flush()
+        split = self.count * _BYTES_PER_NODE / _SHARE > self._limit
+        found: NodeTable | SplitTable = (
+            SplitTable(self._runs, self.count, self._stack)
+            if split
+            else NodeTable(self.count, self.count)
+        )
+        shared, firsts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for slot in range(_SLOTS):
+            entries, members, first = _sorted(self._runs.read(slot, slot + 1))
+            if isinstance(found, NodeTable):
+                found.add(entries)
+            shared.append(members)
+            firsts.append(first)
+        if isinstance(found, NodeTable):
+            found.seal()
+        members = np.concatenate(shared)
+        order = np.argsort(members)
+        return found, members[order], np.concatenate(firsts)[order]
+
+    def _check_size(self) -> None:
+        needed = self.count * _LEAST_BYTES_PER_NODE / _SHARE
+        if needed > self._limit or self.count >= _MOST_NODES:
+            raise UsageError(
+                f"--memory-limit: expected at least {shown_size(needed)} for {self.count:,} "
+                f"examples, received {shown_size(self._limit)}"
+            )
+
+
+def _sorted(entries: Records) -> tuple[Records, Rows, Rows]:
+    """Sort by fingerprint, keeping the first row of each.
+
+    Returns:
+        The entries; all rows that share a fingerprint; the first that each shares it with.
+    """
+    high = entries["high"].copy()
+    entries = entries.take(np.argsort(high))
+    high = entries["high"].copy()
+    if (high[1:] != high[:-1]).all():
+        return entries, np.empty(0, np.int64), np.empty(0, np.int64)
+    entries = entries[np.lexsort((entries["row"], entries["low"], entries["high"]))]
+    high, low = entries["high"], entries["low"]
+    fresh = np.r_[True, (high[1:] != high[:-1]) | (low[1:] != low[:-1])]
+    group = np.cumsum(fresh) - 1
+    shared = np.bincount(group)[group] > 1
+    firsts = entries["row"][fresh][group[shared]]
+    return entries[fresh], entries["row"][shared].astype(np.int64), firsts.astype(np.int64)
+
+
+class NodeTable:
+    """Rows by fingerprint, for n nodes: added in order, then sealed, then sought."""
+
+    def __init__(self, count: int, rows: int, equal_bits: int = 0) -> None:
+        """Make room for `count` nodes, whose rows are below `rows`.
+
+        The first `equal_bits` bits of all fingerprints, also of those sought, are the same.
+        """
+        bits = max(count.bit_length(), rows.bit_length() - equal_bits, 1)
+        self._equal_bits = np.uint64(equal_bits)
+        self._shift = np.uint64(64 - bits)
+        # What the bucket tells of a fingerprint need not be stored: the row takes its place.
+        self._told = np.uint64(bits + equal_bits)
+        self._row_mask = np.uint64((1 << bits + equal_bits) - 1)
+        self._nodes = np.empty(count + 1, _NODE)
+        self._starts = np.zeros((1 << bits) + 1, np.uint32)
+        self._count = 0
+
+    def _buckets_of(self, high: Words) -> Rows:
+        buckets: Words = (high << self._equal_bits) >> self._shift
+        return buckets.view(np.int64)
+
+    def add(self, entries: Records) -> None:
+        """Add nodes, dtype `_ENTRY`, ascending by fingerprint, after those that are here."""
+        for first in range(0, len(entries), _PIECE):
+            piece = entries[first : first + _PIECE]
+            end = self._count + len(piece)
+            self._nodes["word"][self._count : end] = (piece["high"] << self._told) | piece["row"]
+            self._nodes["low"][self._count : end] = piece["low"]
+            buckets = self._buckets_of(piece["high"])
+            sizes = np.bincount(buckets - buckets[0]).astype(np.uint32)
+            self._starts[buckets[0] + 1 :][: len(sizes)] += sizes
+            self._count = end
+
+    def seal(self) -> None:
+        """End adding."""
+        self._nodes[self._count :] = 0
+        np.cumsum(self._starts, out=self._starts)
+
+    def resolved(self, edges: Iterable[Edges]) -> Iterator[tuple[Rows, Rows, Weights]]:
+        """Yield the rows of both ends of edges, and their weights."""
+        yield from in_background((self._rows_of_runs(*s), self.rows(*t), w) for s, t, w in edges)
+
+    def _rows_of_runs(self, high: Words, low: Words) -> Rows:
+        """Return what `rows` does, sooner where the same fingerprint comes several times in a row.
+
+        So do the sources of most graphs.
+        """
+        if not len(high):
+            return np.empty(0, np.int64)
+        changes = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+        starts = np.append(0, np.flatnonzero(changes) + 1)
+        found = self.rows(high.take(starts), low.take(starts))
+        return np.repeat(found, np.diff(starts, append=len(high)))
+
+    def rows(self, high: Words, low: Words) -> Rows:
+        """Return the row of each of m fingerprints, -1 for an unknown one."""
+        buckets = self._buckets_of(high)
+        place, end = self._starts.take(buckets), self._starts.take(buckets + 1)
+        words = high << self._told
+        found = self._rows_at(place, end, words, low)
+        place += np.uint32(1)
+        left = np.flatnonzero((found < 0) & (place < end))
+        while len(left):
+            at, ends = place.take(left), end.take(left)
+            rows = self._rows_at(at, ends, words.take(left), low.take(left))
+            found[left] = rows
+            at += np.uint32(1)
+            place[left] = at
+            left = left.take(np.flatnonzero((rows < 0) & (at < ends)))
+        return found
+
+    def _rows_at(self, place: Counts, end: Counts, words: Words, low: Words) -> Rows:
+        """Return the row of the node at each place if it is the one that is sought, else -1."""
+        near = self._nodes.take(place)  # the whole node: one access to memory for each
+        rows: Words = near["word"] ^ words
+        hit = rows <= self._row_mask
+        hit &= near["low"] == low
+        hit &= place < end
+        rows[~hit] = _UNKNOWN
+        return rows.view(np.int64)
+
+    def renumber(self, new: Rows) -> None:
+        """Replace each row `r` by `new[r]`, below the number of rows too."""
+        for first in range(0, self._count, _PIECE):
+            words = self._nodes["word"][first : first + _PIECE]
+            rows = words & self._row_mask
+            words ^= rows ^ new.take(rows.view(np.int64)).view(np.uint64)
+
+
+class SplitTable:
+    """Rows by fingerprint, where a table of all does not fit the memory.
+
+    It is made in parts, by the first bits of the fingerprints. Edges are put
+    into scratch files by the part that their source is in, then by that of their
+    target, and so meet each part twice (a Grace join). Edges between the same
+    nodes keep their order.
+    """
+
+    def __init__(self, entries: Runs, rows: int, stack: contextlib.ExitStack) -> None:
+        """Take entries by slot, whose rows are below `rows`; `stack` closes scratch files."""
+        self._entries = entries
+        self._rows = rows
+        self._stack = stack
+        self._new: Rows | None = None
+
+    def renumber(self, new: Rows) -> None:
+        """Replace each row `r` by `new[r]`."""
+        self._new = new
+
+    def resolved(self, edges: Iterable[Edges]) -> Iterator[tuple[Rows, Rows, Weights]]:
+        """Yield the rows of both ends of edges, and their weights; in another order."""
+        by_source, by_target = (Runs(d, _SLOTS, 0, self._stack) for d in (_EDGE, _SOURCED))
+        for source, target, weights in edges:
+            _add(by_source, source[0], (*source, *target, weights))
+        for slot in range(_SLOTS):
+            table = self._part(slot)
+            for found in by_source.pieces(slot, _PIECE // 4):
+                rows = table.rows(found["source_high"], found["source_low"])
+                columns = [found[name] for name in ("high", "low", "weight")]
+                _add(by_target, columns[0], (rows, *columns))
+        for slot in range(_SLOTS):
+            table = self._part(slot)
+            for found in by_target.pieces(slot, _PIECE // 4):
+                rows = table.rows(found["high"], found["low"])
+                yield found["source"], rows, found["weight"]
+
+    def _part(self, slot: int) -> NodeTable:
+        entries = _sorted(self._entries.read(slot, slot + 1))[0]
+        table = NodeTable(len(entries), self._rows, _SLOT_BITS)
+        table.add(entries)
+        table.seal()
+        if self._new is not None:
+            table.renumber(self._new)
+        return table
+
+
+def _add(runs: Runs, high: Words, columns: Iterable[npt.NDArray[Any]]) -> None:
+    """Add records made of `columns` by the slot of the word `high`."""
+    records = np.empty(len(high), runs.dtype)
+    for name, column in zip(runs.dtype.names or (), columns, strict=True):
+        records[name] = column
+    slots = (high >> _SLOT_SHIFT).astype(np.uint8)
+    order = np.argsort(slots, kind="stable")
+    runs.add(records.take(order), slots.take(order))

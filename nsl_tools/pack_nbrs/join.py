@@ -1,0 +1,211 @@
+"""The two readings of records that make the join: neighbours to blocks, seeds to packed records."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nsl_tools.arrays.byte_spans import Bytes, Places, offsets_of
+from nsl_tools.arrays.ids import shown
+from nsl_tools.memory import memory_problem, shown_size
+from nsl_tools.pack_nbrs.neighbor_blocks import make_blocks
+from nsl_tools.pack_nbrs.neighbor_store import DIGITS_BITS, META, Pool
+from nsl_tools.pack_nbrs.plan import edge_keys
+from nsl_tools.pack_nbrs.splice import Neighbors, Seeds, added_names, refused_seed, splice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from nsl_tools.formats.example_batch import ExampleBatch
+    from nsl_tools.formats.tfrecord import Framed
+    from nsl_tools.pack_nbrs.nodes import Input, NodeRows
+    from nsl_tools.pack_nbrs.plan import JoinPlan
+    from nsl_tools.spill.partitions import Records
+    from nsl_tools.statistics import Statistics
+
+_MOST_BYTES = 1 << 21
+"""Packed records to make at once, unless one is longer."""
+_LONGEST_RECORD = (1 << 31) - 1
+"""That protobuf, and so every reader of examples, takes."""
+_ADDED_BYTES = 100
+"""No less than what packing adds to a record beside the blocks of neighbours."""
+
+
+def needed_blocks(
+    inputs: Iterable[tuple[Input, bool]],
+    plan: JoinPlan,
+    rename_weight: str | None,
+    statistics: Statistics,
+) -> Iterator[tuple[Records, Bytes, Places, Places]]:
+    """Yield the blocks that are needed of the examples, as `BlockStore.add` takes them.
+
+    Args:
+        inputs: the inputs, and whether each will be read again.
+        plan: which are needed.
+        rename_weight: what a neighbour's own feature `weight` is called, None to refuse it.
+        statistics: counts what is not packed of neighbours.
+
+    Raises:
+        DataError: a neighbour has a feature called `weight`, or is too long.
+    """
+    row = 0
+    for batch in (batch for part, again in inputs for batch in part.examples(again=again)):
+        keys, places, ranges = plan.needs_before(row + len(batch))
+        if len(keys):
+            rows = (keys >> np.uint64(DIGITS_BITS)).astype(np.int64) - row
+            meta, data = _blocks_of(batch, keys, rows, rename_weight)
+            yield meta, data, places, ranges
+            _count_unknown(batch, rows, statistics)
+        row += len(batch)
+
+
+def _count_unknown(batch: ExampleBatch, rows: Places, statistics: Statistics) -> None:
+    """Count the neighbours that hold more than features, of which alone NSL makes copies, too."""
+    more = [row for row, odd in batch.parsed.odd.items() if odd.is_counted]
+    if count := int(np.isin(more, rows).sum()):
+        reason = "neighbours with fields that tf.train.Example does not have, which are not packed"
+        statistics.drop(reason, count)
+
+
+def _blocks_of(
+    batch: ExampleBatch, keys: Records, rows: Places, rename_weight: str | None
+) -> tuple[Records, Bytes]:
+    """Return the blocks with these keys, and what the store wants to know of each."""
+    digits = (keys & np.uint64((1 << DIGITS_BITS) - 1)).astype(np.int64)
+    with batch.errors():
+        blocks = make_blocks(batch.parsed, rows, digits, rename_weight)
+    meta = np.empty(len(keys), META)
+    meta["key"], meta["length"], meta["gaps"] = keys, blocks.lengths, blocks.gaps
+    return meta, blocks.data
+
+
+def packed_batches(
+    inputs: Sequence[Input],
+    nodes: NodeRows,
+    plan: JoinPlan,
+    pools: Iterable[Pool],
+) -> Iterator[Framed]:
+    """Yield the packed examples, in the order of the seeds.
+
+    Raises:
+        DataError: a seed has features that packing would add, or is too long with its neighbours.
+    """
+    seeds = _SeedReader(inputs, nodes)
+    limit = next((source.memory_limit for part in inputs for source in part.sources), None)
+    for index, (end, pool) in enumerate(zip(plan.ends, pools, strict=True)):
+        edges = plan.edges_of(index)
+        sources = edges["source"].copy()
+        for rows, batch in seeds.before(end):
+            if len(rows):
+                work = _Work(batch, edges, pool, _bounds(sources, rows))
+                work.refuse_long(rows, nodes, limit)
+                yield from work.spliced()
+
+
+def _bounds(sources: npt.NDArray[np.uint32], rows: Places) -> Places:
+    """Return where each of n rows starts in ascending `sources`, and the last ends: (n + 1,)."""
+    wanted = rows.astype(sources.dtype)  # of another type, all sources would be converted
+    starts = np.searchsorted(sources, wanted)
+    return np.append(starts, np.searchsorted(sources, wanted[-1], side="right"))
+
+
+class _SeedReader:
+    """Reads the seeds in order, up to any row."""
+
+    def __init__(self, inputs: Sequence[Input], nodes: NodeRows) -> None:
+        self._nodes = nodes
+        self._batches = self._read(inputs)
+        self._next: tuple[Places, Seeds] | None = None
+
+    def _read(self, inputs: Sequence[Input]) -> Iterator[tuple[Places, Seeds]]:
+        first = 0
+        for batch in (batch for part in inputs for batch in part.examples()):
+            rows = np.arange(first, first + len(batch))
+            seeds = np.flatnonzero(self._nodes.is_seed[rows])
+            with batch.errors():
+                yield rows[seeds], self._seeds(batch, rows[seeds], seeds)
+            first += len(batch)
+
+    def _seeds(self, batch: ExampleBatch, rows: Places, seeds: Places) -> Seeds:
+        parsed = batch.parsed
+        self._check(batch, seeds)
+        starts, ends = parsed.maps.at(seeds)
+        labeled = rows < self._nodes.labeled if self._nodes.seed_unlabeled else None
+        tails = np.zeros(len(batch), np.int64)
+        for row, odd in parsed.odd.items():
+            tails[row] = odd.outside
+        behind = tails[seeds] if tails.any() else None
+        return Seeds(parsed.data, starts, ends - starts, labeled, behind, batch.records, seeds)
+
+    def _check(self, batch: ExampleBatch, seeds: Places) -> None:
+        """Raise ExampleError if a seed has features that packing would add."""
+        parsed = batch.parsed
+        if not (added := added_names(parsed.known)):
+            return
+        places = np.flatnonzero(np.isin(parsed.names, added))
+        rows = np.searchsorted(parsed.bounds, places, side="right") - 1
+        if len(found := np.flatnonzero(np.isin(rows, seeds))):
+            first = int(found[0])
+            raise refused_seed(int(rows[first]), parsed.known[parsed.names[places[first]]])
+
+    def before(self, end: int) -> Iterator[tuple[Places, Seeds]]:
+        """Yield the seeds before row `end` that were not asked for yet, and their rows."""
+        while (batch := self._next or next(self._batches, None)) is not None:
+            rows, seeds = batch
+            count = int(np.searchsorted(rows, end))
+            self._next = (rows[count:], seeds[count:]) if count < len(rows) else None
+            yield rows[:count], seeds[:count]
+            if self._next is not None:
+                return
+
+
+class _Work:
+    """Some seeds to pack, n of them, and the edges from one range of seeds."""
+
+    def __init__(self, seeds: Seeds, edges: Records, pool: Pool, bounds: Places) -> None:
+        """Take edges of which those from `bounds[i]` to `bounds[i + 1]` leave seed `i`."""
+        self._seeds, self._pool = seeds, pool
+        own = edges[bounds[0] : bounds[-1]]
+        self._bounds = bounds - bounds[0]
+        self._weights = own["weight"]
+        self._blocks = pool.places_of(edge_keys(own))
+        blocks = np.diff(offsets_of(pool.lengths[self._blocks])[self._bounds])
+        self._sizes: Places = seeds.lengths + blocks
+
+    def refuse_long(self, rows: Places, nodes: NodeRows, limit: int | None) -> None:
+        """Raise DataError if a packed record, of the seeds in `rows`, is too long.
+
+        No reader takes one of more than 2 GiB; making one takes a multiple of it, within `limit`.
+        """
+        seeds = self._seeds
+        sizes = self._sizes + _ADDED_BYTES + (0 if seeds.tails is None else seeds.tails)
+        index = int(np.argmax(sizes))
+        size = int(sizes[index])
+        problem = _size_problem(size, limit)
+        if problem:
+            count = int(self._bounds[index + 1] - self._bounds[index])
+            node = shown(nodes.id_of(int(rows[index])))
+            made = f"{node} with its {count:,} neighbours makes a record of {shown_size(size)}"
+            raise seeds.records.error(int(seeds.indices[index]), f"{made}, {problem}")
+
+    def spliced(self) -> Iterator[Framed]:
+        """Yield packed records, some MiB at a time."""
+        sizes, bounds = self._sizes, self._bounds
+        part = (np.cumsum(sizes) - sizes) // _MOST_BYTES
+        for a, b in pairwise([0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(sizes)]):
+            start, end = int(bounds[a]), int(bounds[b])
+            weights = self._weights[start:end].astype(np.float32)
+            blocks = self._blocks[start:end]
+            neighbors = Neighbors(bounds[a : b + 1] - start, blocks, weights)
+            yield splice(self._seeds[a:b], neighbors, self._pool)
+
+
+def _size_problem(size: int, limit: int | None) -> str:
+    if size > _LONGEST_RECORD:
+        return f"and readers take {shown_size(_LONGEST_RECORD)} at most: lower --max-nbrs"
+    problem = memory_problem(size, limit)
+    return problem and f"{problem}, or lower --max-nbrs"

@@ -1,0 +1,171 @@
+"""The blocks of all neighbours, handed out for some seeds at a time.
+
+Seeds are cut into consecutive ranges whose blocks fit the memory. While they
+are few enough, all blocks are held once and serve every range; else each range
+gets copies of what it needs, in runs on scratch (a Grace join).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.arrays.byte_spans import Bytes, Places, copy_spans, offsets_of
+from nsl_tools.pack_nbrs.neighbor_blocks import GAP_BYTES
+from nsl_tools.spill.partitions import Records, Runs
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Iterator
+
+META = np.dtype([("key", "<u8"), ("length", "<u4"), ("gaps", "<u4")])
+NEED = np.dtype("<u8")
+DIGITS_BITS = 4
+_PIECE = 1 << 22
+_ROW_SHIFT = np.uint64(DIGITS_BITS)
+_SPARSE = 8
+
+
+def need_keys(rows: npt.NDArray[np.integer], digits: npt.NDArray[np.integer]) -> Records:
+    """Return one number for each row and number of digits of a rank, ordered by row."""
+    keys: Records = rows.astype(np.uint64) << _ROW_SHIFT
+    return keys | digits.astype(np.uint64)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The blocks that some range needs.
+
+    Attributes:
+        keys: `need_keys` of each block, ascending, shape (n,).
+        starts: where it starts in `data`.
+        lengths: its bytes.
+        gaps: how many places follow it, as `nsl_tools.pack_nbrs.neighbor_blocks` says.
+        data: the blocks, each with what follows it.
+    """
+
+    keys: Records
+    starts: Places
+    lengths: Places
+    gaps: Places
+    data: Bytes
+
+    def places_of(self, keys: Records) -> Places:
+        """Return the place of the block with each of `keys`, shape (m,), all of which are here."""
+        if self._index is None:
+            return np.asarray(np.searchsorted(self.keys, keys))
+        first, index = self._index
+        places: Places = index.take((keys >> _ROW_SHIFT).astype(np.int64) - first)
+        while (behind := self.keys.take(places) < keys).any():
+            places += behind
+        return places
+
+    @cached_property
+    def _index(self) -> tuple[int, Places] | None:
+        """The first row, and for it and those after it where their keys start, unless few have."""
+        rows = (self.keys >> _ROW_SHIFT).astype(np.int64)
+        if not len(rows) or (span := int(rows[-1] - rows[0]) + 1) > len(rows) * _SPARSE:
+            return None
+        starts = np.zeros(span, np.int64)
+        starts[rows[::-1] - rows[0]] = np.arange(len(rows))[::-1]
+        return int(rows[0]), starts
+
+
+class BlockStore:
+    """Collects blocks, in the order of rows."""
+
+    def __init__(
+        self, ranges: int, allowance: float, expected: float, stack: contextlib.ExitStack
+    ) -> None:
+        """Hold `allowance` bytes, of about `expected`; hand out blocks for each of `ranges`."""
+        self._ranges = ranges
+        self._most = allowance / 2 if ranges > 1 else math.inf
+        # Memory that is never written to is never taken.
+        self._data = np.empty(int(min(expected, self._most)), np.uint8)
+        self._meta = Runs(META, ranges, 0, stack)
+        self._bytes = Runs(np.uint8, ranges, 0, stack)
+        self._start()
+
+    def _start(self) -> None:
+        self._blocks = [np.empty(0, META)]
+        self._needs: list[tuple[Places, Places]] = []
+        self._count = self._end = 0
+
+    def add(self, meta: Records, data: Bytes, blocks: Places, ranges: Places) -> None:
+        """Add m blocks, end to end in `data`.
+
+        Args:
+            meta: about each block, dtype `META`, shape (m,).
+            data: their bytes.
+            blocks: places in `meta` of what a range needs, shape (needs,).
+            ranges: the range that needs each.
+        """
+        self._needs.append((blocks + self._count, ranges))
+        self._blocks.append(meta)
+        self._append(data)
+        self._count += len(meta)
+        if self._end > self._most:
+            self._put_aside()
+
+    def _append(self, data: Bytes) -> None:
+        end = self._end + len(data)
+        if end > len(self._data):
+            larger = np.empty(2 * end, np.uint8)
+            larger[: self._end] = self._data[: self._end]
+            self._data = larger
+        self._data[self._end : end] = data
+        self._end = end
+
+    def _put_aside(self) -> None:
+        meta = np.concatenate(self._blocks)
+        starts = offsets_of(_sizes(meta))[:-1]
+        blocks, ranges = (np.concatenate(parts) for parts in zip(*self._needs, strict=True))
+        order = np.argsort(ranges, kind="stable")
+        blocks, bounds = blocks[order], np.searchsorted(ranges[order], np.arange(self._ranges + 1))
+        meta, starts = meta[blocks], starts[blocks]
+        self._meta.write([meta], bounds)
+        offsets = offsets_of(_sizes(meta))
+        self._bytes.write(_copies(self._data, starts, offsets), offsets[bounds])
+        self._start()
+
+    def pools(self) -> Iterator[Pool]:
+        """Yield what each range needs, in order; one pool is to be used at a time."""
+        if not self._meta.spilled:
+            pool = _pool(np.concatenate(self._blocks), self._data)
+            for _ in range(self._ranges):
+                yield pool
+            return
+        if self._count:
+            self._put_aside()
+        del self._data
+        for i in range(self._ranges):
+            yield _pool(self._meta.read(i, i + 1), self._bytes.read(i, i + 1))
+
+
+def _copies(data: Bytes, starts: Places, offsets: Places) -> Iterator[Bytes]:
+    """Yield the spans of `data` at `starts` end to end, some MiB at a time."""
+    cuts = np.searchsorted(offsets, np.arange(0, int(offsets[-1]), _PIECE))
+    for first, last in pairwise(np.unique(np.append(cuts, len(starts))).tolist()):
+        places = offsets[first : last + 1] - offsets[first]
+        out = np.empty(places[-1], np.uint8)
+        copy_spans(data, starts[first:last], np.diff(places), out, places[:-1])
+        yield out
+
+
+def _sizes(meta: Records) -> Places:
+    """Return the bytes of each block and of what follows it."""
+    return meta["length"].astype(np.int64) + GAP_BYTES * meta["gaps"].astype(np.int64)
+
+
+def _pool(meta: Records, data: Bytes) -> Pool:
+    starts = offsets_of(_sizes(meta))[:-1]
+    order = np.argsort(meta["key"], kind="stable")
+    meta, starts = meta[order], starts[order]
+    lengths, gaps = (meta[name].astype(np.int64) for name in ("length", "gaps"))
+    return Pool(meta["key"].copy(), starts, lengths, gaps, data)

@@ -1,0 +1,221 @@
+"""The examples of both inputs as rows: labeled ones first, each id once in its input."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.arrays.fingerprints import fingerprints
+from nsl_tools.background import in_background
+from nsl_tools.formats.example_batch import (
+    ExampleBatch,
+    Omissions,
+    Places,
+    ids_of,
+    leave_out,
+    read_decoded,
+)
+from nsl_tools.formats.example_batch import read_examples as read_again
+from nsl_tools.pack_nbrs.id_index import Entries
+from nsl_tools.spill.id_texts import IdTexts
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Iterable, Sequence
+
+    from nsl_tools.files.streams import Source
+
+Rows = npt.NDArray[np.int64]
+
+_FEATURE_BYTES = 16
+"""What a feature takes more in a block than in its record: a longer name, and its place."""
+_BYTES_PER_FEATURE = 400
+"""A feature takes as long to parse as so many bytes take to read."""
+
+
+@dataclass
+class Room:
+    """Memory for what is kept between readings.
+
+    Attributes:
+        bytes: that are left.
+        plain: whether all inputs are plain files, which can be read again at little cost.
+    """
+
+    bytes: float
+    plain: bool = False
+
+
+class Input:
+    """The files of one input, and which of their records are left out."""
+
+    def __init__(self, sources: Sequence[Source], omissions: Omissions, room: Room) -> None:
+        """Take files; keep what was read of them if all of it fits the room."""
+        self.sources = sources
+        self.omissions = omissions
+        self._room = room
+        self._kept: deque[ExampleBatch] | None = deque()
+
+    def examples(self, *, again: bool = False) -> Iterable[ExampleBatch]:
+        """Yield the examples once more: those kept, or read again.
+
+        Args:
+            again: whether they will be asked for again.
+        """
+        if self._kept is None:
+            yield from read_again(self.sources, self.omissions)
+        elif again:
+            yield from self._kept
+        else:
+            while self._kept:
+                yield self._kept.popleft()
+
+    def keep(self, batch: ExampleBatch) -> None:
+        """Keep what the first reading found next, if there is room."""
+        if self._kept is not None:
+            self._kept.append(batch)
+            self._room.bytes -= batch.resident_bytes()
+            if self._room.bytes < 0 or (self._room.plain and _is_soon_parsed(batch)):
+                self.forget()
+
+    def forget(self) -> None:
+        """Read the input again when it is needed again."""
+        self._room.bytes += sum(batch.resident_bytes() for batch in self._kept or [])
+        self._kept = None
+
+
+def _is_soon_parsed(batch: ExampleBatch) -> bool:
+    """Tell whether to parse a batch again takes no longer than memory to keep it in does."""
+    parsed = batch.parsed
+    return parsed.alike or len(batch.records.data) > _BYTES_PER_FEATURE * len(parsed.names)
+
+
+class NodeRows:
+    """All examples of a run, n of them.
+
+    Attributes:
+        table: from fingerprint to row; of an id in both inputs, the labeled row.
+        labeled: rows that are labeled; they come first.
+        count: n.
+        twice: unlabeled rows whose id is labeled too, ascending.
+        is_seed: whether each row is packed, shape (n,), bool.
+        seed_unlabeled: whether unlabeled rows are, and seeds are marked.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Input],
+        id_feature: str,
+        seed_unlabeled: bool,
+        limit: int,
+        stack: contextlib.ExitStack,
+    ) -> None:
+        """Read the ids of the labeled and of the unlabeled input.
+
+        Raises:
+            DataError: a file, a record or an id is not what it should be.
+            UsageError: `limit` bytes of memory are too few.
+        """
+        self._texts = IdTexts(limit, stack)
+        self._starts: list[int] = []
+        self._means: list[float] = []
+        self._original: Rows | None = None
+        entries = Entries(limit, stack)
+        places = [self._read(part, id_feature, entries) for part in inputs]
+        counts = [len(part) for part in places]
+        self.table, shared, firsts = entries.table()
+        self.labeled, self.count, self.twice = counts[0], sum(counts), np.empty(0, np.int64)
+        if len(shared):
+            self._settle(shared, firsts, inputs, places)
+        self.seed_unlabeled = seed_unlabeled
+        self.is_seed = np.full(self.count, seed_unlabeled)
+        self.is_seed[: self.labeled] = True
+        self.is_seed[self.twice] = False
+
+    def _read(self, part: Input, id_feature: str, entries: Entries) -> Places:
+        places = Places()
+        batches = read_decoded(part.sources, part.omissions, lambda b: ids_of(b, id_feature))
+        for batch, ids in in_background(batches):
+            records = batch.records
+            self._starts.append(len(self._texts))
+            features = _FEATURE_BYTES * len(batch.parsed.names)
+            size = (records.ends - records.starts).sum() + features
+            self._means.append(float(size / len(batch)))
+            part.keep(batch)
+            places.add(records)
+            self._texts.add(ids)
+            entries.add(*fingerprints(ids))
+        return places
+
+    def _settle(
+        self, shared: Rows, firsts: Rows, inputs: Sequence[Input], places: Sequence[Places]
+    ) -> None:
+        """Choose among the rows that share an id, and close the gaps of those left out."""
+        kept, dropped = [], []
+        for part, own, first in zip(inputs, places, (0, self.labeled), strict=True):
+            members = (shared >= first) & (shared < first + len(own))
+            rows, ids = shared[members], firsts[members]
+            chosen = _chosen(ids, last=part.omissions.on_duplicate == "last")
+            kept.append((ids[chosen], rows[chosen]))
+            gone = np.delete(rows, chosen)
+            if len(gone):
+                node = self._texts.fetch(gone[:1])[0].as_py()
+                leave_out(gone - first, node, part.omissions, own)
+                part.forget()
+            dropped.append(gone)
+        (labeled_ids, labeled_rows), (ids, rows) = kept
+        lost = np.concatenate(dropped)
+        new = np.arange(self.count)
+        new[ids], new[labeled_ids] = rows, labeled_rows
+        new -= np.searchsorted(lost, new)
+        self.table.renumber(new)
+        twice = rows[np.isin(ids, labeled_ids)]
+        self.twice = twice - np.searchsorted(lost, twice)
+        self._original = np.delete(np.arange(self.count), lost)
+        self.labeled -= len(dropped[0])
+        self.count -= len(lost)
+
+    def leave_out_seeds(self, ranges: Sequence[range]) -> None:
+        """Take the seeds in these ranges, counted from the first seed, as any other nodes."""
+        if not ranges:
+            return
+        seeds = np.flatnonzero(self.is_seed)
+        for part in ranges:
+            self.is_seed[seeds[part.start : part.stop]] = False
+
+    def forget_ids(self) -> None:
+        """Give the memory of the table back."""
+        del self.table
+
+    def order(self, rows: Rows) -> Rows:
+        """Return numbers that order `rows`, shape (m,), as their ids are ordered, by bytes."""
+        return self._texts.ranks(self._read_as(rows))
+
+    @property
+    def mean_id_bytes(self) -> float:
+        """How long ids are on average."""
+        return self._texts.mean_size
+
+    def id_of(self, row: int) -> bytes:
+        """Return the id of a row, for a message."""
+        return bytes(self._texts.fetch(self._read_as(np.array([row])))[0].as_py())
+
+    def _read_as(self, rows: Rows) -> Rows:
+        """Return the places at which `rows` were read."""
+        return rows if self._original is None else self._original[rows]
+
+    def mean_sizes(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """Return for each of `rows` how long its features are in a block thereabouts, (m,)."""
+        batches = np.searchsorted(self._starts, rows, side="right") - 1
+        return np.array([*self._means, 0.0])[batches]
+
+
+def _chosen(ids: Rows, *, last: bool) -> Rows:
+    """Return the place of the first, or of the last, of each of `ids`, ascending."""
+    if last:
+        return np.sort(len(ids) - 1 - np.unique(ids[::-1], return_index=True)[1])
+    return np.sort(np.unique(ids, return_index=True)[1])

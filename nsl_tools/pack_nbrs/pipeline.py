@@ -1,0 +1,285 @@
+"""The pack-nbrs pipeline: examples and a graph in, training examples out.
+
+    ids of both inputs -> rows -+
+    graph -> top edges ---------+-> plan -> blocks of the neighbours kept -+
+    labeled records ------------------------------------------------------ + -> splice -> shards
+
+Inputs are read up to three times, each time in order; only the neighbours that
+some seed keeps are held, and what does not fit the memory lies in scratch
+files. Output is in the order of the seeds: the labeled examples and, if asked
+for, the unlabeled ones after them.
+
+Node rows: labeled examples first, then unlabeled ones. Source of the contract:
+NSL 1.4, `tools/pack_nbrs.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.background import in_background
+from nsl_tools.errors import DataError
+from nsl_tools.files.compression import is_compressed
+from nsl_tools.files.outputs import marked_if_incomplete
+from nsl_tools.files.paths import (
+    STANDARD_STREAM,
+    files_of_output,
+    refuse_shared_streams,
+    resolve_inputs,
+    resolve_output,
+)
+from nsl_tools.files.preflight import check_outputs, check_space
+from nsl_tools.files.shards.provenance import recipe
+from nsl_tools.files.shards.shard_set import ShardSet
+from nsl_tools.files.streams import rereadable, source
+from nsl_tools.formats.example_batch import Omissions, refuse_empty
+from nsl_tools.formats.tfrecord import check_start, is_tfrecord
+from nsl_tools.formats.tfrecord_writer import write_framed
+from nsl_tools.options import memory_of
+from nsl_tools.pack_nbrs.graph_edges import GraphEdges
+from nsl_tools.pack_nbrs.join import needed_blocks, packed_batches
+from nsl_tools.pack_nbrs.neighbor_store import BlockStore
+from nsl_tools.pack_nbrs.nodes import Input, NodeRows, Room
+from nsl_tools.pack_nbrs.plan import BLOCKS_SHARE, JoinPlan, refuse_hub
+from nsl_tools.pack_nbrs.splice import sealed
+from nsl_tools.pack_nbrs.top_edges import TopEdges
+from nsl_tools.progress import Progress
+from nsl_tools.spill.scratch import claim_space
+from nsl_tools.statistics import Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nsl_tools.files.run_report import Report
+    from nsl_tools.options import PackOptions
+
+Rows = npt.NDArray[np.int64]
+
+_INPUTS = ("labeled", "unlabeled", "graph")
+_EDGES_SHARE = 0.2
+_KEPT_SHARE = 0.1
+_MOST_KEPT = 200_000_000
+
+
+def pack_nbrs(
+    labeled: str,
+    unlabeled: str,
+    graph: str,
+    output: str,
+    options: PackOptions,
+    progress: Progress = Progress(),  # noqa: B008 - frozen
+    report: Report | None = None,
+) -> Statistics:
+    """Write each labeled example with the features of its neighbours merged in.
+
+    Args:
+        labeled: path of the labeled examples, the seeds.
+        unlabeled: path of the unlabeled examples; empty for none.
+        graph: path of the graph, TSV.
+        output: a file, `base@N` or `-`.
+        options: how to pack.
+        progress: how to report progress.
+        report: what to write beside the output.
+
+    Raises:
+        DataError: an input is wrong. UsageError: the paths do not make sense.
+        OutputError: the output cannot be written.
+    """
+    outputs = resolve_output(output)
+    statistics = report.statistics if report else Statistics(options.max_errors)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(marked_if_incomplete(outputs))
+        paths = [resolve_inputs([path] if path else []) for path in (labeled, unlabeled, graph)]
+        inputs = [name for part in paths for name in part]
+        refuse_shared_streams(inputs)
+        check_outputs(files_of_output(output), inputs)
+        check_space(outputs, _least_output(paths[0], outputs, options))
+        run = recipe("pack-nbrs", options, dict(zip(_INPUTS, paths, strict=True)))
+        shards = ShardSet(
+            output,
+            options.compression,
+            run,
+            resume=options.resume,
+            report=report,
+            warnings=statistics.warnings,
+        )
+        stack.enter_context(shards)
+        if shards.all_kept(statistics, progress):
+            return statistics
+        memory = memory_of(options)
+        _claim_space(inputs, memory, progress)
+        room = _room(paths[:2], memory)
+        seeds, others = (
+            Input(
+                [
+                    stack.enter_context(rereadable(source(path, options), check_start))
+                    for path in part
+                ],
+                Omissions(statistics, options.on_duplicate),
+                room,
+            )
+            for part in paths[:2]
+        )
+        job = _Job(options, statistics, progress, memory, stack)
+        graph_edges = GraphEdges(
+            [source(path, options) for path in paths[2]], statistics, memory, stack
+        )
+        nodes = job.read_nodes(seeds, others)
+        total = int(nodes.is_seed.sum())
+        nodes.leave_out_seeds(shards.kept(total))
+        plan = job.read_graph(graph_edges, nodes)
+        blocks = job.read_neighbors([seeds, others], plan)
+        files = [seeds, others] if options.seed_unlabeled else [seeds]
+        spliced = in_background(packed_batches(files, nodes, plan, blocks.pools()))
+        packed = in_background(map(sealed, spliced))
+        stack.enter_context(contextlib.closing(packed))
+        left = int(nodes.is_seed.sum())
+        write_framed(shards, progress.track(packed, "examples", len, left), total)
+        statistics.counts["examples packed"] = left
+        statistics.counts["neighbours packed"] = plan.edges
+    return statistics
+
+
+def _least_output(labeled: Sequence[str], outputs: Sequence[str], options: PackOptions) -> int:
+    """Return the bytes that the output surely takes: those of its seeds, where these are known."""
+    # What is finished of a set that is resumed takes no more.
+    unknown = options.resume or options.max_errors or options.on_duplicate != "error"
+    if unknown or any(is_compressed(path, options.compression) for path in outputs):
+        return 0
+    return sum(source(path).size() or 0 for path in filter(_is_plain, labeled))
+
+
+def _is_plain(path: str) -> bool:
+    return os.path.isfile(path) and is_tfrecord(path)
+
+
+def _room(inputs: Sequence[Sequence[str]], memory: int) -> Room:
+    """Return the room for records that are kept between readings.
+
+    Plain files of records that are soon parsed are read again sooner than new memory is got.
+    """
+    plain = all(_is_plain(path) for part in inputs for path in part)
+    return Room(min(memory * _KEPT_SHARE, _MOST_KEPT), plain)
+
+
+def _claim_space(inputs: Sequence[str], memory: int, progress: Progress) -> None:
+    """Claim scratch space where ids and edges may not fit: no more than the inputs take.
+
+    How much the records of neighbours take is known once the graph is read.
+    """
+    size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
+    if size > memory:
+        claim_space(size, "ids and edges", progress)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One run: what was asked for, what was met, and what it may use."""
+
+    options: PackOptions
+    statistics: Statistics
+    progress: Progress
+    memory: int
+    stack: contextlib.ExitStack
+
+    def read_nodes(self, seeds: Input, others: Input) -> NodeRows:
+        """Read the ids of all examples."""
+        options, counts = self.options, self.statistics.counts
+        nodes = NodeRows(
+            [seeds, others], options.id_feature, options.seed_unlabeled, self.memory, self.stack
+        )
+        refuse_empty(nodes.labeled, seeds.sources, options)
+        refuse_empty(nodes.count - nodes.labeled, others.sources, options)
+        counts["labeled examples"] = nodes.labeled
+        counts["unlabeled examples"] = nodes.count - nodes.labeled
+        if both := len(nodes.twice):
+            reason = "ids both labeled and unlabeled: the labeled example is taken"
+            self.statistics.warnings[reason] = both
+        return nodes
+
+    def read_graph(self, edges: GraphEdges, nodes: NodeRows) -> JoinPlan:
+        """Read the edges, and plan which are packed."""
+        options, statistics = self.options, self.statistics
+        limit, allowance = options.max_neighbors, self.memory * _EDGES_SHARE
+        check = partial(refuse_hub, nodes=nodes, limit=self.memory)
+        ids = nodes.mean_id_bytes
+        top = TopEdges(nodes.count, limit, nodes.order, allowance, self.stack, ids, check)
+        count = 0
+        oddities = _Oddities()
+        for sources, targets, weights in nodes.table.resolved(edges.batches()):
+            count += len(weights)
+            oddities.add(sources, targets)
+            known = (sources >= 0) & (targets >= 0)
+            _add(top, nodes.is_seed, known, sources, targets, weights)
+            if options.add_undirected_edges:
+                _add(top, nodes.is_seed, known, targets, sources, weights)
+        if not count and not options.allow_empty:
+            raise DataError(edges.name, "", "no edge: give --allow-empty if that is right")
+        oddities.tell(statistics)
+        statistics.counts["edges"] = count
+        if limit == 0:
+            statistics.warnings["--max-nbrs 0: no edge is packed"] = count
+        nodes.forget_ids()
+        return JoinPlan(top.best(), nodes, self.memory, self.stack)
+
+    def read_neighbors(self, inputs: Sequence[Input], plan: JoinPlan) -> BlockStore:
+        """Read the records of all neighbours that are kept."""
+        allowance = self.memory * BLOCKS_SHARE
+        if len(plan.ends) > 1:
+            claim_space(int(plan.bytes), "records of neighbours", self.progress)
+        store = BlockStore(len(plan.ends), allowance, plan.bytes, self.stack)
+        if plan.edges:
+            again = [True, self.options.seed_unlabeled]
+            parts = zip(inputs, again, strict=True)
+            found = needed_blocks(parts, plan, self.options.rename_weight, self.statistics)
+            for blocks in in_background(found):
+                store.add(*blocks)
+        return store
+
+
+class _Oddities:
+    """Counts edges that are no ordinary ones, in whatever order they come."""
+
+    def __init__(self) -> None:
+        self._dropped = self._sourceless = self._targetless = self._loops = 0
+
+    def add(self, sources: Rows, targets: Rows) -> None:
+        """Count among m edges between rows, of which -1 is no row."""
+        no_source, no_target = sources < 0, targets < 0
+        self._dropped += int((no_source | no_target).sum())
+        self._sourceless += int(no_source.sum())
+        self._targetless += int(no_target.sum())
+        self._loops += int(((sources == targets) & ~no_source).sum())
+
+    def tell(self, statistics: Statistics) -> None:
+        """Add what was counted, if it was."""
+        if self._dropped:
+            reason = "edges dropped: no example for their source or target"
+            statistics.drop(reason, self._dropped)
+        for what, count in (
+            ("edges of unknown sources", self._sourceless),
+            ("edges to unknown targets", self._targetless),
+            ("self-loops", self._loops),
+        ):
+            if count:
+                statistics.counts[what] += count
+
+
+def _add(
+    top: TopEdges,
+    is_seed: npt.NDArray[np.bool_],
+    known: npt.NDArray[np.bool_],
+    sources: Rows,
+    targets: Rows,
+    weights: npt.NDArray[np.float64],
+) -> None:
+    kept = np.flatnonzero(known)
+    kept = kept[is_seed[sources[kept]]]
+    top.add(sources[kept], targets[kept], weights[kept])

@@ -1,0 +1,175 @@
+"""Which neighbours each seed gets, and which seeds are packed together.
+
+Seeds are cut into consecutive ranges, such that the blocks of the neighbours of
+one range fit the memory. Each range needs some rows, each for ranks of some
+number of digits; needs are sorted by row, the order in which records are read.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.arrays.groups import digit_counts, rank_in_group
+from nsl_tools.arrays.ids import shown
+from nsl_tools.errors import UsageError
+from nsl_tools.memory import shown_size, sufficient_limit
+from nsl_tools.pack_nbrs.neighbor_store import need_keys
+from nsl_tools.pack_nbrs.top_edges import EDGE
+from nsl_tools.spill.partitions import Records, Runs
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Iterable
+
+    from nsl_tools.arrays.byte_spans import Places
+    from nsl_tools.pack_nbrs.nodes import NodeRows
+
+NEED = np.dtype([("key", "<u8"), ("range", "<u4")])
+_ROW_SHIFT = np.uint64(4)
+_SLOTS = 256
+BLOCKS_SHARE = 0.3
+_COPIES = 2  # of the neighbours of one seed: as they are held, and as they are packed
+_BYTES_PER_EDGE = 100
+_MARGIN = 1.25
+_NAMES_BYTES = 128
+"""A guess of what names, weight and headers add to a neighbour's record."""
+
+
+class JoinPlan:
+    """The edges to pack, by ranges of seeds, and what they need.
+
+    Attributes:
+        ends: of each range, the row after its last one; the last is the number of rows.
+        edges: how many there are.
+        bytes: about as many the blocks of all ranges have.
+    """
+
+    def __init__(
+        self,
+        best: Iterable[Records],
+        nodes: NodeRows,
+        limit: float,
+        stack: contextlib.ExitStack,
+    ) -> None:
+        """Cut seeds into ranges.
+
+        Args:
+            best: edges by seed and rank, some whole seeds at a time.
+            nodes: all nodes, which tell about how long their records are.
+            limit: bytes of memory, a share of which is for the blocks of one range.
+            stack: closes scratch files.
+
+        Raises:
+            UsageError: the neighbours of one seed take more memory than there is.
+        """
+        self.ends: list[int] = []
+        self.edges = 0
+        self.bytes = 0.0
+        self._width = -(-nodes.count // _SLOTS) or 1
+        self._nodes = nodes
+        self._limit = limit
+        self._allowance = limit * BLOCKS_SHARE
+        self._edges = Runs(EDGE, 1, self._allowance / 4, stack)
+        self._needs = Runs(NEED, _SLOTS, self._allowance / 4, stack)
+        self._slot, self._loaded = 0, np.empty(0, NEED)
+        for edges in best:
+            self._cut(edges)
+        if self.ends:
+            self.ends[-1] = nodes.count
+
+    def _cut(self, edges: Records) -> None:
+        """Add ranges for these edges: one, if the blocks that they need fit."""
+        self.edges += len(edges)
+        keys = distinct(edge_keys(edges))
+        needed = float(_block_sizes(self._nodes, (keys >> _ROW_SHIFT).astype(np.int64)).sum())
+        if needed <= self._allowance:
+            self.bytes += needed
+            self._add_range(edges, keys)
+            return
+        sources = edges["source"]
+        sizes = _block_sizes(self._nodes, edges["target"])
+        before = np.cumsum(sizes) - sizes
+        firsts = np.flatnonzero(np.r_[True, sources[1:] != sources[:-1]][: len(sources)])
+        steps = np.diff(before[firsts] // self._allowance) > 0
+        bounds = [0, *firsts[1:][steps].tolist(), len(edges)]
+        self.bytes += float(sizes.sum())
+        for start, end in pairwise(bounds):
+            one = sources[start] == sources[end - 1]
+            if one and _bytes_for(edges[start:end], self._nodes) > self._limit:
+                raise _too_many(edges[start:end], self._nodes, self._limit)
+            self._add_range(edges[start:end], distinct(edge_keys(edges[start:end])))
+
+    def _add_range(self, edges: Records, keys: Records) -> None:
+        needs = np.empty(len(keys), NEED)
+        needs["key"], needs["range"] = keys, len(self.ends)
+        self._needs.add(needs, (keys >> _ROW_SHIFT).astype(np.int64) // self._width)
+        self._edges.add_slots(edges, np.array([0, len(edges)]))
+        self.ends.append(int(edges["source"][-1]) + 1 if len(edges) else 0)
+
+    def edges_of(self, index: int) -> Records:
+        """Return the edges of a range, by seed and rank."""
+        return self._edges.run(index)
+
+    def needs_before(self, row: int) -> tuple[Records, Places, Places]:
+        """Return what is needed of the rows before `row` that were not asked for yet.
+
+        Returns:
+            The keys, ascending; the place of the key, and the range, of each need.
+        """
+        parts = [self._loaded]
+        while self._slot < _SLOTS and self._slot * self._width < row:
+            parts.append(self._needs.read(self._slot, self._slot + 1))
+            self._slot += 1
+        if len(parts) > 1:
+            self._loaded = np.concatenate(parts)
+            self._loaded = self._loaded[np.argsort(self._loaded["key"], kind="stable")]
+        end = np.searchsorted(self._loaded["key"], np.uint64(row) << _ROW_SHIFT)
+        found, self._loaded = self._loaded[:end], self._loaded[end:]
+        keys, places = np.unique(found["key"], return_inverse=True)
+        return keys, places, found["range"].astype(np.int64)
+
+
+def _block_sizes(nodes: NodeRows, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    """Return for each of `rows` about how long its block is."""
+    return nodes.mean_sizes(rows) * _MARGIN + _NAMES_BYTES
+
+
+def _bytes_for(edges: Records, nodes: NodeRows) -> float:
+    """Return about how much memory the neighbours that edges lead to take together."""
+    return _COPIES * float(_block_sizes(nodes, edges["target"]).sum()) + _BYTES_PER_EDGE * len(
+        edges
+    )
+
+
+def refuse_hub(edges: Records, nodes: NodeRows, limit: float) -> None:
+    """Raise UsageError if even the edges, all of one seed, are more than the memory holds."""
+    if _BYTES_PER_EDGE * len(edges) > limit:
+        raise _too_many(edges, nodes, limit)
+
+
+def _too_many(edges: Records, nodes: NodeRows, limit: float) -> UsageError:
+    seed = shown(nodes.id_of(int(edges["source"][0])))
+    # Also for the record that they make, so that nobody is sent to a second refusal.
+    record = float(_block_sizes(nodes, edges["target"]).sum())
+    needed = max(_bytes_for(edges, nodes), sufficient_limit(record))
+    return UsageError(
+        f"--memory-limit: expected about {shown_size(needed)} for the "
+        f"{len(edges):,} neighbours of {seed}, received {shown_size(limit)}: raise it, or lower "
+        "--max-nbrs"
+    )
+
+
+def distinct(keys: Records) -> Records:
+    """Return each of `keys` once, ascending; faster than by a table of hashes."""
+    ordered = np.sort(keys)
+    fresh = np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)]
+    return np.asarray(ordered[fresh])
+
+
+def edge_keys(edges: Records) -> Records:
+    """Return the key of the block that each edge needs; edges of a seed are together, by rank."""
+    return need_keys(edges["target"], digit_counts(rank_in_group(edges["source"])))

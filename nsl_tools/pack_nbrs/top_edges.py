@@ -1,0 +1,213 @@
+"""The best out-edges of each seed, from edges in any order.
+
+Largest weight first, ties to the larger id (compared as bytes, which is the
+order of its code points); an edge given several times keeps its largest weight.
+
+Edges are collected up to an allowance of memory, then cut to the best of each
+seed; what is still too much is put aside as a run, sorted by seed. At the end
+the runs are merged, some seeds at a time.
+
+Most graphs have the edges of a source together, and many have the sources in the
+order of the examples. As long as they come so, edges are cut to the best as they
+come, in arrays that stay in the processor's cache.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.arrays.groups import rank_in_group
+from nsl_tools.spill.partitions import Records, Runs, group_slots
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Callable, Iterator
+
+    Rows = npt.NDArray[np.int64]
+
+EDGE = np.dtype([("weight", "<f8"), ("source", "<u4"), ("target", "<u4")])
+
+_BYTES_PER_EDGE = 100
+"""What cutting to the best needs for each edge while it runs."""
+_ID_COPIES = 1.1
+"""Of the ids that decide between edges of one weight; more, but not of long ones."""
+_MOST_ID_BYTES = 1 << 30
+"""Well below what one array of texts holds."""
+_MOST_SLOTS = 1024
+_LEAST_PENDING = 1 << 16
+_MOST_PENDING = 1 << 22
+_FEW_NODES = 1 << 20
+"""For more, ids that decide between equal weights are compared for all edges together."""
+_MOST_OPEN = 1 << 16
+_WORD = 64
+_HALF = np.uint64(32)
+_SIGN = np.uint64(1 << 63)
+
+
+class TopEdges:
+    """Collects edges and keeps the best."""
+
+    def __init__(
+        self,
+        nodes: int,
+        limit: int | None,
+        order: Callable[[Rows], Rows],
+        allowance: float,
+        stack: contextlib.ExitStack,
+        id_bytes: float = 0,
+        check: Callable[[Records], None] = lambda _: None,
+    ) -> None:
+        """Keep `limit` edges (None: all) of each seed.
+
+        Args:
+            nodes: rows there are.
+            limit: edges to keep of each seed, None for all.
+            order: tells for rows, shape (m,), numbers that order their ids.
+            allowance: bytes of memory to use.
+            stack: closes the scratch file.
+            id_bytes: how long ids are on average, which `order` looks at.
+            check: raises an error if edges of one seed are too many to be cut to the best.
+        """
+        self._check = check
+        self._limit = limit
+        self._order = order
+        slots = max(1, min(_MOST_SLOTS, nodes))
+        self._width = -(-nodes // slots) or 1
+        self._runs = Runs(EDGE, slots, allowance / 4, stack)
+        per_edge = _BYTES_PER_EDGE + _ID_COPIES * id_bytes
+        least = _LEAST_PENDING * _BYTES_PER_EDGE / per_edge
+        most = min(_MOST_PENDING, _MOST_ID_BYTES / max(1.0, id_bytes))
+        self._most = max(1, int(np.clip(allowance / per_edge, min(least, most), most)))
+        self._pending = [np.empty(0, EDGE)]
+        self._count = 0
+        self._ascending = nodes <= _FEW_NODES
+        self._open = np.empty(0, EDGE)
+
+    def add(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> None:
+        """Add m edges, from seed rows to node rows."""
+        edges = np.empty(len(sources), EDGE)
+        edges["source"], edges["target"], edges["weight"] = sources, targets, weights
+        if self._ascending:
+            edges = self._closed(np.concatenate([self._open, edges]))
+        self._pending.append(edges)
+        self._count += len(edges)
+        if self._count > self._most:
+            self._compact()
+            if self._count > self._most // 2:
+                self._put_aside()
+
+    def _closed(self, edges: Records) -> Records:
+        """Return the best edges of all sources but the last, which is still open; or all edges.
+
+        All, if sources do not ascend, or if one has too many to have them in hand.
+        """
+        sources = edges["source"]
+        end = int(np.searchsorted(sources, sources[-1])) if len(edges) else 0
+        few = len(edges) - end <= _MOST_OPEN
+        self._ascending = few and bool((sources[1:] >= sources[:-1]).all())
+        self._open = edges[end if self._ascending else len(edges) :].copy()
+        return self._best(edges[:end]) if self._ascending else edges
+
+    def _compact(self) -> None:
+        edges = np.concatenate([*self._pending, self._open])
+        self._pending, self._open = [self._best(edges)], edges[:0]
+        self._count = len(self._pending[0])
+        self._ascending = False
+
+    def _put_aside(self) -> None:
+        (edges,) = self._pending
+        self._runs.add(edges, edges["source"] // self._width)
+        self._pending, self._count = [np.empty(0, EDGE)], 0
+
+    def best(self) -> Iterator[Records]:
+        """Yield the edges kept, by seed and rank, some whole seeds at a time."""
+        if self._ascending:
+            yield np.concatenate([*self._pending, self._best(self._open)])
+            return
+        self._compact()
+        if not self._runs.sizes().any():
+            yield from self._pending
+            return
+        self._put_aside()
+        for slots in group_slots(self._runs.sizes(), self._most):
+            edges = self._runs.read(slots.start, slots.stop)
+            yield from map(self._best, self._parts(edges))
+
+    def _parts(self, edges: Records) -> Iterator[Records]:
+        """Yield edges by source, at most so many as are pending, or those of one."""
+        if len(edges) <= self._most:
+            yield edges
+            return
+        edges = edges.take(np.argsort(edges["source"], kind="stable"))
+        firsts = np.flatnonzero(np.diff(edges["source"], prepend=-1))
+        ends = np.append(firsts[1:], len(edges))
+        part = (ends - 1) // self._most
+        cuts = firsts[1:][np.diff(part) > 0].tolist()
+        for start, end in pairwise([0, *cuts, len(edges)]):
+            if end - start > self._most:
+                self._check(edges[start:end])
+            yield edges[start:end]
+
+    def _best(self, edges: Records) -> Records:
+        edges = _without_repeats(edges)
+        edges = edges.take(_by_rank(edges, self._order))
+        if self._limit is None:
+            return edges
+        return edges.take(np.flatnonzero(rank_in_group(edges["source"]) < self._limit))
+
+
+def _without_repeats(edges: Records) -> Records:
+    """Keep the largest weight of each pair of source and target."""
+    pairs = edges["source"].astype(np.uint64) << _HALF | edges["target"]
+    ordered = np.sort(pairs)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(repeated):
+        return edges
+    places = np.minimum(np.searchsorted(repeated, pairs), len(repeated) - 1)
+    members = np.flatnonzero(repeated[places] == pairs)
+    weights = edges["weight"][members]
+    # 0.0 before -0.0, which is equal to it, so that the order of edges tells nothing.
+    order = members[np.lexsort((np.signbit(weights), -weights, pairs[members]))]
+    again = order[1:][pairs[order[1:]] == pairs[order[:-1]]]
+    kept = np.ones(len(edges), np.bool_)
+    kept[again] = False
+    return edges.take(np.flatnonzero(kept))
+
+
+def _by_rank(edges: Records, order: Callable[[Rows], Rows]) -> Rows:
+    """Return the order of edges by source, falling weight, falling id of the target."""
+    sources = edges["source"]
+    bits = int(sources.max(initial=0)).bit_length()
+    # One number for both: the source above, as much of the falling weight as fits below.
+    keys = _falling(edges["weight"]) >> np.uint64(bits)
+    if bits:
+        keys |= sources.astype(np.uint64) << np.uint64(_WORD - bits)
+    found = np.argsort(keys)
+    keys = keys[found]
+    same = keys[1:] == keys[:-1]
+    if same.any():
+        tied = np.flatnonzero(np.r_[same, False] | np.r_[False, same])
+        found[tied] = _untied(edges, keys[tied], found[tied], order)
+    return found
+
+
+def _untied(
+    edges: Records,
+    keys: npt.NDArray[np.uint64],
+    rows: Rows,
+    order: Callable[[Rows], Rows],
+) -> Rows:
+    """Order those whose keys are equal: by the whole weight, then the id."""
+    weights = edges["weight"][rows]
+    ids = order(edges["target"][rows].astype(np.int64))
+    return rows[np.lexsort((-ids, -weights, keys))]
+
+
+def _falling(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
+    """Return numbers that order as falling weights do; the order of 0.0 and -0.0 is open."""
+    bits = (weights + 0.0).view(np.uint64)  # -0.0 becomes 0.0
+    return np.where(bits & _SIGN, bits, ~bits & ~_SIGN)

@@ -1,0 +1,156 @@
+"""The cells nearest to each row: their order, and who visits them."""
+
+import bisect
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsl_tools.build_graph.embeddings import Embeddings, UnitRows
+from nsl_tools.build_graph.search import coarse_quantizer
+from nsl_tools.build_graph.search.coarse_quantizer import NEVER, NearestCells, nearest_keys
+from nsl_tools.threads import Workers, workers
+
+ROWS, WIDTH = 700, 12
+
+
+@pytest.fixture
+def pool() -> Iterator[Workers]:
+    with workers(2) as pool:
+        yield pool
+
+
+def unit_rows(scale: float = 1.0) -> UnitRows:
+    vectors = np.random.default_rng(0).normal(size=(ROWS, WIDTH)).astype(np.float32)
+    vectors *= np.float32(scale)
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    ids = pa.array([b"%d" % row for row in range(ROWS)])
+    return UnitRows(Embeddings(ids, vectors, norms), np.arange(ROWS))
+
+
+def similarities(cells: NearestCells) -> np.ndarray:
+    """Return the similarity of each row to the centroids of the cells that are listed for it."""
+    unit = unit_rows()[:]
+    return np.einsum("id,ijd->ij", unit, cells._centroids[cells.listed])
+
+
+def test_cells_are_listed_by_similarity(pool: Workers) -> None:
+    cells = NearestCells(unit_rows(), pool, 0)
+    listed = similarities(cells)
+    assert cells.listed.shape == (ROWS, len(cells))
+    assert (np.diff(listed, axis=1) <= 1e-6).all()
+    assert all(len(set(row)) == len(row) for row in cells.listed.tolist())
+
+
+def margin_for(cells: NearestCells, mean: float) -> int:
+    """Return the least margin that makes rows visit so many cells."""
+    return bisect.bisect_left(range(1 << 16), mean, key=cells.mean_visits)
+
+
+@pytest.mark.parametrize("mean", [1, 1.7, 3, 8])
+def test_all_rows_visit_what_lies_within_one_margin(pool: Workers, mean: float) -> None:
+    """Every row visits its own cell, and no row visits one that is farther than the margin."""
+    cells = NearestCells(unit_rows(), pool, 0)
+    margin = margin_for(cells, mean)
+    visits = cells.visits(margin)
+    assert visits.min() >= 1
+    assert visits.mean() == pytest.approx(cells.mean_visits(margin), abs=1e-9)
+    listed = similarities(cells)
+    sizes = np.bincount(cells.listed[:, 0], minlength=len(cells))
+    met = sum(sizes[cells.listed[row, :count]].sum() for row, count in enumerate(visits.tolist()))
+    assert cells.meetings(margin) == met
+    margins = listed[:, :1] - listed
+    visited = np.arange(margins.shape[1]) < visits[:, np.newaxis]
+    assert margins[visited].max() <= margin / (1 << 15) + 1e-3
+    assert margins[~visited].min() >= margin / (1 << 15) - 1e-3
+
+
+def test_more_visits_than_are_listed_list_more(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coarse_quantizer, "_LEAST_LISTED", 3)
+    monkeypatch.setattr(coarse_quantizer, "_LISTED_NUMBERS", ROWS)
+    cells = NearestCells(unit_rows(), pool, 0)
+    before, cost = cells.listed.copy(), cells.cost
+    assert before.shape == (ROWS, 3)
+    assert not cells.list_enough(0)
+    assert cells.list_enough(margin_for(cells, 2))
+    assert cells.cost == cost + ROWS * len(cells)
+    assert cells.listed.shape[1] >= 8
+    assert (cells.listed[:, :3] == before).all()
+    while cells.list_enough(NEVER):
+        pass
+    assert cells.listed.shape[1] == len(cells)
+    assert (cells.visits(NEVER) == len(cells)).all()
+
+
+def test_the_margin_at_which_rows_meet_is_that_of_the_first_visit(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the one to the cell of the other, or back; by a look at each list."""
+    monkeypatch.setattr(coarse_quantizer, "_LISTED", 12)
+    monkeypatch.setattr(coarse_quantizer, "_LEAST_LISTED", 3)
+    monkeypatch.setattr(coarse_quantizer, "_LISTED_NUMBERS", 5 * ROWS)
+    cells = NearestCells(unit_rows(), pool, 0)
+    rows, others = np.random.default_rng(1).integers(0, ROWS, (2, 300))
+    expected = [
+        min(_visit(cells, row, other), _visit(cells, other, row))
+        for row, other in zip(rows.tolist(), others.tolist(), strict=True)
+    ]
+    assert cells.meeting_margins(rows, others).tolist() == expected
+    assert 0 in expected
+    assert NEVER in expected
+    assert len(set(expected)) > 50
+
+
+def _visit(cells: NearestCells, visitor: int, host: int) -> int:
+    home = int(cells.listed[host, 0])
+    listed = cells.listed[visitor].tolist()
+    if home not in listed:
+        return NEVER
+    place = listed.index(home)
+    return bisect.bisect(range(1 << 16), place, key=lambda margin: cells.visits(margin)[visitor])
+
+
+@given(
+    rows=st.integers(1, 6),
+    cells=st.integers(1, 90),
+    columns=st.integers(1, 8),
+    levels=st.sampled_from([1, 3, 1000]),
+    bits=st.sampled_from([7, 15, 20]),
+    centre=st.sampled_from([-0.9, 0.0, 0.9]),
+    seed=st.integers(0, 9),
+)
+def test_the_keys_of_the_nearest_cells_are_those_of_a_sort(
+    rows: int, cells: int, columns: int, levels: int, bits: int, centre: float, seed: int
+) -> None:
+    """So are those of cells that are as near as each other, or nearly: the smaller is first."""
+    columns, spread = min(columns, cells), 2.0 ** (bits - 29)
+    steps = np.random.default_rng(seed).integers(0, levels, (rows, cells))
+    similarities = (centre + spread * steps / 8).astype(np.float32)
+    every = coarse_quantizer._keys(similarities, np.arange(cells, dtype=np.int32), bits)
+    keys = nearest_keys(similarities, columns, bits)
+    assert (keys == np.sort(every, axis=1)[:, :columns]).all()
+
+
+@pytest.mark.parametrize("scale", [1e-37, 1e30])
+def test_the_length_of_vectors_does_not_matter(pool: Workers, scale: float) -> None:
+    """Even where float32 has no inverse of a length."""
+    expected = NearestCells(unit_rows(), pool, 0).listed
+    found = NearestCells(unit_rows(scale), pool, 0).listed
+    assert (found == expected).mean() > 0.99
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_and_blocks_do_not_change_the_lists(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    expected = NearestCells(unit_rows(), pool, 0).listed
+    monkeypatch.setattr(coarse_quantizer, "_COUNTED", 7)
+    with workers(threads) as others:
+        cells = NearestCells(unit_rows(), others, 0)
+        assert (cells.listed == expected).all()
+        assert (cells.visits(900) == NearestCells(unit_rows(), pool, 0).visits(900)).all()

@@ -1,0 +1,240 @@
+"""pack-nbrs within a limit: memory measured by the operating system, the same bytes, no rest."""
+
+import contextlib
+import gzip
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import Value, write_examples
+
+from nsl_tools.errors import UsageError
+from nsl_tools.files.streams import source
+from nsl_tools.formats.example_batch import Omissions, read_examples
+from nsl_tools.memory import LEAST_LIMIT
+from nsl_tools.options import PackOptions
+from nsl_tools.pack_nbrs import id_index
+from nsl_tools.pack_nbrs import pipeline as packing
+from nsl_tools.pack_nbrs.nodes import Input, Room
+from nsl_tools.pack_nbrs.pipeline import pack_nbrs
+from nsl_tools.spill import id_texts
+from nsl_tools.spill.id_texts import IdTexts
+from nsl_tools.spill.partitions import Runs, group_slots
+from nsl_tools.statistics import Statistics
+
+LIBRARIES = 200_000_000
+LABELED, UNLABELED, VALUES = 15_000, 25_000, 1500
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """240 MB of examples, the unlabeled ones in three shards, and a compressed graph."""
+    folder = tmp_path_factory.mktemp("big")
+    random = np.random.default_rng(0)
+
+    def examples(first: int, count: int) -> Any:
+        for i in range(first, first + count):
+            yield {"id": [b"node%d" % i], "x": random.random(VALUES, np.float32).tolist()}
+
+    write_examples(folder / "l", examples(0, LABELED))
+    write_examples(f"{folder}/u@3", examples(LABELED, UNLABELED))
+    targets = random.integers(0, LABELED + UNLABELED, (LABELED, 4)).tolist()
+    lines = [f"node{s}\tnode{t}\t0.{t}\n" for s, row in enumerate(targets) for t in row]
+    (folder / "g").write_bytes(gzip.compress("".join(lines).encode(), 1))
+    return folder
+
+
+# A small process of its own: a child's peak begins with the memory of whoever forks it.
+_MEASURE = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:])
+_, status, usage = os.wait4(process.pid, 0)
+print(usage.ru_maxrss * 1024)
+sys.exit(status != 0)
+"""
+
+
+def _peak(folder: Path, output: str, *options: str) -> tuple[float, str]:
+    """Pack in a child process; return its peak resident bytes and what it said."""
+    command = [sys.executable, "-m", "nsl_tools", "pack-nbrs", "--max-nbrs=3", *options]
+    measured = [sys.executable, "-c", _MEASURE, *command, "l", "u@3", "g", output]
+    done = subprocess.run(measured, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout), done.stderr
+
+
+@pytest.mark.own_memory("compares limits")
+def test_the_limit_is_kept_and_the_bytes_are_the_same(big: Path) -> None:
+    """Within the limit and what Python and the libraries take, of sharded and compressed input."""
+    free, said = _peak(big, "free", "--memory-limit=4GB")
+    assert "scratch" not in said
+    limited, said = _peak(big, "limited", "--memory-limit=32MB")
+    for what in ("ids and edges", "records of neighbours"):
+        assert re.search(f"pack-nbrs: scratch files of up to .*, for {what}\n", said)
+    assert limited < LEAST_LIMIT + LIBRARIES < free
+    assert (big / "limited").read_bytes() == (big / "free").read_bytes()
+
+
+def _examples(count: int) -> list[dict[str, Value]]:
+    return [{"id": [b"%d" % i], "x": [float(i)]} for i in range(count)]
+
+
+@pytest.mark.parametrize("on_duplicate", ["first", "last"])
+def test_records_kept_between_readings_and_read_again_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_duplicate: str
+) -> None:
+    """Also where some are left out, which is known only after the first reading."""
+    write_examples(tmp_path / "l.gz", _examples(40))
+    write_examples(tmp_path / "u.gz", _examples(90)[40:] + _examples(60)[30:])
+    (tmp_path / "g").write_text("".join(f"{i}\t{i * 7 % 90}\n" for i in range(90)))
+    paths = (f"{tmp_path}/l.gz", f"{tmp_path}/u.gz", f"{tmp_path}/g", f"{tmp_path}/m")
+    outputs = set()
+    for share in (0, 1):
+        monkeypatch.setattr(packing, "_KEPT_SHARE", share)
+        pack_nbrs(*paths, PackOptions(on_duplicate=on_duplicate, seed_unlabeled=True))
+        outputs.add((tmp_path / "m").read_bytes())
+    assert len(outputs) == 1
+
+
+def test_an_input_is_kept_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    """The room is given back; the last reading empties what was kept."""
+    sources = [source(write_examples(tmp_path / "l", _examples(40)))]
+    batches = list(read_examples(sources))
+    size = sum(batch.resident_bytes() for batch in batches)
+    for most, fits in ((size, True), (size - 1, False)):
+        room = Room(most)
+        kept = Input(sources, Omissions(Statistics()), room)
+        for batch in batches:
+            kept.keep(batch)
+        assert room.bytes == (0 if fits else most)
+        for again in (True, False):
+            found = list(kept.examples(again=again))
+            assert [id(b) for b in found] == [id(b) for b in batches] or not fits
+            assert sum(map(len, found)) == 40
+        assert not fits or not list(kept.examples())
+
+
+def test_too_many_nodes_for_the_limit_are_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "memory_of", lambda _: 10)
+    monkeypatch.setattr(id_index, "_LEAST_BYTES_PER_NODE", 2)
+    examples: list[dict[str, Value]] = [{"id": [b"%d" % i]} for i in range(10)]
+    write_examples(tmp_path / "l", examples)
+    (tmp_path / "g").write_text("1\t2\n")
+    paths = (f"{tmp_path}/l", "", f"{tmp_path}/g", f"{tmp_path}/m")
+    with pytest.raises(UsageError, match=r"--memory-limit: expected at least 30.8 B for 10"):
+        pack_nbrs(*paths, PackOptions())
+
+
+def test_runs_give_back_what_each_slot_has() -> None:
+    """Whether they are in memory, in the scratch file, or both."""
+    random = np.random.default_rng(0)
+    parts = [np.sort(random.integers(0, 5, n)) for n in (0, 7, 1, 20)]
+    for allowance in (0, 100, 10_000):
+        with contextlib.ExitStack() as stack:
+            runs = Runs(np.int64, 5, allowance, stack)
+            for part in parts:
+                runs.add(part, part)
+            assert runs.spilled == (allowance < 200)
+            everything = np.concatenate(parts)
+            for most in (1, 10, 100):
+                pieces = list(runs.pieces(3, most))
+                assert np.concatenate(pieces).tolist() == runs.read(3, 4).tolist()
+                assert len(pieces) > 1 or most > 1
+            for first, last in ((0, 5), (1, 3), (2, 2), (4, 5)):
+                expected = everything[(everything >= first) & (everything < last)]
+                assert runs.read(first, last).tolist() == expected.tolist()
+            assert runs.sizes().tolist() == np.bincount(everything, minlength=5).tolist()
+            assert [runs.run(i).tolist() for i in range(4)] == [p.tolist() for p in parts]
+
+
+def test_slots_are_grouped_up_to_a_size() -> None:
+    assert group_slots(np.array([1, 2, 9, 1, 1, 1]), 3) == [
+        range(2), range(2, 3), range(3, 6),
+    ]  # fmt: skip
+    assert group_slots(np.array([0]), 3) == [range(1)]
+
+
+@pytest.mark.parametrize("allowance", [0, 1000, 10**9])
+@pytest.mark.parametrize("length", [1, 500])
+def test_ids_come_back_and_are_ranked(
+    monkeypatch: pytest.MonkeyPatch, allowance: int, length: int
+) -> None:
+    """In memory, in a scratch file, and where the file ends; short ones, and long ones alone."""
+    import pyarrow as pa
+
+    monkeypatch.setattr(id_texts, "_RANKED_SHARE", 10**9)
+    monkeypatch.setattr(id_texts, "_KEPT_SHARE", 1)
+    ids = [b"%d" % (i * 7919 % 1000) + b"x" * (i % length) for i in range(300)]
+    with contextlib.ExitStack() as stack:
+        texts = IdTexts(allowance + 1e-3, stack)
+        for start in range(0, 300, 17):
+            texts.add(pa.array(ids[start : start + 17], pa.binary()))
+        rows = np.array([0, 3, 4, 16, 17, 120, 299])
+        assert texts.fetch(rows).to_pylist() == [ids[row] for row in rows.tolist()]
+        assert texts.fetch(rows[:0]).to_pylist() == []
+        assert texts.mean_size == pytest.approx(sum(map(len, ids)) / 300)
+        shuffled = np.random.default_rng(0).permutation(300)
+        ordered = shuffled[np.argsort(texts.ranks(shuffled))]
+        assert [ids[row] for row in ordered.tolist()] == sorted(ids)
+
+
+@pytest.mark.own_memory("sets the limit itself")
+def test_ids_too_long_to_be_ranked_within_the_limit_are_a_usage_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which says what they need; as long as fewer decide, they are ranked."""
+    import pyarrow as pa
+
+    ids = [b"%03d" % i + b"x" * 997 for i in range(300)]
+    with contextlib.ExitStack() as stack:
+        texts = IdTexts(200_000, stack)
+        texts.add(pa.array(ids, pa.binary()))
+        assert texts.ranks(np.array([7, 3, 7])).tolist() == [1, 0, 1]
+        problem = "--memory-limit: expected at least 202 kB for 101 ids, 101 kB together, which "
+        with pytest.raises(UsageError, match=problem):
+            texts.ranks(np.arange(101))
+        monkeypatch.setattr(id_texts, "MOST_BYTES", 50_000)
+        problem = "51 ids, 51 kB together, which decide .* weight, expected 50 kB at most"
+        with pytest.raises(UsageError, match=problem):
+            texts.ranks(np.arange(51))
+
+
+@pytest.mark.own_memory("sets the limit")
+@pytest.mark.parametrize("count", [6_000, 400_000])
+def test_neighbours_of_one_seed_that_do_not_fit_are_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Their edges, or the records alone: the seed is named, and fewer neighbours fit."""
+    limit = 2_000_000 if count < 10_000 else 32_000_000
+    monkeypatch.setattr(packing, "memory_of", lambda _: limit)
+    write_examples(tmp_path / "l", [{"id": [b"hub"]}])
+    write_examples(tmp_path / "u", ({"id": [b"%d" % i]} for i in range(count)))
+    (tmp_path / "g").write_text("".join(f"hub\t{i}\n" for i in range(count)))
+    paths = [f"{tmp_path}/{name}" for name in "lugm"]
+    problem = (
+        f"--memory-limit: expected about .* MB for the {count:,} neighbours of 'hub', received"
+    )
+    with pytest.raises(UsageError, match=problem):
+        pack_nbrs(*paths, PackOptions())
+    statistics = pack_nbrs(*paths, PackOptions(max_neighbors=1000))
+    assert statistics.counts["neighbours packed"] == 1000
+
+
+@pytest.mark.own_memory("sets the limit")
+def test_edges_of_one_seed_that_are_repeated_take_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often: more edges than are held at once, for few neighbours."""
+    monkeypatch.setattr(packing, "memory_of", lambda _: 32_000_000)
+    write_examples(tmp_path / "l", [{"id": [b"hub"]}])
+    write_examples(tmp_path / "u", ({"id": [b"%d" % i]} for i in range(100)))
+    lines = "".join(f"hub\t{i}\t0.{i + 1}\n" for i in range(100))
+    (tmp_path / "g").write_text(lines * 4000)
+    statistics = pack_nbrs(*(f"{tmp_path}/{name}" for name in "lugm"), PackOptions())
+    assert statistics.counts["neighbours packed"] == 100
