@@ -93,7 +93,9 @@ def _build(
     progress: Progress,
     report: Report | None,
 ) -> Statistics:
-    inputs, seed_files = resolve_inputs(embeddings), resolve_inputs(seeds)
+    statistics = report.statistics if report else Statistics(options.max_errors)
+    inputs = resolve_inputs(embeddings, statistics.warnings)
+    seed_files = resolve_inputs(seeds, statistics.warnings)
     ids = [options.ids] if options.ids else []
     # A file may be read as both: a pipe or terminal has each byte once.
     refuse_shared_streams(inputs + seed_files + ids)
@@ -104,7 +106,6 @@ def _build(
     check_space(outputs, least=1)
     _refuse_to_replace_examples(outputs)
     run = recipe("build-graph", options, {"embeddings": inputs, "seeds": seed_files, "ids": ids})
-    statistics = report.statistics if report else Statistics(options.max_errors)
     # Seeds are few, and pairs above a threshold have no bound: exact is the fast way for both.
     approximately = options.recall < 1 and options.k is not None and not seeds
     budget = _budget(inputs, options, progress, 1 + approximately)

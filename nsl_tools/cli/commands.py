@@ -20,6 +20,7 @@ from nsl_tools import __version__
 from nsl_tools.cli.absl_flags import AbslCommand, normalize
 from nsl_tools.cli.exit_status import line_of, status_of
 from nsl_tools.cli.process import (
+    USAGE_ERROR,
     Signalled,
     die_by,
     exit_with,
@@ -64,15 +65,19 @@ class _Group(click.Group):
             raise Signalled(signal.SIGPIPE) from None
 
 
-@click.group(cls=_Group, context_settings=_CONTEXT, no_args_is_help=False)
+@click.group(cls=_Group, context_settings=_CONTEXT, invoke_without_command=True)
 @click.version_option(__version__, prog_name="nsl-tools")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Neural Structured Learning: similarity graphs and neighbour packing.
 
     A path is a file, a glob, a shard set base@N (base-00000-of-0000N, ...), or
     - for standard input or output. GZIP and ZLIB input is recognised by content.
     Options may be spelled as NSL 1.4 does (--max_nbrs=5) or with hyphens.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(USAGE_ERROR)
 
 
 def _size(_: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -96,6 +101,7 @@ def _common_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--id-feature-name",
+            "id_feature",
             default=DEFAULT_ID_FEATURE,
             show_default=True,
             help="Feature that holds an example's id: one bytes value.",
@@ -137,19 +143,6 @@ def _common_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _run_options(given: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id_feature": given["id_feature_name"],
-        "allow_empty": given["allow_empty"],
-        "max_errors": given["max_errors"],
-        "on_duplicate": given["on_duplicate"],
-        "max_record_bytes": given["max_record_bytes"],
-        "memory_limit": given["memory_limit"],
-        "resume": given["resume"],
-        "report": given["report"],
-    }
-
-
 def _neighbor_count(_: click.Context, __: click.Parameter, value: str) -> int | None:
     if value == "all":
         return None
@@ -172,6 +165,7 @@ Examples:
 @click.option(
     "-k",
     "--neighbors",
+    "k",
     default="10",
     show_default=True,
     callback=_neighbor_count,
@@ -194,6 +188,7 @@ Examples:
 )
 @click.option(
     "--embedding-feature-name",
+    "embedding_feature",
     default=DEFAULT_EMBEDDING_FEATURE,
     show_default=True,
     help="Feature that holds the embedding: floats.",
@@ -236,7 +231,13 @@ Examples:
 @click.option("--threads", type=int, help="Threads for the products.  [default: all cores]")
 @_common_options
 def build_graph(
-    embeddings: tuple[str, ...], graph: str, seeds: tuple[str, ...], **given: Any
+    embeddings: tuple[str, ...],
+    graph: str,
+    seeds: tuple[str, ...],
+    *,
+    quiet: bool,
+    debug: bool,  # noqa: ARG001 - looked for where errors end the run
+    **given: Any,
 ) -> None:
     """Build the cosine nearest-neighbour graph of EMBEDDINGS and write it to GRAPH.
 
@@ -245,23 +246,12 @@ def build_graph(
     edge a line: source, target, similarity; sorted by source (input order), then
     similarity and target id descending.
     """
-    options = BuildGraphOptions(
-        k=given["neighbors"],
-        similarity_threshold=given["similarity_threshold"],
-        embedding_feature=given["embedding_feature_name"],
-        lsh_splits=given["lsh_splits"],
-        lsh_rounds=given["lsh_rounds"],
-        random_seed=given["random_seed"],
-        ids=given["ids"],
-        recall=given["recall"],
-        threads=given["threads"],
-        **_run_options(given),
-    )
+    options = BuildGraphOptions(**given)
     with loading():
         from nsl_tools.build_graph.pipeline import build_graph as run
 
-    progress = _progress("build-graph", quiet=given["quiet"])
-    ids = [given["ids"]] if given["ids"] else []
+    progress = _progress("build-graph", quiet=quiet)
+    ids = [options.ids] if options.ids else []
     inputs = {"embeddings": embeddings, "seeds": seeds, "ids": ids}
     with _reported("build-graph", options, inputs, graph) as report:
         statistics = run(embeddings, graph, options, seeds, progress, report)
@@ -281,7 +271,10 @@ Examples:
 @click.argument("graph")
 @click.argument("output")
 @click.option(
-    "--max-nbrs", type=int, help="Neighbours per labeled example at most.  [default: all]"
+    "--max-nbrs",
+    "max_neighbors",
+    type=int,
+    help="Neighbours per labeled example at most.  [default: all]",
 )
 @click.option(
     "--add-undirected-edges/--no-add-undirected-edges",
@@ -309,7 +302,16 @@ Examples:
     "as NL_nbr_<i>_NAME.  [default: refuse it]",
 )
 @_common_options
-def pack_nbrs(labeled: str, unlabeled: str, graph: str, output: str, **given: Any) -> None:
+def pack_nbrs(
+    labeled: str,
+    unlabeled: str,
+    graph: str,
+    output: str,
+    *,
+    quiet: bool,
+    debug: bool,  # noqa: ARG001 - looked for where errors end the run
+    **given: Any,
+) -> None:
     """Merge the features of graph neighbours into LABELED and write it to OUTPUT.
 
     LABELED and UNLABELED are TFRecord files of tf.train.Example with an id;
@@ -317,18 +319,11 @@ def pack_nbrs(labeled: str, unlabeled: str, graph: str, output: str, **given: An
     weight. Each labeled example gets NL_num_nbrs, and for each neighbour i its
     features as NL_nbr_<i>_<name> and the edge weight as NL_nbr_<i>_weight.
     """
-    options = PackOptions(
-        max_neighbors=given["max_nbrs"],
-        add_undirected_edges=given["add_undirected_edges"],
-        seed_unlabeled=given["seed_unlabeled"],
-        compression=given["compression"],
-        rename_weight=given["rename_weight"],
-        **_run_options(given),
-    )
+    options = PackOptions(**given)
     with loading():
         from nsl_tools.pack_nbrs.pipeline import pack_nbrs as run
 
-    progress = _progress("pack-nbrs", quiet=given["quiet"])
+    progress = _progress("pack-nbrs", quiet=quiet)
     others = [unlabeled] if unlabeled else []
     inputs = {"labeled": [labeled], "unlabeled": others, "graph": [graph]}
     with _reported("pack-nbrs", options, inputs, output) as report:
@@ -382,18 +377,16 @@ def main(args: list[str] | None = None) -> NoReturn:
 def _run(arguments: list[str]) -> int:
     """Return the exit status."""
     try:
-        cli.main(arguments, prog_name="nsl-tools", standalone_mode=False)
+        # Click returns the status of what ends early (help, version), else what the command does.
+        return cli.main(arguments, prog_name="nsl-tools", standalone_mode=False) or 0
     except Signalled as stop:
         from nsl_tools.files.staging import remove_all
 
         remove_all()
         die_by(stop.number)
-    except click.exceptions.Exit as done:
-        return done.exit_code
     except Exception as err:
         if "--debug" in arguments:
             raise
         command = next((normalize(a) for a in arguments if normalize(a) in cli.commands), None)
         say(f"{command or 'nsl-tools'}: error: {line_of(err)}")
         return status_of(err)
-    return 0

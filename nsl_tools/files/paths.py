@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from itertools import pairwise
 
 from nsl_tools.errors import DataError, UsageError, printable
@@ -36,8 +36,15 @@ def shard_names(base: str, count: int) -> list[str]:
     return [f"{base}-{index:05d}-of-{count:05d}" for index in range(count)]
 
 
-def resolve_inputs(paths: Iterable[str]) -> list[str]:
+def resolve_inputs(
+    paths: Sequence[str], warnings: MutableMapping[str, int] | None = None
+) -> list[str]:
     """Return the files that `paths` stand for, in order.
+
+    Args:
+        paths: as they were given.
+        warnings: counts shards that are missing where a set was named shard by shard, as
+            a shell does that expands `base-*`.
 
     Raises:
         DataError: a file does not exist or is a folder, a glob matches nothing, a shard
@@ -51,7 +58,20 @@ def resolve_inputs(paths: Iterable[str]) -> list[str]:
     for name in files:
         _refuse_folder(name)
         _check_size(name)
+    if warnings is not None:
+        warnings.update(_missing_shards(paths))
     return files
+
+
+def _missing_shards(paths: Sequence[str]) -> dict[str, int]:
+    """Return how many shards are missing of sets of which more than one was named."""
+    named = Counter((m["base"], int(m["count"])) for m in map(_SHARD_NAME.fullmatch, paths) if m)
+    missing = {}
+    for (base, count), some in named.items():
+        if 1 < some < count:
+            first = next(name for name in shard_names(base, count) if name not in paths)
+            missing[f"{base}@{count}: shards that are not named, {first} the first"] = count - some
+    return missing
 
 
 def _refuse_folder(path: str) -> None:

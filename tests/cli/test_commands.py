@@ -14,6 +14,7 @@ import pytest
 from nsl_tools import __version__
 from nsl_tools.cli import commands
 from nsl_tools.cli.absl_flags import AbslCommand
+from nsl_tools.cli.process import USAGE_ERROR
 from nsl_tools.files.streams import Source
 from nsl_tools.formats.tfrecord import read_batches
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Run
+    from conftest import Run, WriteExamples
 
 _HELP_SECONDS = 0.2
 _HEAVY = ("tensorflow", "keras", "faiss", "numpy", "pyarrow", "pandas", "scipy", "sklearn")
@@ -175,7 +176,7 @@ def test_words_that_only_look_like_flags_are_left_alone() -> None:
     assert isinstance(command, AbslCommand)
     words = ["--id-feature-name=my_id", "--", "l_1", "--quiet=false", "g=true", "--noquiet"]
     given = command.make_context("pack-nbrs", words).params
-    assert given["id_feature_name"] == "my_id"
+    assert given["id_feature"] == "my_id"
     paths = [given[name] for name in ("labeled", "unlabeled", "graph", "output")]
     assert paths == ["l_1", "--quiet=false", "g=true", "--noquiet"]
 
@@ -190,6 +191,23 @@ def test_a_run_that_succeeds(job: Path, call: Call) -> None:
     assert (job / "out").exists()
 
 
+def test_no_command_is_a_usage_error_that_prints_the_help(call: Call) -> None:
+    status, said = call()
+    assert status == USAGE_ERROR
+    assert said.startswith("Usage: nsl-tools [OPTIONS] [COMMAND] [ARGS]...")
+    assert "build-graph" in said
+
+
+def test_shards_that_a_shell_did_not_find_are_said(
+    job: Path, call: Call, write_examples: WriteExamples
+) -> None:
+    names = ["e-00000-of-00003", "e-00002-of-00003"]
+    (job / names[0]).write_bytes((job / "embeddings").read_bytes())
+    write_examples("e-00002-of-00003", [])
+    said = "build-graph: warning: e@3: shards that are not named, e-00001-of-00003 the first (1)\n"
+    assert call("build-graph", *names, "g", "-q") == (0, said)
+
+
 def test_a_warning_is_one_line_even_if_quiet(job: Path, call: Call) -> None:
     """What is accepted but doubtful is said, with a count."""
     with (job / "graph").open("ab") as graph:
@@ -201,7 +219,6 @@ def test_a_warning_is_one_line_even_if_quiet(job: Path, call: Call) -> None:
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        ([], "nsl-tools: error: Missing command. (--help shows the usage)"),
         (["mend"], "nsl-tools: error: No such command 'mend'. (--help shows the usage)"),
         (["pack-nbrs", "labeled"], "pack-nbrs: error: Missing argument 'UNLABELED'."),
         (["build_graph"], "build-graph: error: Missing argument"),

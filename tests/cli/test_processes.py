@@ -206,6 +206,21 @@ def test_a_signal_while_writing(
     assert old is None or (job / "out").read_bytes() == old
 
 
+def test_a_signal_while_starting(tmp_path: Path) -> None:
+    """No traceback: before anything is begun, the signal ends the program at once."""
+    slow = "import sys, time\nprint('importing', flush=True)\ntime.sleep(30)\n"
+    (tmp_path / "click.py").write_text(slow)
+    command = [sys.executable, "-m", "nsl_tools", *_BUILD, "out"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"importing\n"
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=30)
+    assert (child.returncode, said) == (-signal.SIGINT, b"")
+
+
 # Runs the command line; a signal comes when `{patched}` is first entered.
 _SIGNALLED = """
 import os, signal, sys

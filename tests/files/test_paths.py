@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,28 @@ def test_inputs_that_are_not_there(folder: Path, path: str, problem: str) -> Non
     _touch(folder, "two-00000-of-00001", *shard_names("two", 2))
     with pytest.raises(DataError, match=problem):
         resolve_inputs([path])
+
+
+@pytest.mark.parametrize(
+    ("paths", "warnings"),
+    [
+        (["s-00000-of-00005", "s-00003-of-00005"], {"s@5": "s-00001-of-00005"}),
+        (["s-00000-of-00005"], {}),
+        ([*shard_names("s", 5)], {}),
+        (["s@5", "t-00001-of-00003", "t-00002-of-00003"], {"t@3": "t-00000-of-00003"}),
+    ],
+)
+def test_shards_that_are_not_named(
+    folder: Path, paths: list[str], warnings: dict[str, str]
+) -> None:
+    """A shell that expands `s-*` names those that are there; one alone is meant."""
+    _touch(folder, *shard_names("s", 5), *shard_names("t", 3))
+    found: Counter[str] = Counter()
+    resolve_inputs(paths, found)
+    assert list(found) == [
+        f"{spec}: shards that are not named, {first} the first" for spec, first in warnings.items()
+    ]
+    assert sum(found.values()) == sum({"s@5": 3, "t@3": 1}[spec] for spec in warnings)
 
 
 @pytest.mark.parametrize("count", ["0", "100000", "9" * 30])
