@@ -20,4 +20,4 @@ def __getattr__(name: str) -> ModuleType:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_SUBMODULES]
+    return ["__version__", *_SUBMODULES]

@@ -22,6 +22,10 @@ __all__ = [
 _TENSORFLOW_ONLY = ("make_dataset", "make_parse_fn")
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     # `tf.data` is TensorFlow's alone; the wrappers run on other backends without it.
     if name not in _TENSORFLOW_ONLY:

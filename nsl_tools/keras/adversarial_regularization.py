@@ -14,7 +14,7 @@ Source of the behaviour: NSL 1.4, `keras/adversarial_regularization.py`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops, tree
@@ -34,10 +34,13 @@ from nsl_tools.keras.arguments import (
 )
 from nsl_tools.keras.input_gradient import keeps_graph
 from nsl_tools.keras.objective import Objective, in_output_order, make_objective
+from nsl_tools.keras.regularized_model import RegularizedModel, route
 from nsl_tools.keras.regularizers import adversarial_loss
-from nsl_tools.keras.routing import route
 
 __all__ = ["AdversarialRegularization", "adversarial_loss"]
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Tensor = Any
 Nested = Any
@@ -60,12 +63,8 @@ class _CompileArguments:
     values: dict[str, Any]
 
 
-# The base model casts its inputs itself; labels among the features stay as they are.
-_DEFAULTS = {"name": "AdversarialRegularization", "autocast": False}
-
-
 @keras.saving.register_keras_serializable(package="nsl_tools")
-class AdversarialRegularization(keras.Model):
+class AdversarialRegularization(RegularizedModel):
     """A model that is trained on adversarial neighbours besides the examples.
 
     Labels come as usual, `fit(x, y)`, or in a dictionary with the features, `fit({"feature":
@@ -105,36 +104,17 @@ class AdversarialRegularization(keras.Model):
         base_with_labels_in_features: bool = False,
         **kwargs: Any,
     ) -> None:
-        check_type("base_model", base_model, keras.Model)
         check_type("sample_weight_key", sample_weight_key, str | None)
-        super().__init__(**{**_DEFAULTS, "dtype": base_model.dtype_policy, **kwargs})
         label_keys, adv_config = keys_and_config(label_keys, adv_config)
-        self.base_model = base_model
+        super().__init__(base_model, adv_config.multiplier, **kwargs)
         self.label_keys = label_keys
         self.sample_weight_key = sample_weight_key
         self.adv_config = adv_config
         self.base_with_labels_in_features = base_with_labels_in_features
-        self.multiplier = self.add_weight(
-            name="multiplier",
-            shape=(),
-            dtype="float32",
-            initializer=keras.initializers.Constant(adv_config.multiplier),
-            trainable=False,
-        )
         self.seed_generator = keras.random.SeedGenerator()
         self._objective: Objective | None = None
         if base_model.built:
             self.build()
-
-    @property
-    def configured_multiplier(self) -> float:
-        """The multiplier of the configuration, whatever a schedule has made of it."""
-        return float(self.adv_config.multiplier)
-
-    def build(self, input_shape: Any = None) -> None:
-        """Mark the wrapper as built: the base model builds itself when it is called."""
-        del input_shape
-        self.built = True
 
     def call(self, inputs: Nested, training: bool | None = None) -> Nested:
         """Return the base model's outputs; labels and sample weights are left out."""
@@ -186,11 +166,6 @@ class AdversarialRegularization(keras.Model):
         """Keras's metrics, then the loss of each output and the adversarial term."""
         own = [] if self._objective is None else self._objective.trackers
         return [*super().metrics, *own]
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """Names of what `evaluate` returns, in its order."""
-        return [inner.name for each in self.metrics for inner in getattr(each, "metrics", [each])]
 
     def compute_loss(
         self,
@@ -259,10 +234,7 @@ class AdversarialRegularization(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` makes an equal wrapper of."""
         return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-            "base_model": keras.saving.serialize_keras_object(self.base_model),
+            **super().get_config(),
             "label_keys": list(self.label_keys),
             "sample_weight_key": self.sample_weight_key,
             "adv_config": adv_config_to_dict(self.adv_config),
@@ -272,31 +244,13 @@ class AdversarialRegularization(keras.Model):
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
-    ) -> "AdversarialRegularization":
+    ) -> "Self":
         """Make a wrapper of what `get_config` returned."""
-        base_model, dtype = (
-            keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
-            for key in ("base_model", "dtype")
-        )
         adv_config = adv_config_from_dict(config["adv_config"])
-        return cls(**{**config, "base_model": base_model, "dtype": dtype, "adv_config": adv_config})
-
-    def save_own_variables(self, store: Any) -> None:
-        """Save the multiplier and the state of the random numbers, which Keras would not."""
-        for name, variable in self._own_variables().items():
-            store[name] = ops.convert_to_numpy(variable)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Load what `save_own_variables` saved."""
-        for name, variable in self._own_variables().items():
-            variable.assign(store[name][...])
+        return super().from_config({**config, "adv_config": adv_config}, custom_objects)
 
     def _own_variables(self) -> dict[str, keras.Variable]:
-        return {"multiplier": self.multiplier, "random_state": self.seed_generator.state}
-
-    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
-        """Export the base model: serving needs neither labels nor neighbours."""
-        return self.base_model.export(filepath, *args, **kwargs)
+        return {**super()._own_variables(), "random_state": self.seed_generator.state}
 
     @property
     def _compiled(self) -> Objective:

@@ -13,7 +13,7 @@ Graph Learning" (WSDM 2018).
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops, tree
@@ -24,17 +24,17 @@ from nsl_tools.keras.arguments import check_type, graph_config_from_dict, graph_
 from nsl_tools.keras.distances import pairwise_distance_wrapper
 from nsl_tools.keras.neighbor_features import strip_neighbor_features, unpack_neighbor_features
 from nsl_tools.keras.objective import shared_between_replicas
-from nsl_tools.keras.routing import route
+from nsl_tools.keras.regularized_model import RegularizedModel, route
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Tensor = Any
 Nested = Any
 
-# The base model casts its inputs itself; neighbour weights stay as they are.
-_DEFAULTS = {"name": "GraphRegularization", "autocast": False}
-
 
 @keras.saving.register_keras_serializable(package="nsl_tools")
-class GraphRegularization(keras.Model):
+class GraphRegularization(RegularizedModel):
     """A model that is trained to give neighbours similar outputs.
 
     The history of `fit` has `loss` (with the graph term), the metrics and
@@ -70,29 +70,16 @@ class GraphRegularization(keras.Model):
         deterministic: bool = False,
         **kwargs: Any,
     ) -> None:
-        check_type("base_model", base_model, keras.Model)
         check_type("graph_reg_config", graph_reg_config, GraphRegConfig | None)
-        super().__init__(**{**_DEFAULTS, "dtype": base_model.dtype_policy, **kwargs})
-        self.base_model = base_model
-        self.graph_reg_config = graph_reg_config or GraphRegConfig()
-        _check_reduction(self.graph_reg_config.distance_config.reduction)
+        config = graph_reg_config or GraphRegConfig()
+        super().__init__(base_model, config.multiplier, **kwargs)
+        self.graph_reg_config = config
+        _check_reduction(config.distance_config.reduction)
         self.deterministic = deterministic
-        self.multiplier = self.add_weight(
-            name="multiplier",
-            shape=(),
-            dtype="float32",
-            initializer=keras.initializers.Constant(self.configured_multiplier),
-            trainable=False,
-        )
         self._graph_loss = keras.metrics.Mean(name="scaled_graph_loss")
         self._evaluating = False
         if base_model.built:
             self.build()
-
-    @property
-    def configured_multiplier(self) -> float:
-        """The multiplier of the configuration, whatever a schedule has made of it."""
-        return float(self.graph_reg_config.multiplier)
 
     @property
     def output_names(self) -> list[str]:
@@ -105,11 +92,6 @@ class GraphRegularization(keras.Model):
         return bool(self.graph_reg_config.neighbor_config.max_neighbors) and (
             self.configured_multiplier > 0
         )
-
-    def build(self, input_shape: Any = None) -> None:
-        """Mark the wrapper as built: the base model builds itself when it is called."""
-        del input_shape
-        self.built = True
 
     def call(self, inputs: Nested, training: bool | None = None) -> Nested:
         """Return the base model's outputs for the samples; neighbours are left out."""
@@ -178,7 +160,7 @@ class GraphRegularization(keras.Model):
     def metrics_names(self) -> list[str]:
         """Names of what `evaluate` returns, in its order."""
         with self._without_graph_loss():
-            return [inner.name for m in self.metrics for inner in getattr(m, "metrics", [m])]
+            return super().metrics_names
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate as `keras.Model.evaluate` does, without the graph term."""
@@ -201,10 +183,7 @@ class GraphRegularization(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` makes an equal wrapper of."""
         return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-            "base_model": keras.saving.serialize_keras_object(self.base_model),
+            **super().get_config(),
             "graph_reg_config": graph_config_to_dict(self.graph_reg_config),
             "deterministic": self.deterministic,
         }
@@ -212,27 +191,10 @@ class GraphRegularization(keras.Model):
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
-    ) -> "GraphRegularization":
+    ) -> "Self":
         """Make a wrapper of what `get_config` returned."""
-        base_model, dtype = (
-            keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
-            for key in ("base_model", "dtype")
-        )
         graph = graph_config_from_dict(config["graph_reg_config"])
-        changed = {"base_model": base_model, "dtype": dtype, "graph_reg_config": graph}
-        return cls(**{**config, **changed})
-
-    def save_own_variables(self, store: Any) -> None:
-        """Save the multiplier, which Keras would not."""
-        store["multiplier"] = ops.convert_to_numpy(self.multiplier)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Load what `save_own_variables` saved."""
-        self.multiplier.assign(store["multiplier"][...])
-
-    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
-        """Export the base model: serving needs no neighbours."""
-        return self.base_model.export(filepath, *args, **kwargs)
+        return super().from_config({**config, "graph_reg_config": graph}, custom_objects)
 
 
 def _check_reduction(reduction: ReductionType | str) -> None:

@@ -39,3 +39,7 @@ __all__ = [
     "unpack_neighbor_features",
     "virtual_adv_regularizer",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

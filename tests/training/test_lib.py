@@ -1,5 +1,6 @@
 """NSL's names in `nsl.lib`, and the helpers that live there."""
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -81,3 +82,12 @@ def test_gen_neighbor_is_abstract() -> None:
         nsl.lib.GenNeighbor()
     with pytest.raises(NotImplementedError):
         Generator().gen_neighbor()
+
+
+@pytest.mark.parametrize("module", [nsl.keras, nsl.lib, nsl])
+def test_only_public_names_are_shown(module: ModuleType) -> None:
+    """What `dir` and a completing editor show is for users, and is there."""
+    shown = dir(module)
+    assert {"Any", "importlib", "keras.src"}.isdisjoint(shown)
+    assert all(hasattr(module, name) for name in shown)
+    assert shown == sorted(getattr(module, "__all__", shown))
