@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nsl_tools.errors import UsageError
 from nsl_tools.feature_names import WEIGHT_NAME
 from nsl_tools.memory import LEAST_LIMIT, default_limit, shown_size
+from nsl_tools.memory_budget import MemoryBudget
 
 DEFAULT_ID_FEATURE = "id"
 DEFAULT_EMBEDDING_FEATURE = "embedding"
@@ -143,9 +144,9 @@ class PackOptions(RunOptions):
         _require_within(0, _MOST, "--max-nbrs", self.max_neighbors)
 
 
-def memory_of(options: RunOptions) -> int:
-    """Return the bytes that a run with `options` may use."""
-    return default_limit() if options.memory_limit is None else options.memory_limit
+def memory_of(options: RunOptions) -> MemoryBudget:
+    """Return the memory that a run with `options` may use."""
+    return MemoryBudget(options.memory_limit or default_limit())
 
 
 def _require_memory(limit: int | None) -> None:

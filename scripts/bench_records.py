@@ -24,6 +24,7 @@ from nsl_tools.arrays.ids import IdColumn
 from nsl_tools.build_graph.embeddings import read_embeddings
 from nsl_tools.files.streams import source
 from nsl_tools.formats.example_batch import Omissions
+from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.statistics import Statistics
 
@@ -129,7 +130,7 @@ def ours(paths: list[str]) -> float:
             ("id", "embedding"),
             Omissions(Statistics()),
             store,
-            IdColumn(paths[0], IDS),
+            IdColumn(paths[0], MemoryBudget(IDS)),
         )
     seconds = time.process_time() - start
     if len(found.ids) != found.vectors.shape[0]:

@@ -52,8 +52,8 @@ def test_a_shown_size_is_read_as_nearly_the_same(size: int) -> None:
 def test_a_limit_too_small_to_keep_is_a_usage_error(options: Any) -> None:
     with pytest.raises(UsageError, match="--memory-limit: expected at least 32 MB, received 1 MB"):
         options(memory_limit=1_000_000)
-    assert memory_of(options(memory_limit=LEAST_LIMIT)) == LEAST_LIMIT
-    assert memory_of(options()) == default_limit()
+    assert memory_of(options(memory_limit=LEAST_LIMIT)).limit == LEAST_LIMIT
+    assert memory_of(options()).limit == default_limit()
 
 
 @pytest.mark.parametrize(

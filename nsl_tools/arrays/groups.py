@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from nsl_tools.tuning import TUNING
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_BLOCK, _BLOCK_NUMBERS = 256, 1 << 18
+_BLOCK_NUMBERS = 1 << 18
 _GROUPS = 4  # for each product that is wanted
 _TOGETHER, _SELDOM = 8, 32  # places that are looked at at once, if not one in so many is true
 
 
 def blocks(rows: int, width: int) -> Iterator[slice]:
     """Yield slices that cut rows of `width` numbers into blocks for the processor's cache."""
-    step = max(1, min(_BLOCK, _BLOCK_NUMBERS // max(1, width)))
+    step = max(1, min(TUNING.top_rows, _BLOCK_NUMBERS // max(1, width)))
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
 

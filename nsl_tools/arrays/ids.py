@@ -10,6 +10,7 @@ from nsl_tools.arrays.byte_spans import Bytes, Places, copy_spans, offsets_of
 from nsl_tools.arrays.fingerprints import leading_words, texts_of
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.memory import shown_size
+from nsl_tools.memory_budget import MemoryBudget, sufficient_for
 
 _FORBIDDEN = b"\t\r\n\0"
 _FIRST_PLAIN, _NOT_ASCII = 14, 0x80  # above all control marks that an id may not hold
@@ -20,7 +21,6 @@ MOST_BYTES = (1 << 31) - 1
 """That an array of texts holds."""
 _BYTES_PER_NODE = 24
 """What a node takes beside its id: where that is, its norm and scale, its rank."""
-_SHARE = 0.875
 """Of the memory limit, for ids in memory: something is left for the vectors."""
 
 
@@ -120,10 +120,10 @@ class IdColumn:
     What it holds while it grows is not copied in the end.
     """
 
-    def __init__(self, source: str, limit: float) -> None:
-        """Take a share of `limit` bytes of memory; `source` is a file, for messages."""
+    def __init__(self, source: str, memory: MemoryBudget) -> None:
+        """Take a share of the memory; `source` is a file, for messages."""
         self._source = source
-        self._limit = limit
+        self._memory = memory
         self._data = bytearray()
         self._lengths = [np.empty(0, np.int32)]
         self._size = self._count = 0
@@ -139,7 +139,7 @@ class IdColumn:
         text = data[offsets[0] : offsets[-1]]
         self._size += len(text)
         self._count += len(ids)
-        if self._size > MOST_BYTES or self.bytes > self._limit * _SHARE:
+        if self._size > MOST_BYTES or self.bytes > self._memory.bound("ids"):
             self._data = bytearray()
             self._lengths.clear()
         else:
@@ -153,12 +153,12 @@ class IdColumn:
             UsageError: they take more memory than they may.
             DataError: they are too long for one array.
         """
-        needed = self.bytes / _SHARE
         what = f"the ids of {self._count:,} nodes, {shown_size(self._size)} together"
-        if needed > self._limit:
+        if self.bytes > self._memory.bound("ids"):
+            needed = sufficient_for(self.bytes, "ids")
             raise UsageError(
                 f"--memory-limit: expected at least {shown_size(needed)} for {what}, "
-                f"received {shown_size(self._limit)}"
+                f"received {shown_size(self._memory.limit)}"
             )
         if self._size > MOST_BYTES:
             problem = f"{what}, expected {shown_size(MOST_BYTES)} at most: shorten them"

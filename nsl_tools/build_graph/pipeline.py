@@ -135,7 +135,7 @@ def _build(
 def _threads(options: BuildGraphOptions, nodes: Embeddings, statistics: Statistics) -> int:
     """Return how many threads work: those asked for, as far as the memory holds what each takes."""
     asked = options.threads or os.cpu_count() or 1
-    most = max(1, memory_of(options) // bytes_per_thread(nodes.vectors.shape[1]))
+    most = max(1, memory_of(options).limit // bytes_per_thread(nodes.vectors.shape[1]))
     if options.threads and asked > most:
         statistics.warnings[f"--threads {asked}: --memory-limit leaves memory for {most}"] = 1
     return min(asked, most)
@@ -153,13 +153,12 @@ def _refuse_to_replace_examples(outputs: Sequence[str]) -> None:
 def _budget(
     inputs: Sequence[str], options: BuildGraphOptions, progress: Progress, copies: int
 ) -> int:
-    """Return the bytes that each of the large things may take in memory.
+    """Return the bytes that each of the four large things may take in memory.
 
-    There are four: the vectors, waiting pairs, bands of unit vectors, and all the rest.
     Scratch space for `copies` of larger vectors is announced and checked; that for pairs
     is known only as they are found.
     """
-    budget = memory_of(options) // 4
+    budget = int(memory_of(options).share("vectors"))
     size = vector_bytes(inputs)
     if size is None:
         size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
@@ -191,7 +190,7 @@ def _read(
 
 
 def _refuse_wide(dimension: int, options: BuildGraphOptions) -> None:
-    needed, limit = _BYTES_PER_DIMENSION * dimension, memory_of(options)
+    needed, limit = _BYTES_PER_DIMENSION * dimension, memory_of(options).limit
     if needed > limit:
         raise UsageError(
             f"--memory-limit: expected at least {shown_size(needed)} for vectors of dimension "
@@ -247,7 +246,7 @@ def _approximate(
 ) -> Callable[[Rows], Iterator[Edges]] | None:
     """Return a search that keeps the promise of `--recall`; None to compare all pairs."""
     vectors = min(nearest.store.budget, 4 * len(rows) * nearest.embeddings.vectors.shape[1])
-    needed, limit = bytes_for(len(rows), options.k or 0), memory_of(options) - vectors
+    needed, limit = bytes_for(len(rows), options.k or 0), memory_of(options).limit - vectors
     if needed > limit:
         statistics.warnings[
             f"--recall takes {shown_size(needed)} for these nodes and --memory-limit leaves "

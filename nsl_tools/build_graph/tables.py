@@ -127,7 +127,7 @@ def read_tables(
         DataError: a file or a row is not what it should be.
         UsageError: the rows, or the ids, are too large for the memory.
     """
-    limit = memory_of(options)
+    limit = memory_of(options).limit
     if paths[0].endswith(_NPY):
         _require_room(paths, limit)
         nodes = _Nodes(omissions, store, ids, vector_bytes(paths) or 0)

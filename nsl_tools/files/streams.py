@@ -144,7 +144,7 @@ def source(path: str, options: RunOptions | None = None) -> Source:
     name = STDIN_NAME if path == STANDARD_STREAM else path
     if options is None:
         return Source(name)
-    return Source(name, None, options.max_record_bytes, memory_of(options))
+    return Source(name, None, options.max_record_bytes, memory_of(options).limit)
 
 
 @contextlib.contextmanager

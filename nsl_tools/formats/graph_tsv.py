@@ -33,6 +33,7 @@ from nsl_tools.files.streams import (
     without_bom,
 )
 from nsl_tools.memory import longest_record
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,6 @@ EDGE_SCHEMA = pa.schema(
     [("source", pa.binary()), ("target", pa.binary()), ("weight", pa.float64())]
 )
 
-_BLOCK = 2 * CHUNK
 _LONGEST_LINE = 64 * CHUNK
 _TOO_LARGE = 2.0**128 - 2.0**103  # the smallest number that float32 rounds to infinity
 _NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -76,7 +76,7 @@ def _line_blocks(stream: ByteStream, source: Source, statistics: Statistics) -> 
     stream = without_bom(stream, name)
     parts: list[bytes] = []
     kept = 0
-    while data := stream.read(_BLOCK):
+    while data := stream.read(TUNING.graph_bytes):
         cut = data.rfind(b"\n") + 1
         if cut:
             yield b"".join([*parts, memoryview(data)[:cut]])

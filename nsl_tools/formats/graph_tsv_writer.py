@@ -11,6 +11,7 @@ import pyarrow as pa
 from nsl_tools.arrays.byte_spans import copy_spans, offsets_of
 from nsl_tools.arrays.edge_weights import format_lines
 from nsl_tools.arrays.fingerprints import spans_of, texts_of
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,6 @@ _TAB = b"\t"
 _FEW = 1 << 16  # joined sooner than pyarrow.compute is imported,
 _SHORT = 16  # unless ids are longer, and so of many lengths: then that is faster
 _PIECE = 1 << 15  # edges joined at once, which stay in the processor's cache
-_PIECE_BYTES = 1 << 23  # of lines joined at once, or one
 
 
 def edge_lines(
@@ -60,7 +60,7 @@ def edge_lines(
 def _parts(spans: list[Spans]) -> list[slice]:
     """Return slices of the rows of which each has lines of some MiB, or one line."""
     ends = np.cumsum(np.add.reduce([sizes for _, _, sizes in spans]) + len(spans) - 1)
-    cuts = np.flatnonzero(np.diff(ends // _PIECE_BYTES)) + 1
+    cuts = np.flatnonzero(np.diff(ends // TUNING.lines_bytes)) + 1
     return [slice(a, b) for a, b in pairwise([0, *cuts.tolist(), len(ends)])]
 
 

@@ -37,6 +37,7 @@ from nsl_tools.files.streams import (
     read_exactly,
 )
 from nsl_tools.memory import memory_problem
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +48,6 @@ _FRAME_BYTES = HEADER_BYTES + FOOTER_BYTES
 _HEADER = struct.Struct("<QI")
 _HEADER_TYPE = np.dtype([("length", "<u8"), ("crc", "<u4")])
 _LENGTH = struct.Struct("<Q")
-_BATCH_BYTES = 2 * CHUNK  # of records, some of which a batch is
 _WRONG_LENGTH = "the length does not match its checksum"
 _MANY = 64  # records, whose checksums are checked sooner together than one by one
 
@@ -285,7 +285,7 @@ class _Framer:
         self._number = 0
 
     def batches(self) -> Iterator[RecordBatch]:
-        wanted = _BATCH_BYTES
+        wanted = TUNING.batch_bytes
         while self._read(wanted):
             ends, missing = self._equal_records() or self._complete_records()
             if len(ends):
@@ -297,7 +297,7 @@ class _Framer:
     def _read(self, size: int) -> bool:
         """Add `size` bytes to the buffer, or what there is before the end; False at the end."""
         before = len(self._buffer)
-        if size <= _BATCH_BYTES:
+        if size <= TUNING.batch_bytes:
             self._buffer += read_exactly(self._stream, size)
             return len(self._buffer) > before
         # A long record: grown in place, and what was grown is taken without a copy.
@@ -316,10 +316,10 @@ class _Framer:
         then nothing is left over, and nothing copied to join it.
         """
         length = int(np.diff(ends[-2:], prepend=0)[-1]) if len(ends) else 0
-        if not 0 < length <= _BATCH_BYTES:
-            return max(_BATCH_BYTES, missing)
+        if not 0 < length <= TUNING.batch_bytes:
+            return max(TUNING.batch_bytes, missing)
         missing = missing or length - len(self._buffer)
-        return missing + max(0, _BATCH_BYTES - missing) // length * length
+        return missing + max(0, TUNING.batch_bytes - missing) // length * length
 
     def _equal_records(self) -> tuple[Places, int] | None:
         """Return where each record ends, and 0, if the buffer is whole ones like the last one."""
@@ -350,7 +350,7 @@ class _Framer:
         headers = picked(data, starts, HEADER_BYTES).view(_HEADER_TYPE)[:, 0]
         lengths = headers["length"]
         wrong = masked(length_crcs(lengths)) != headers["crc"]
-        wrong |= lengths > min(self._source.max_record_bytes, _BATCH_BYTES)
+        wrong |= lengths > min(self._source.max_record_bytes, TUNING.batch_bytes)
         wrong[whole:] = True
         for index in np.flatnonzero(wrong).tolist():
             self._check_length(headers[index].tobytes(), int(starts[index]), index)

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from nsl_tools.files.streams import Source
+    from nsl_tools.memory_budget import MemoryBudget
 
     Edges = tuple[tuple[Words, Words], tuple[Words, Words], npt.NDArray[np.float64]]
     """Fingerprints of both ends of m edges, and their weights."""
 
-_AHEAD_SHARE = 0.1
 _BATCH_BYTES = 24 << 20
 """The most that a batch takes: two MiB of the shortest lines."""
 _MOST_AHEAD = 32
@@ -42,10 +42,10 @@ class GraphEdges:
         self,
         graphs: Sequence[Source],
         statistics: Statistics,
-        limit: int,
+        memory: MemoryBudget,
         stack: contextlib.ExitStack,
     ) -> None:
-        """Begin to read; hold a share of `limit` bytes of memory; `stack` ends the thread."""
+        """Begin to read; hold a share of the memory; `stack` ends the thread."""
         self.name = graphs[0].name
         self._statistics = statistics
         self._own = Statistics()
@@ -53,7 +53,7 @@ class GraphEdges:
         if statistics.max_errors:
             self._batches = in_background(_fingerprinted(graphs, statistics))
             return
-        ahead = max(2, min(_MOST_AHEAD, int(limit * _AHEAD_SHARE / _BATCH_BYTES)))
+        ahead = max(2, min(_MOST_AHEAD, int(memory.share("edges_ahead") / _BATCH_BYTES)))
         begun = Background(_fingerprinted(graphs, self._own), ahead)
         self._batches = stack.enter_context(contextlib.closing(begun))
 

@@ -15,13 +15,16 @@ import numpy.typing as npt
 from nsl_tools.background import in_background
 from nsl_tools.errors import UsageError
 from nsl_tools.memory import shown_size
+from nsl_tools.memory_budget import sufficient_for
 from nsl_tools.spill.partitions import Records, Runs
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     import contextlib
     from collections.abc import Iterable, Iterator
 
     from nsl_tools.arrays.fingerprints import Words
+    from nsl_tools.memory_budget import MemoryBudget
     from nsl_tools.pack_nbrs.graph_edges import Edges
 
 Rows = npt.NDArray[np.int64]
@@ -35,13 +38,10 @@ _EDGE = np.dtype([("source_high", "<u8"), ("source_low", "<u8"), *_SOURCED.descr
 _SLOT_BITS = 6
 _SLOTS = 1 << _SLOT_BITS
 _SLOT_SHIFT = np.uint64(64 - _SLOT_BITS)
-_ENTRIES_PER_RUN = 1 << 16
 _BYTES_PER_NODE = 24
 _LEAST_BYTES_PER_NODE = 2
 """What each node takes wherever its fingerprint is."""
 _MOST_NODES = 1 << 32
-_SHARE = 0.65
-_PIECE = 1 << 20
 _UNKNOWN = np.uint64((1 << 64) - 1)
 """Of numbers with a sign, -1."""
 
@@ -49,11 +49,11 @@ _UNKNOWN = np.uint64((1 << 64) - 1)
 class Entries:
     """The fingerprints of all rows, appended in batches."""
 
-    def __init__(self, limit: int, stack: contextlib.ExitStack) -> None:
-        """Use `limit` bytes of memory at most, for the table too."""
-        self._limit = limit
+    def __init__(self, memory: MemoryBudget, stack: contextlib.ExitStack) -> None:
+        """Use a share of the memory, and one for the table."""
+        self._memory = memory
         self._stack = stack
-        self._runs = Runs(_ENTRY, _SLOTS, limit / 8, stack)
+        self._runs = Runs(_ENTRY, _SLOTS, memory.share("id_entries"), stack)
         self._pending: list[Records] = []
         self._pending_size = 0
         self.count = 0
@@ -66,7 +66,7 @@ class Entries:
         self.count += len(high)
         self._pending.append(entries)
         self._pending_size += len(high)
-        if self._pending_size >= _ENTRIES_PER_RUN:
+        if self._pending_size >= TUNING.index_run:
             self._flush()
 
     def _flush(self) -> None:
@@ -91,7 +91,7 @@ class Entries:
         """
         self._check_size()
         self._flush()
-        split = self.count * _BYTES_PER_NODE / _SHARE > self._limit
+        split = self.count * _BYTES_PER_NODE > self._memory.share("id_index")
         found: NodeTable | SplitTable = (
             SplitTable(self._runs, self.count, self._stack)
             if split
@@ -111,11 +111,11 @@ class Entries:
         return found, members[order], np.concatenate(firsts)[order]
 
     def _check_size(self) -> None:
-        needed = self.count * _LEAST_BYTES_PER_NODE / _SHARE
-        if needed > self._limit or self.count >= _MOST_NODES:
+        needed = sufficient_for(self.count * _LEAST_BYTES_PER_NODE, "id_index")
+        if needed > self._memory.limit or self.count >= _MOST_NODES:
             raise UsageError(
                 f"--memory-limit: expected at least {shown_size(needed)} for {self.count:,} "
-                f"examples, received {shown_size(self._limit)}"
+                f"examples, received {shown_size(self._memory.limit)}"
             )
 
 
@@ -163,8 +163,8 @@ class NodeTable:
 
     def add(self, entries: Records) -> None:
         """Add nodes, dtype `_ENTRY`, ascending by fingerprint, after those that are here."""
-        for first in range(0, len(entries), _PIECE):
-            piece = entries[first : first + _PIECE]
+        for first in range(0, len(entries), TUNING.index_piece):
+            piece = entries[first : first + TUNING.index_piece]
             end = self._count + len(piece)
             self._nodes["word"][self._count : end] = (piece["high"] << self._told) | piece["row"]
             self._nodes["low"][self._count : end] = piece["low"]
@@ -223,8 +223,8 @@ class NodeTable:
 
     def renumber(self, new: Rows) -> None:
         """Replace each row `r` by `new[r]`, below the number of rows too."""
-        for first in range(0, self._count, _PIECE):
-            words = self._nodes["word"][first : first + _PIECE]
+        for first in range(0, self._count, TUNING.index_piece):
+            words = self._nodes["word"][first : first + TUNING.index_piece]
             rows = words & self._row_mask
             words ^= rows ^ new.take(rows.view(np.int64)).view(np.uint64)
 
@@ -256,13 +256,13 @@ class SplitTable:
             _add(by_source, source[0], (*source, *target, weights))
         for slot in range(_SLOTS):
             table = self._part(slot)
-            for found in by_source.pieces(slot, _PIECE // 4):
+            for found in by_source.pieces(slot, TUNING.index_piece // 4):
                 rows = table.rows(found["source_high"], found["source_low"])
                 columns = [found[name] for name in ("high", "low", "weight")]
                 _add(by_target, columns[0], (rows, *columns))
         for slot in range(_SLOTS):
             table = self._part(slot)
-            for found in by_target.pieces(slot, _PIECE // 4):
+            for found in by_target.pieces(slot, TUNING.index_piece // 4):
                 rows = table.rows(found["high"], found["low"])
                 yield found["source"], rows, found["weight"]
 

@@ -14,6 +14,7 @@ from nsl_tools.pack_nbrs.neighbor_blocks import make_blocks
 from nsl_tools.pack_nbrs.neighbor_store import DIGITS_BITS, META, Pool
 from nsl_tools.pack_nbrs.plan import edge_keys
 from nsl_tools.pack_nbrs.splice import Neighbors, Seeds, added_names, refused_seed, splice
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from nsl_tools.spill.partitions import Records
     from nsl_tools.statistics import Statistics
 
-_MOST_BYTES = 1 << 21
-"""Packed records to make at once, unless one is longer."""
 _LONGEST_RECORD = (1 << 31) - 1
 """That protobuf, and so every reader of examples, takes."""
 _ADDED_BYTES = 100
@@ -195,7 +194,7 @@ class _Work:
     def spliced(self) -> Iterator[Framed]:
         """Yield packed records, some MiB at a time."""
         sizes, bounds = self._sizes, self._bounds
-        part = (np.cumsum(sizes) - sizes) // _MOST_BYTES
+        part = (np.cumsum(sizes) - sizes) // TUNING.packed_bytes
         for a, b in pairwise([0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(sizes)]):
             start, end = int(bounds[a]), int(bounds[b])
             weights = self._weights[start:end].astype(np.float32)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nsl_tools.files.streams import Source
+    from nsl_tools.memory_budget import MemoryBudget
 
 Rows = npt.NDArray[np.int64]
 
@@ -111,20 +112,20 @@ class NodeRows:
         inputs: Sequence[Input],
         id_feature: str,
         seed_unlabeled: bool,
-        limit: int,
+        memory: MemoryBudget,
         stack: contextlib.ExitStack,
     ) -> None:
         """Read the ids of the labeled and of the unlabeled input.
 
         Raises:
             DataError: a file, a record or an id is not what it should be.
-            UsageError: `limit` bytes of memory are too few.
+            UsageError: the memory is too little.
         """
-        self._texts = IdTexts(limit, stack)
+        self._texts = IdTexts(memory, stack)
         self._starts: list[int] = []
         self._means: list[float] = []
         self._original: Rows | None = None
-        entries = Entries(limit, stack)
+        entries = Entries(memory, stack)
         places = [self._read(part, id_feature, entries) for part in inputs]
         counts = [len(part) for part in places]
         self.table, shared, firsts = entries.table()

@@ -47,7 +47,7 @@ from nsl_tools.pack_nbrs.graph_edges import GraphEdges
 from nsl_tools.pack_nbrs.join import needed_blocks, packed_batches
 from nsl_tools.pack_nbrs.neighbor_store import BlockStore
 from nsl_tools.pack_nbrs.nodes import Input, NodeRows, Room
-from nsl_tools.pack_nbrs.plan import BLOCKS_SHARE, JoinPlan, refuse_hub
+from nsl_tools.pack_nbrs.plan import JoinPlan, refuse_hub
 from nsl_tools.pack_nbrs.splice import sealed
 from nsl_tools.pack_nbrs.top_edges import TopEdges
 from nsl_tools.progress import Progress
@@ -58,14 +58,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nsl_tools.files.run_report import Report
+    from nsl_tools.memory_budget import MemoryBudget
     from nsl_tools.options import PackOptions
 
 Rows = npt.NDArray[np.int64]
 
 _INPUTS = ("labeled", "unlabeled", "graph")
-_EDGES_SHARE = 0.2
-_KEPT_SHARE = 0.1
 _MOST_KEPT = 200_000_000
+"""Bytes of records that are kept between readings, however large the limit."""
 
 
 def pack_nbrs(
@@ -114,7 +114,7 @@ def pack_nbrs(
         if shards.all_kept(statistics, progress):
             return statistics
         memory = memory_of(options)
-        _claim_space(inputs, memory, progress)
+        _claim_space(inputs, memory.limit, progress)
         room = _room(paths[:2], memory)
         seeds, others = (
             Input(
@@ -160,13 +160,13 @@ def _is_plain(path: str) -> bool:
     return os.path.isfile(path) and is_tfrecord(path)
 
 
-def _room(inputs: Sequence[Sequence[str]], memory: int) -> Room:
+def _room(inputs: Sequence[Sequence[str]], memory: MemoryBudget) -> Room:
     """Return the room for records that are kept between readings.
 
     Plain files of records that are soon parsed are read again sooner than new memory is got.
     """
     plain = all(_is_plain(path) for part in inputs for path in part)
-    return Room(min(memory * _KEPT_SHARE, _MOST_KEPT), plain)
+    return Room(min(memory.share("kept_records"), _MOST_KEPT), plain)
 
 
 def _claim_space(inputs: Sequence[str], memory: int, progress: Progress) -> None:
@@ -186,7 +186,7 @@ class _Job:
     options: PackOptions
     statistics: Statistics
     progress: Progress
-    memory: int
+    memory: MemoryBudget
     stack: contextlib.ExitStack
 
     def read_nodes(self, seeds: Input, others: Input) -> NodeRows:
@@ -207,8 +207,8 @@ class _Job:
     def read_graph(self, edges: GraphEdges, nodes: NodeRows) -> JoinPlan:
         """Read the edges, and plan which are packed."""
         options, statistics = self.options, self.statistics
-        limit, allowance = options.max_neighbors, self.memory * _EDGES_SHARE
-        check = partial(refuse_hub, nodes=nodes, limit=self.memory)
+        limit, allowance = options.max_neighbors, self.memory.share("top_edges")
+        check = partial(refuse_hub, nodes=nodes, limit=self.memory.limit)
         ids = nodes.mean_id_bytes
         top = TopEdges(nodes.count, limit, nodes.order, allowance, self.stack, ids, check)
         count = 0
@@ -231,7 +231,7 @@ class _Job:
 
     def read_neighbors(self, inputs: Sequence[Input], plan: JoinPlan) -> BlockStore:
         """Read the records of all neighbours that are kept."""
-        allowance = self.memory * BLOCKS_SHARE
+        allowance = self.memory.share("blocks")
         if len(plan.ends) > 1:
             claim_space(int(plan.bytes), "records of neighbours", self.progress)
         store = BlockStore(len(plan.ends), allowance, plan.bytes, self.stack)

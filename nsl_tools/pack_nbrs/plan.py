@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nsl_tools.arrays.byte_spans import Places
+    from nsl_tools.memory_budget import MemoryBudget
     from nsl_tools.pack_nbrs.nodes import NodeRows
 
 NEED = np.dtype([("key", "<u8"), ("range", "<u4")])
 _ROW_SHIFT = np.uint64(4)
 _SLOTS = 256
-BLOCKS_SHARE = 0.3
 _COPIES = 2  # of the neighbours of one seed: as they are held, and as they are packed
 _BYTES_PER_EDGE = 100
 _MARGIN = 1.25
@@ -52,7 +52,7 @@ class JoinPlan:
         self,
         best: Iterable[Records],
         nodes: NodeRows,
-        limit: float,
+        memory: MemoryBudget,
         stack: contextlib.ExitStack,
     ) -> None:
         """Cut seeds into ranges.
@@ -60,7 +60,7 @@ class JoinPlan:
         Args:
             best: edges by seed and rank, some whole seeds at a time.
             nodes: all nodes, which tell about how long their records are.
-            limit: bytes of memory, a share of which is for the blocks of one range.
+            memory: of which a share is for the blocks of one range.
             stack: closes scratch files.
 
         Raises:
@@ -71,10 +71,10 @@ class JoinPlan:
         self.bytes = 0.0
         self._width = -(-nodes.count // _SLOTS) or 1
         self._nodes = nodes
-        self._limit = limit
-        self._allowance = limit * BLOCKS_SHARE
-        self._edges = Runs(EDGE, 1, self._allowance / 4, stack)
-        self._needs = Runs(NEED, _SLOTS, self._allowance / 4, stack)
+        self._limit = memory.limit
+        self._allowance = memory.share("blocks")
+        self._edges = Runs(EDGE, 1, memory.share("plan_edges"), stack)
+        self._needs = Runs(NEED, _SLOTS, memory.share("plan_needs"), stack)
         self._slot, self._loaded = 0, np.empty(0, NEED)
         for edges in best:
             self._cut(edges)

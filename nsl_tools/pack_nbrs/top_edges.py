@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from nsl_tools.arrays.groups import rank_in_group
 from nsl_tools.spill.partitions import Records, Runs, group_slots
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     import contextlib
@@ -38,7 +39,6 @@ _ID_COPIES = 1.1
 _MOST_ID_BYTES = 1 << 30
 """Well below what one array of texts holds."""
 _MOST_SLOTS = 1024
-_LEAST_PENDING = 1 << 16
 _MOST_PENDING = 1 << 22
 _FEW_NODES = 1 << 20
 """For more, ids that decide between equal weights are compared for all edges together."""
@@ -79,7 +79,7 @@ class TopEdges:
         self._width = -(-nodes // slots) or 1
         self._runs = Runs(EDGE, slots, allowance / 4, stack)
         per_edge = _BYTES_PER_EDGE + _ID_COPIES * id_bytes
-        least = _LEAST_PENDING * _BYTES_PER_EDGE / per_edge
+        least = TUNING.least_edges * _BYTES_PER_EDGE / per_edge
         most = min(_MOST_PENDING, _MOST_ID_BYTES / max(1.0, id_bytes))
         self._most = max(1, int(np.clip(allowance / per_edge, min(least, most), most)))
         self._pending = [np.empty(0, EDGE)]

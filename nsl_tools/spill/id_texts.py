@@ -13,6 +13,7 @@ from nsl_tools.arrays.fingerprints import texts_of
 from nsl_tools.arrays.ids import MOST_BYTES, id_ranks, texts_of_bounds
 from nsl_tools.errors import UsageError
 from nsl_tools.memory import shown_size
+from nsl_tools.memory_budget import sufficient_for
 from nsl_tools.spill.scratch import ScratchFile
 
 if TYPE_CHECKING:
@@ -22,12 +23,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from nsl_tools.arrays.byte_spans import Bytes, Places
+    from nsl_tools.memory_budget import MemoryBudget
 
 Rows = npt.NDArray[np.int64]
 
-_KEPT_SHARE = 1 / 16
-_RANKED_SHARE = 0.5
-"""Of the limit, for ids that are ranked together."""
 _GAPS = 4
 """So many times the bytes of the texts, what lies between them is not read with them."""
 _FEW = 16
@@ -39,10 +38,10 @@ _RANK_BYTES = 60
 class IdTexts:
     """Ids, appended in batches; beyond an allowance they lie in a scratch file."""
 
-    def __init__(self, limit: float, stack: contextlib.ExitStack) -> None:
-        """Keep a share of `limit` bytes in memory; `stack` closes the scratch file."""
-        self._limit = limit
-        self._allowance = limit * _KEPT_SHARE
+    def __init__(self, memory: MemoryBudget, stack: contextlib.ExitStack) -> None:
+        """Keep a share of the memory; `stack` closes the scratch file."""
+        self._memory = memory
+        self._allowance = memory.share("id_texts")
         self._stack = stack
         self._data = bytearray()
         self._file: ScratchFile | None = None
@@ -146,15 +145,16 @@ class IdTexts:
         return id_ranks(self.fetch(distinct))[places]
 
     def _refuse_long(self, rows: Rows) -> None:
-        most = self._limit * _RANKED_SHARE
+        most = self._memory.bound("ranked_ids")
         if self._size <= min(most, MOST_BYTES):
             return
         size = sum(int(lengths.sum()) for _, _, lengths in self._spans(rows))
         what = f"{len(rows):,} ids, {shown_size(size)} together, which decide between edges of one "
         if size > most:
+            needed = sufficient_for(size, "ranked_ids")
             raise UsageError(
-                f"--memory-limit: expected at least {shown_size(size / _RANKED_SHARE)} for {what}"
-                f"weight, received {shown_size(self._limit)}"
+                f"--memory-limit: expected at least {shown_size(needed)} for {what}"
+                f"weight, received {shown_size(self._memory.limit)}"
             )
         if size > MOST_BYTES:
             raise UsageError(f"{what}weight, expected {shown_size(MOST_BYTES)} at most")

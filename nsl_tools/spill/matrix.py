@@ -17,13 +17,13 @@ import numpy.typing as npt
 from nsl_tools.arrays.groups import blocks
 from nsl_tools.progress import Progress
 from nsl_tools.spill.scratch import ScratchFile, announce
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
 
-_GAP_BYTES, _LOT_BYTES = 1 << 13, 1 << 22
 _HALF = np.uint64(32)
 _COPIES = 2  # of rows that are put into another order: as read, and in order
 
@@ -47,7 +47,7 @@ class ScratchMatrix:
             return self._read(start, max(start, stop))
         distinct, places = np.unique(rows, return_inverse=True)
         found = np.empty((len(distinct), self.shape[1]), np.float32)
-        step = max(1, _LOT_BYTES // (_GAP_BYTES + self._width))
+        step = max(1, TUNING.gather_bytes // (TUNING.gap_bytes + self._width))
         for start in range(0, len(distinct), step):
             part = slice(start, start + step)
             found[part] = self._read_apart(distinct[part])
@@ -60,7 +60,7 @@ class ScratchMatrix:
     def _read_apart(self, rows: Rows) -> Floats:
         """Return `rows`, which ascend; those near each other are read at once."""
         # Reading the rows between them costs less than another call.
-        breaks = np.flatnonzero(np.diff(rows) > max(1, _GAP_BYTES // max(1, self._width))) + 1
+        breaks = np.flatnonzero(np.diff(rows) > max(1, TUNING.gap_bytes // max(1, self._width))) + 1
         firsts = rows[np.r_[0, breaks]]
         counts = rows[np.r_[breaks, len(rows)] - 1] - firsts + 1
         ends = np.cumsum(counts)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from nsl_tools.arrays.edge_weights import MICRO, as_written, compact, format_lines, restored
 from nsl_tools.formats import graph_tsv_writer
 from nsl_tools.formats.graph_tsv_writer import edge_lines
+from nsl_tools.tuning import TUNING
 
 
 def _neighborhood(value: float) -> list[float]:
@@ -82,7 +83,10 @@ def test_edges_are_lines_in_order(
     """
     edges = [(source % len(ids), target % len(ids), weight) for source, target, weight in drawn]
     sources, targets = ([edge[end] for edge in edges] for end in (0, 1))
-    with mock.patch.multiple(graph_tsv_writer, _FEW=few, _SHORT=short, _PIECE=4, _PIECE_BYTES=size):
+    with (
+        mock.patch.multiple(graph_tsv_writer, _FEW=few, _SHORT=short, _PIECE=4),
+        mock.patch.object(TUNING, "lines_bytes", size),
+    ):
         found = list(
             edge_lines(
                 pa.array(ids, pa.binary()),

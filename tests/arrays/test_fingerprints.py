@@ -20,6 +20,7 @@ from nsl_tools.arrays import fingerprints as module
 from nsl_tools.arrays.fingerprints import Keys, Words, fingerprints, rows_among, surely_distinct
 from nsl_tools.arrays.ids import id_ranks
 from nsl_tools.formats.example_batch import Omissions, Places, unrepeated
+from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs import graph_edges, nodes
 from nsl_tools.pack_nbrs.id_index import Entries
@@ -163,7 +164,7 @@ def test_the_table_finds_the_first_row_of_an_id(
     """Repeated ids are told, with the row that the table has; unknown ones are -1."""
     nodes = [*ids, *[ids[i % len(ids)] for i in again if ids]]
     with contextlib.ExitStack() as stack:
-        entries = Entries(10**9, stack)
+        entries = Entries(MemoryBudget(10**9), stack)
         for start in range(0, len(nodes), 3):
             entries.add(*fingerprints(pa.array(nodes[start : start + 3], pa.binary())))
         table, shared, firsts = entries.table()

@@ -20,8 +20,10 @@ from nsl_tools.build_graph.search import block_products, lsh
 from nsl_tools.build_graph.search.exact import Edges, NearestNeighbors
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.files.paths import split_evenly
+from nsl_tools.memory_budget import SHARES, MemoryBudget
 from nsl_tools.options import BuildGraphOptions
 from nsl_tools.spill.matrix import Rows
+from nsl_tools.tuning import TUNING
 
 Nodes = list[tuple[str, list[float]]]
 
@@ -119,7 +121,7 @@ def test_a_graph_is_what_brute_force_finds(
     expected = oracle(graph, k, threshold, None if seeds is None else set(seeds))
     options = BuildGraphOptions(k=k, similarity_threshold=threshold, allow_empty=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(block_products, "TILE", block)
+        patch.setattr(TUNING, "tile_rows", block)
         patch.setattr(building, "_budget", lambda *_: budget)
         found = build(folder, graph, options, seeds)
     assert without_signed_zeros(found) == without_signed_zeros(expected)
@@ -142,7 +144,7 @@ def test_a_larger_graph_is_what_brute_force_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, k: int | None, tile: int, budget: int
 ) -> None:
     """Floors rise while candidates pass, with many duplicates among them: nothing is lost."""
-    monkeypatch.setattr(block_products, "TILE", tile)
+    monkeypatch.setattr(TUNING, "tile_rows", tile)
     monkeypatch.setattr(building, "_budget", lambda *_: budget)
     graph = clustered(600, 24)
     vectors = np.array([v for _, v in graph], np.float64)
@@ -215,7 +217,7 @@ def test_bucketing_keeps_the_edges_within_a_bucket(
     """
     monkeypatch.setattr(building, "_budget", lambda *_: budget)
     monkeypatch.setattr(lsh, "_SMALL", small)
-    monkeypatch.setattr(lsh, "_PAIRS", pairs_at_once)
+    monkeypatch.setattr(TUNING, "bucket_pairs", pairs_at_once)
     graph = clustered(80, 6)
     pairs = bucket_oracle(graph, splits, rounds, seed)
     everything = build(tmp_path, graph, BuildGraphOptions(k=None, similarity_threshold=0.2))
@@ -269,7 +271,7 @@ def test_a_shard_holds_the_edges_of_its_nodes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: int, options: dict[str, float]
 ) -> None:
     """The files change within blocks and between, some without an edge, from one search."""
-    monkeypatch.setattr(block_products, "TILE", 7)
+    monkeypatch.setattr(TUNING, "tile_rows", 7)
     graph = clustered(31, 2)
     chosen = BuildGraphOptions(**options)  # type: ignore[arg-type]
     lines = build(tmp_path, graph, chosen).splitlines(keepends=True)
@@ -351,9 +353,9 @@ def test_scratch_space_for_a_second_copy_is_claimed_only_where_one_may_be_made(
 ) -> None:
     """In the order of cells, which only the approximate search of all nodes reads."""
     claimed: list[int] = []
-    monkeypatch.setattr(building, "memory_of", lambda _: 1)
+    monkeypatch.setattr(building, "memory_of", lambda _: MemoryBudget(1))
     monkeypatch.setattr(building, "_BYTES_PER_DIMENSION", 0)
-    monkeypatch.setattr(ids, "_SHARE", 1000)
+    monkeypatch.setitem(SHARES, "ids", 1000)
     monkeypatch.setattr(building, "claim_space", lambda size, *_: claimed.append(size))
     graph = [("a", [1.0, 0.0]), ("b", [1.0, 1.0])]
     build(tmp_path, graph, BuildGraphOptions(k=k, recall=recall), seeds)
@@ -425,5 +427,5 @@ def test_threads_that_the_limit_does_not_hold_are_not_started_and_that_is_said(
 @pytest.mark.parametrize("width", [1, 300, 5000, 400_000])
 def test_wide_rows_make_low_tiles(width: int) -> None:
     height = block_products.tile_height(4_000_000, width)
-    assert 1 <= height <= block_products.TILE
+    assert 1 <= height <= TUNING.tile_rows
     assert height == 1 or height * width * 4 <= 1 << 20

@@ -14,8 +14,8 @@ from judge import OLD, call, features, records
 
 from nsl_tools.files import readings
 from nsl_tools.files.streams import ByteStream, Source
-from nsl_tools.formats import graph_tsv, tfrecord
-from nsl_tools.pack_nbrs import pipeline
+from nsl_tools.memory_budget import SHARES
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ READINGS = {
 @pytest.fixture
 def _read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep no records between readings: what is kept cannot change."""
-    monkeypatch.setattr(pipeline, "_KEPT_SHARE", 0)
+    monkeypatch.setitem(SHARES, "kept_records", 0)
 
 
 def _payload(number: int, salt: float = 0.0) -> bytes:
@@ -146,8 +146,8 @@ class Moment:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder with all inputs, each of which takes several reads, and an old output."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tfrecord, "_BATCH_BYTES", 400)
-    monkeypatch.setattr(graph_tsv, "_BLOCK", 200)
+    monkeypatch.setattr(TUNING, "batch_bytes", 400)
+    monkeypatch.setattr(TUNING, "graph_bytes", 200)
     for name in ("labeled", "unlabeled", "graph", "embeddings"):
         Path(name).write_bytes(_content(name))
     Path("out").write_bytes(OLD)
@@ -246,7 +246,7 @@ def test_a_shard_that_loses_its_last_batch_or_gains_one_is_refused(
     }
     for path, content in data.items():
         Path(path).write_bytes(content)
-    monkeypatch.setattr(tfrecord, "_BATCH_BYTES", len(records(payloads[0])))
+    monkeypatch.setattr(TUNING, "batch_bytes", len(records(payloads[0])))
     args = [*PACK[:2], "labeled@2", "unlabeled", "graph", "out"]
     name = "labeled-00001-of-00002"
     changed = records(*(payloads[2:][:end] if end < 7 else [*payloads[2:], _payload(500)]))

@@ -28,12 +28,10 @@ import contextlib, errno, io, json, os, resource, sys, tempfile
 from pathlib import Path
 from nsl_tools.build_graph import pipeline as building
 from nsl_tools.cli import commands
-from nsl_tools.pack_nbrs import pipeline as packing, plan
 from nsl_tools.spill.scratch import ScratchFile
+from nsl_tools.tuning import TUNING
 
-packing.memory_of = lambda _: 500
-plan._COPIES = plan._BYTES_PER_EDGE = 0
-building._budget = lambda *_: 0
+TUNING.memory_share = 0
 building.threadpool_limits = lambda _: contextlib.nullcontext()
 largest = [0]
 write = ScratchFile.write
@@ -180,7 +178,7 @@ def test_a_small_file_system(folder: Path, tool: str) -> None:
     assert outcome[3] == ["full"]
     outcome[3] = []
     problem = "No space left on device"
-    if tool == "pack-nbrs":  # which knows what neighbours take, and asks for it first
+    if tool == "build-graph":  # which knows what vectors take, and asks for it first
         problem = "expected [0-9]+ B of free space, found 0 B"
     _judge_failure(job, outcome, problem, folder)
 

@@ -15,6 +15,7 @@ from judge import OLD, call, can_mount
 from nsl_tools.files import preflight
 from nsl_tools.files.outputs import OutputError
 from nsl_tools.files.preflight import check_space
+from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.pack_nbrs import pipeline
 from nsl_tools.spill import scratch
 
@@ -68,7 +69,7 @@ def test_the_seeds_must_fit(job: Path, free: Callable[..., None]) -> None:
 def test_scratch_must_fit(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the inputs are larger than the memory, as much is needed, and no input is read."""
     (job / "labeled").write_bytes(b"not read")
-    monkeypatch.setattr(pipeline, "memory_of", lambda _: 1)
+    monkeypatch.setattr(pipeline, "memory_of", lambda _: MemoryBudget(1))
     fields = [1, 1, 1 << 20, 1, 1, *os.statvfs("/")[5:10]]
     monkeypatch.setattr(scratch.os, "statvfs", lambda _: os.statvfs_result(fields))
     monkeypatch.setattr(pipeline, "check_space", lambda *_: None)

@@ -12,11 +12,11 @@ from support import Value, read_payloads, serialize, write_examples
 
 from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.errors import DataError
-from nsl_tools.formats import tfrecord
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.tfrecord_writer import write_records
 from nsl_tools.options import BuildGraphOptions, PackOptions
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,10 +49,10 @@ def _ids(path: Path, name: bytes = b"id") -> list[bytes]:
     return [example.decode_bytes(f[name])[0] for f in features if name in f]
 
 
-@pytest.fixture(params=[tfrecord._BATCH_BYTES, 40], ids=["one batch", "small batches"])
+@pytest.fixture(params=[TUNING.batch_bytes, 40], ids=["one batch", "small batches"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a graph; batches hold all records, or about one."""
-    monkeypatch.setattr(tfrecord, "_BATCH_BYTES", request.param)
+    monkeypatch.setattr(TUNING, "batch_bytes", request.param)
     (tmp_path / "g").write_text("0\t3\t0.5\n1\t4\t0.5\n2\t5\t0.5\n")
     return tmp_path
 

@@ -19,6 +19,7 @@ from nsl_tools.build_graph import tables
 from nsl_tools.build_graph.tables import read_tables
 from nsl_tools.errors import DataError
 from nsl_tools.formats.example_batch import Omissions
+from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import BuildGraphOptions
 from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.statistics import Statistics
@@ -43,7 +44,7 @@ def read(
     options = BuildGraphOptions(memory_limit=limit, **changed)  # type: ignore[arg-type]
     omissions = Omissions(statistics or Statistics(), "first")
     with MatrixStore(1 << 20) as store:
-        ids = IdColumn(str(path), 1 << 30)
+        ids = IdColumn(str(path), MemoryBudget(1 << 30))
         return read_tables([str(path)], options, omissions, store, ids)
 
 

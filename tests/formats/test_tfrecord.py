@@ -17,7 +17,6 @@ from nsl_tools.errors import DataError
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.streams import Source
 from nsl_tools.formats.tfrecord import (
-    _BATCH_BYTES,
     Framed,
     frame,
     frame_header,
@@ -25,6 +24,7 @@ from nsl_tools.formats.tfrecord import (
     read_batches,
 )
 from nsl_tools.formats.tfrecord_writer import write_framed, write_records
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -96,14 +96,14 @@ def test_records_come_back_from_a_stream_in_order(payloads: list[bytes]) -> None
         assert f"record {index} at byte {len(_framed(payloads[:index]))}" in error
 
 
-@pytest.mark.parametrize("excess", [-17, -16, -15, 0, 1, 2 * _BATCH_BYTES])
+@pytest.mark.parametrize("excess", [-17, -16, -15, 0, 1, 2 * TUNING.batch_bytes])
 @pytest.mark.parametrize("spooled", [False, True])
 def test_records_around_the_size_of_a_chunk(tmp_path: Path, excess: int, *, spooled: bool) -> None:
     """Records that end at, before and after a chunk's end, and span several, come back."""
     payloads = [
-        os.urandom(_BATCH_BYTES + excess),
+        os.urandom(TUNING.batch_bytes + excess),
         b"next",
-        os.urandom(3 * _BATCH_BYTES),
+        os.urandom(3 * TUNING.batch_bytes),
         b"",
         b"last",
     ]

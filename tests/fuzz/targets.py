@@ -46,9 +46,11 @@ from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser
 from nsl_tools.formats.tfrecord import RecordBatch
 from nsl_tools.memory import LEAST_LIMIT
+from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import BuildGraphOptions
 from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.statistics import Statistics
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,12 +95,12 @@ class _Memory(streams.Source):
 @contextlib.contextmanager
 def _pieces_of(size: int) -> Iterator[None]:
     """Let the readers take `size` bytes where they take a MiB or two."""
-    before = tfrecord.CHUNK, streams.CHUNK, graph_tsv._BLOCK
-    tfrecord.CHUNK = streams.CHUNK = graph_tsv._BLOCK = size
+    before = tfrecord.CHUNK, streams.CHUNK, TUNING.graph_bytes
+    tfrecord.CHUNK = streams.CHUNK = TUNING.graph_bytes = size
     try:
         yield
     finally:
-        tfrecord.CHUNK, streams.CHUNK, graph_tsv._BLOCK = before
+        tfrecord.CHUNK, streams.CHUNK, TUNING.graph_bytes = before
 
 
 def _stored(content: bytes, plan: int, ending: int) -> bytes:
@@ -330,7 +332,7 @@ def parquet(data: bytes) -> None:
     tables._BLOCK_BYTES = 1 + 8 * plan
     try:
         with MatrixStore(LEAST_LIMIT // 4) as store:
-            ids = IdColumn(path, 1 << 30)
+            ids = IdColumn(path, MemoryBudget(1 << 30))
             found = tables.read_tables([path], options, Omissions(statistics, "first"), store, ids)
     except DataError as err:
         _judge_line(err, path)

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.pack_nbrs.id_index import Entries, NodeTable, SplitTable
 
 # Few values of each half, so that many fingerprints share one: also the first and the last bucket.
 _HALVES = st.sampled_from([0, 1, 5, 1 << 40, 1 << 62, 1 << 63, (1 << 63) + 1, (1 << 64) - 1])
 _FINGERPRINTS = st.lists(st.tuples(_HALVES, _HALVES), max_size=40)
-_MEMORY = 1 << 30
+_MEMORY = MemoryBudget(1 << 30)
 
 
 def words(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,8 +16,8 @@ from nsl_tools.errors import UsageError
 from nsl_tools.files.streams import source
 from nsl_tools.formats.example_batch import Omissions, read_examples
 from nsl_tools.memory import LEAST_LIMIT
+from nsl_tools.memory_budget import SHARES, MemoryBudget
 from nsl_tools.options import PackOptions
-from nsl_tools.pack_nbrs import id_index
 from nsl_tools.pack_nbrs import pipeline as packing
 from nsl_tools.pack_nbrs.nodes import Input, Room
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
@@ -94,7 +94,7 @@ def test_records_kept_between_readings_and_read_again_are_the_same(
     paths = (f"{tmp_path}/l.gz", f"{tmp_path}/u.gz", f"{tmp_path}/g", f"{tmp_path}/m")
     outputs = set()
     for share in (0, 1):
-        monkeypatch.setattr(packing, "_KEPT_SHARE", share)
+        monkeypatch.setitem(SHARES, "kept_records", share)
         pack_nbrs(*paths, PackOptions(on_duplicate=on_duplicate, seed_unlabeled=True))
         outputs.add((tmp_path / "m").read_bytes())
     assert len(outputs) == 1
@@ -121,13 +121,12 @@ def test_an_input_is_kept_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_too_many_nodes_for_the_limit_are_a_usage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "memory_of", lambda _: 10)
-    monkeypatch.setattr(id_index, "_LEAST_BYTES_PER_NODE", 2)
+    monkeypatch.setattr(packing, "memory_of", lambda _: MemoryBudget(10))
     examples: list[dict[str, Value]] = [{"id": [b"%d" % i]} for i in range(10)]
     write_examples(tmp_path / "l", examples)
     (tmp_path / "g").write_text("1\t2\n")
     paths = (f"{tmp_path}/l", "", f"{tmp_path}/g", f"{tmp_path}/m")
-    with pytest.raises(UsageError, match=r"--memory-limit: expected at least 30.8 B for 10"):
+    with pytest.raises(UsageError, match=r"--memory-limit: expected at least 36.4 B for 10"):
         pack_nbrs(*paths, PackOptions())
 
 
@@ -168,11 +167,11 @@ def test_ids_come_back_and_are_ranked(
     """In memory, in a scratch file, and where the file ends; short ones, and long ones alone."""
     import pyarrow as pa
 
-    monkeypatch.setattr(id_texts, "_RANKED_SHARE", 10**9)
-    monkeypatch.setattr(id_texts, "_KEPT_SHARE", 1)
+    monkeypatch.setitem(SHARES, "ranked_ids", 10**9)
+    monkeypatch.setitem(SHARES, "id_texts", 1)
     ids = [b"%d" % (i * 7919 % 1000) + b"x" * (i % length) for i in range(300)]
     with contextlib.ExitStack() as stack:
-        texts = IdTexts(allowance + 1e-3, stack)
+        texts = IdTexts(MemoryBudget(allowance + 1), stack)
         for start in range(0, 300, 17):
             texts.add(pa.array(ids[start : start + 17], pa.binary()))
         rows = np.array([0, 3, 4, 16, 17, 120, 299])
@@ -193,7 +192,7 @@ def test_ids_too_long_to_be_ranked_within_the_limit_are_a_usage_error(
 
     ids = [b"%03d" % i + b"x" * 997 for i in range(300)]
     with contextlib.ExitStack() as stack:
-        texts = IdTexts(200_000, stack)
+        texts = IdTexts(MemoryBudget(200_000), stack)
         texts.add(pa.array(ids, pa.binary()))
         assert texts.ranks(np.array([7, 3, 7])).tolist() == [1, 0, 1]
         problem = "--memory-limit: expected at least 202 kB for 101 ids, 101 kB together, which "
@@ -212,7 +211,7 @@ def test_neighbours_of_one_seed_that_do_not_fit_are_a_usage_error(
 ) -> None:
     """Their edges, or the records alone: the seed is named, and fewer neighbours fit."""
     limit = 2_000_000 if count < 10_000 else 32_000_000
-    monkeypatch.setattr(packing, "memory_of", lambda _: limit)
+    monkeypatch.setattr(packing, "memory_of", lambda _: MemoryBudget(limit))
     write_examples(tmp_path / "l", [{"id": [b"hub"]}])
     write_examples(tmp_path / "u", ({"id": [b"%d" % i]} for i in range(count)))
     (tmp_path / "g").write_text("".join(f"hub\t{i}\n" for i in range(count)))
@@ -231,7 +230,7 @@ def test_edges_of_one_seed_that_are_repeated_take_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often: more edges than are held at once, for few neighbours."""
-    monkeypatch.setattr(packing, "memory_of", lambda _: 32_000_000)
+    monkeypatch.setattr(packing, "memory_of", lambda _: MemoryBudget(32_000_000))
     write_examples(tmp_path / "l", [{"id": [b"hub"]}])
     write_examples(tmp_path / "u", ({"id": [b"%d" % i]} for i in range(100)))
     lines = "".join(f"hub\t{i}\t0.{i + 1}\n" for i in range(100))

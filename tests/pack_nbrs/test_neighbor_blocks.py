@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.formats.protobuf import example, example_columns
+from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser, Parsed
 from nsl_tools.pack_nbrs.neighbor_blocks import FLOAT_BYTES, GAP_BYTES, make_blocks, weight_places
+from nsl_tools.tuning import TUNING
 
 _names = st.sampled_from([b"id", b"x", b"weight_", "é".encode(), b"n" * 115, b"n" * 116])
 _values = st.sampled_from([0, 1, 100, 120, 127, 128, 20_000]).map(
@@ -24,7 +25,7 @@ _needs = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 3)), max_size=20)
 def _parsed(records: list[dict[bytes, bytes]], many: int) -> Parsed:
     payloads = list(map(example.encode, records))
     ends = np.cumsum([0, *map(len, payloads)])
-    with mock.patch.object(example_columns, "_MANY", many):
+    with mock.patch.object(TUNING, "alike_records", many):
         return ExampleParser().parse(b"".join(payloads), ends[:-1], ends[1:])
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.spill.matrix import MatrixStore, ScratchMatrix, reordered, row_hashes, select
+from nsl_tools.tuning import TUNING
 
 
 @given(
@@ -32,8 +33,8 @@ def test_a_matrix_reads_as_the_blocks_written(
         for _ in range(2)
     )
     with MatrixStore(budget) as store, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nsl_tools.spill.matrix._GAP_BYTES", gap)
-        patch.setattr("nsl_tools.spill.matrix._LOT_BYTES", 10 * gap)
+        patch.setattr(TUNING, "gap_bytes", gap)
+        patch.setattr(TUNING, "gather_bytes", 10 * gap)
         writer = store.writer(room)
         for part in parts:
             place = writer.room(part.shape) if data.draw(st.booleans()) else np.empty_like(part)

@@ -26,6 +26,7 @@ import numpy.typing as npt
 from nsl_tools.arrays.buffers import Buffers
 from nsl_tools.arrays.groups import kth_largest, reached_by, true_places
 from nsl_tools.build_graph.search.candidate_spill import Pairs, Pending, by_rows
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,14 +35,12 @@ if TYPE_CHECKING:
     from nsl_tools.build_graph.search.ties import Ties
     from nsl_tools.spill.matrix import Floats, MatrixStore, Rows
 
-TILE = 1008  # rows of products a power of two of bytes apart would share places in the cache
 _TILE_SHARE, _LEAST_TILE_BYTES = 4, 1 << 20  # of the budget at most, in units: wide rows are few
 _CROWD = 4
-_STRIP = 128  # rows of a crowded tile that are looked at together
 _BANDS, _SMALLEST_BAND, _LARGEST_BAND = 8, 8, 64
 _BANDS_AT_ONCE = 4  # two of units, and the vectors of a lot as read, with room to spare
 _LOT_BYTES = 512  # for a pair, some lots at a time, with all that weighing it takes
-_LEAST_LOT, _LARGEST_LOT = 1 << 14, 1 << 20
+_LARGEST_LOT = 1 << 20
 _CACHED_LOT = 1 << 16  # where weighing a lot means no reading of a file, which wants large ones
 
 
@@ -130,7 +129,7 @@ class _Sweep:
         several = max(_SMALLEST_BAND, len(self._tiles) // _BANDS)
         self._band = max(1, min(room, several, _LARGEST_BAND))
         largest = _LARGEST_LOT if store.spilled else _CACHED_LOT
-        self._lot = min(max(_LEAST_LOT, store.budget // _LOT_BYTES), largest)
+        self._lot = min(max(TUNING.least_candidates, store.budget // _LOT_BYTES), largest)
         self._buffers = Buffers()
         self._stopped = False
 
@@ -225,7 +224,7 @@ class _Sweep:
                 ties.narrow(mask.T if axis else mask, own, other, most)
                 self._raise_by_ties(own, ties)
         few = np.count_nonzero(mask) <= _CROWD * sum(mask.shape)
-        step = len(mask) if few else _STRIP
+        step = len(mask) if few else TUNING.strip_rows
         for start in range(0, len(mask), step):
             yield true_places(mask[start : start + step]) + start * mask.shape[1]
 
@@ -282,7 +281,7 @@ class _Sweep:
 def tile_height(budget: int, dimension: int) -> int:
     """Return the rows of a tile, where units of `dimension` may take a share of `budget` bytes."""
     room = max(_LEAST_TILE_BYTES, budget // _TILE_SHARE)
-    return max(1, min(TILE, room // (4 * max(1, dimension))))
+    return max(1, min(TUNING.tile_rows, room // (4 * max(1, dimension))))
 
 
 def _tiles(rows: int, height: int) -> list[slice]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from nsl_tools.tuning import TUNING
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
 _COLUMNS = 3
 _PAIR_BYTES = 4 * _COLUMNS
-_MOST_PARTS = 64
-_GROUP = 16  # rows that are read back together
 
 
 @dataclass
@@ -41,7 +41,7 @@ class _Piece:
 
     Attributes:
         offset: where they start.
-        bounds: how many come before each group of `_GROUP` rows, and all: shape (groups + 1,).
+        bounds: how many come before each group of rows, and all, shape (groups + 1,).
     """
 
     offset: int
@@ -56,7 +56,7 @@ class Pending:
 
     def __init__(self, tiles: int, height: int, store: MatrixStore) -> None:
         self._store = store
-        self._groups = np.arange(0, height + _GROUP, _GROUP)
+        self._groups = np.arange(0, height + TUNING.spilled_rows, TUNING.spilled_rows)
         self._file: ScratchFile | None = None
         self._held: list[list[Pairs]] = [[] for _ in range(tiles)]
         self._counts = [0] * tiles
@@ -69,7 +69,7 @@ class Pending:
         with self._lock:
             parts = self._held[tile]
             parts.append(pairs)
-            if len(parts) > _MOST_PARTS:
+            if len(parts) > TUNING.tile_parts:
                 self._held[tile] = [_joined(parts)]
             self._counts[tile] += len(pairs)
             self._bytes += _PAIR_BYTES * len(pairs)

@@ -28,10 +28,11 @@ from nsl_tools.arrays.fingerprints import spans_of
 from nsl_tools.arrays.groups import blocks, order_by, rank_in_group
 from nsl_tools.arrays.ids import id_ranks, texts_at
 from nsl_tools.build_graph.embeddings import UnitRows
-from nsl_tools.build_graph.search.block_products import TILE, Wanted, all_pairs, pairs_between
+from nsl_tools.build_graph.search.block_products import Wanted, all_pairs, pairs_between
 from nsl_tools.build_graph.search.ivf import Cells
 from nsl_tools.build_graph.search.ties import Ties
 from nsl_tools.spill.matrix import Rows, file_order, row_hashes
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,14 +44,16 @@ if TYPE_CHECKING:
 _FEW = 4
 """Until one in so many nodes was asked for, not all ids are ranked."""
 _UNIT_ROUNDOFF = 2.0**-24
-_PAIR_FLOATS = 1 << 18  # more would leave the cache, fewer would cost calls
 _PRODUCT_BYTES = 6  # a float32, a mask, and what is picked of both
 _PAIR_BYTES = 20  # both sides in float64, one in float32 before
 
 
 def bytes_per_thread(dimension: int) -> int:
     """Return the memory that each thread takes: products and units of a tile, pairs to weigh."""
-    return TILE * TILE * _PRODUCT_BYTES + max(_PAIR_FLOATS, dimension) * _PAIR_BYTES
+    return (
+        TUNING.tile_rows * TUNING.tile_rows * _PRODUCT_BYTES
+        + max(TUNING.weighed_floats, dimension) * _PAIR_BYTES
+    )
 
 
 @dataclass(frozen=True)
@@ -278,7 +281,7 @@ class NearestNeighbors:
             distinct, places = np.unique(sources, return_inverse=True)
             near, order = far[distinct], file_order(far, targets)
         weights = np.empty(len(sources), np.float64)
-        step = max(1, _PAIR_FLOATS // max(1, far.shape[1]))
+        step = max(1, TUNING.weighed_floats // max(1, far.shape[1]))
         for start in range(0, len(sources), step):
             pairs = order[start : start + step]
             sides = (

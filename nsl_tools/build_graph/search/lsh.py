@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from nsl_tools.arrays.groups import blocks
 from nsl_tools.spill.partitions import Runs, group_slots
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from nsl_tools.spill.partitions import Records
 
 _SMALL = 128  # rows of a bucket: weighing all its pairs takes no longer than a search in it
-_PAIRS = 1 << 18  # weighed at once
 _EDGE = np.dtype([("source", "<u4"), ("target", "<u4"), ("weight", "<f8")])
 _MOST_SLOTS = 1024
 _BYTES_PER_EDGE = 100
@@ -111,7 +111,9 @@ def _small_pairs(
     starts = np.repeat(bounds[:-1], sizes)[wanted]
     counts = np.repeat(sizes, sizes)[wanted]
     ends = np.cumsum(counts)
-    cuts = np.searchsorted(ends, np.arange(_PAIRS, ends[-1:].sum(), _PAIRS), side="right")
+    cuts = np.searchsorted(
+        ends, np.arange(TUNING.bucket_pairs, ends[-1:].sum(), TUNING.bucket_pairs), side="right"
+    )
     for first, last in pairwise([0, *cuts.tolist(), len(wanted)]):
         lot = slice(first, last)
         many = counts[lot]

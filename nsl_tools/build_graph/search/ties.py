@@ -23,6 +23,7 @@ import numpy.typing as npt
 from nsl_tools.arrays.edge_weights import MICRO, PARALLEL, as_written
 from nsl_tools.arrays.groups import rank_in_group
 from nsl_tools.build_graph.search.candidate_spill import Pairs
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from nsl_tools.spill.matrix import Rows
@@ -34,8 +35,7 @@ _ID_BITS = 32
 _LOW = (1 << _ID_BITS) - 1
 _NO_KEY = -(1 << 62)
 _ROUNDOFF = 2.0**-53
-_STRIP = 128  # rows that are multiplied in float64 together, so that they stay in the cache
-_SEEDS, _SEED_NUMBERS = 1024, 1 << 20  # rows of the largest ids, fewer where they are wide
+_TIED_NUMBERS = 1 << 20  # of these rows: fewer where they are wide
 
 
 class ExactRows(Protocol):
@@ -106,8 +106,8 @@ class Ties:
         if np.count_nonzero(mask) <= most:
             return
         units = self._exact.unit(rows)
-        for start in range(0, len(mask), _STRIP):
-            part = mask[start : start + _STRIP]
+        for start in range(0, len(mask), TUNING.strip_rows):
+            part = mask[start : start + TUNING.strip_rows]
             own = slice(tile.start + start, tile.start + start + len(part))
             self._narrow_by_weights(part, own, units, ids, most * len(part) // len(mask))
 
@@ -174,12 +174,12 @@ class Ties:
             self._seeded.add(tile.start)
             if self._top is None:
                 ranks = self._exact.id_ranks[self._base]
-                top = self._base[np.argsort(ranks)[-_SEEDS:]]
+                top = self._base[np.argsort(ranks)[-TUNING.tied_rows :]]
                 width = self._exact.unit(top[-1:]).shape[1]
-                self._top = top[-max(1, _SEED_NUMBERS // max(1, width)) :]
+                self._top = top[-max(1, _TIED_NUMBERS // max(1, width)) :]
         ids, units = self._exact.id_ranks[self._top], self._exact.unit(self._top)
-        for start in range(tile.start, tile.stop, _STRIP):
-            own = slice(start, min(start + _STRIP, tile.stop))
+        for start in range(tile.start, tile.stop, TUNING.strip_rows):
+            own = slice(start, min(start + TUNING.strip_rows, tile.stop))
             cosines = self._cosines(own, units, np.empty((own.stop - start, len(ids)), np.bool_))
             self._raise(own, cosines - _doubt(units), ids)
 

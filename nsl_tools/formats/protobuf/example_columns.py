@@ -26,13 +26,13 @@ from nsl_tools.formats.protobuf.lockstep import (
 from nsl_tools.formats.protobuf.name_numbers import numbered
 from nsl_tools.formats.protobuf.varints import Reader
 from nsl_tools.formats.protobuf.wire import WireError
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nsl_tools.arrays.byte_spans import Places
 
-_MANY = 16  # with more records than this, all may be compared with the first
 _ALL_BITS, _CONTINUATION_BIT = 0xFF, 0x80
 _NAME_BYTES = 100
 """What a name takes as an object, beside its text."""
@@ -144,7 +144,7 @@ class ExampleParser:
             ExampleError: one is not an Example; its `index` says which.
         """
         reader = Reader(np.frombuffer(data, np.uint8))
-        if len(starts) > _MANY and (ends - starts == ends[0] - starts[0]).all():
+        if len(starts) > TUNING.alike_records and (ends - starts == ends[0] - starts[0]).all():
             record = reader.data[starts[0] : ends[0]]
             if self._pattern is None or not self._pattern.fits(record[np.newaxis]):
                 self._pattern = _Pattern(record)

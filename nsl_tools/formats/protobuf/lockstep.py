@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from nsl_tools.formats.protobuf.example import BYTES_LIST, FLOAT_LIST, INT64_LIST, ITEM, VALUE
 from nsl_tools.formats.protobuf.varints import Reader
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from nsl_tools.arrays.byte_spans import Bytes, Places
 
 Flags = npt.NDArray[np.bool_]
 
-_FEW, _STEPS = 8, 64
+_FEW = 8  # records that are walked alone, if they have many entries
 """Messages that are left to the walk if, after so many steps, they are the only ones left."""
 FLOAT_BYTES = 4
 _CONTINUED, _LONGEST = 0x80, 10  # of a varint: the bit of all bytes but the last, and bytes
@@ -58,7 +59,7 @@ def walk(reader: Reader, messages: Spans, fits: Flags) -> tuple[Places, Places, 
     rows, places, limits = np.arange(len(fits)), *messages
     owners, starts = [rows[:0]], [rows[:0]]
     while len(rows):
-        if len(rows) <= _FEW and len(owners) > _STEPS:
+        if len(rows) <= _FEW and len(owners) > TUNING.steps:
             fits[rows] = False
             break
         owners.append(rows)

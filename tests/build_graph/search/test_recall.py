@@ -15,9 +15,9 @@ from nsl_tools.build_graph.search import ivf, recall
 from nsl_tools.build_graph.search.exact import NearestNeighbors
 from nsl_tools.errors import UsageError
 from nsl_tools.options import BuildGraphOptions
-from nsl_tools.spill import matrix
 from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.threads import workers
+from nsl_tools.tuning import TUNING
 
 Edges = dict[tuple[str, str], float]
 
@@ -114,7 +114,7 @@ def test_scratch_files_do_not_change_an_approximate_graph(
     build(embeddings, tmp_path / "held", recall=0.8)
     monkeypatch.setattr(building, "_budget", lambda *_: 0)
     # So that few of the rows that are wanted together are read together.
-    monkeypatch.setattr(matrix, "_GAP_BYTES", 64)
+    monkeypatch.setattr(TUNING, "gap_bytes", 64)
     build(embeddings, tmp_path / "scratch", recall=0.8)
     assert (tmp_path / "held").read_bytes() == (tmp_path / "scratch").read_bytes()
 

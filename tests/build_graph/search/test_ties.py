@@ -13,9 +13,10 @@ from support import write_examples
 from nsl_tools.arrays.edge_weights import MICRO, PARALLEL, as_written
 from nsl_tools.build_graph import pipeline as building
 from nsl_tools.build_graph.pipeline import build_graph
-from nsl_tools.build_graph.search import block_products, ties
+from nsl_tools.build_graph.search import block_products
 from nsl_tools.options import BuildGraphOptions
 from nsl_tools.spill.matrix import MatrixStore
+from nsl_tools.tuning import TUNING
 
 Floats = npt.NDArray[np.float32]
 Written = list[tuple[str, str, int]]
@@ -99,9 +100,9 @@ def test_a_graph_of_nearly_parallel_rows_is_what_brute_force_finds(
     """Whatever the order of the ids, the sizes of tiles and the memory for candidates."""
     expected = brute_force(*nodes, k, threshold)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(block_products, "TILE", tile)
-        patch.setattr(ties, "_STRIP", 3)
-        patch.setattr(ties, "_SEEDS", seeds)
+        patch.setattr(TUNING, "tile_rows", tile)
+        patch.setattr(TUNING, "strip_rows", 3)
+        patch.setattr(TUNING, "tied_rows", seeds)
         patch.setattr(building, "_budget", lambda *_: budget)
         options = BuildGraphOptions(k=k, similarity_threshold=threshold)
         assert build(folder, *nodes, options) == expected
@@ -125,7 +126,7 @@ def test_nearly_parallel_rows_do_not_make_pairs_of_all(
         )
         + 1e-7 * random.normal(size=(rows, 8)),
     }[kind].astype(np.float32)
-    monkeypatch.setattr(block_products, "TILE", 100)
+    monkeypatch.setattr(TUNING, "tile_rows", 100)
     monkeypatch.setattr(building, "_budget", lambda *_: budget)
     proposed = [0]
     add, file = block_products.Pending.add, MatrixStore.file

@@ -11,9 +11,10 @@ from example_mutations import damaged, mutated_examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.formats.protobuf import example, example_columns, lockstep
+from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser, Parsed
 from nsl_tools.formats.protobuf.wire import WireError, write_field
+from nsl_tools.tuning import TUNING
 
 _SEED = 20_240_612
 
@@ -106,7 +107,7 @@ def _flipped(record: bytes, bit: int) -> bytes:
 
 def test_every_flipped_bit_of_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """No bit of a record with every kind of feature is overlooked, nor in many alike."""
-    monkeypatch.setattr(example_columns, "_MANY", 2)
+    monkeypatch.setattr(TUNING, "alike_records", 2)
     record = example.encode(
         {
             b"id": example.encode_bytes([b"n1", b""]),
@@ -152,7 +153,7 @@ _alike_records = st.dictionaries(_names, _features, max_size=3).flatmap(
 def test_records_that_are_alike(batches: list[list[bytes]]) -> None:
     """Batch by batch, by one parser: as those before, or unlike them."""
     parser = ExampleParser()
-    with mock.patch.object(example_columns, "_MANY", 2):
+    with mock.patch.object(TUNING, "alike_records", 2):
         for batch in batches:
             _check(batch, parser=parser)
             _check(batch * 2, parser=parser)
@@ -178,7 +179,7 @@ def test_a_name_twice_in_a_record_is_the_last_one() -> None:
 @pytest.mark.parametrize("values", [1, 10, 200])
 def test_lists_and_maps_of_any_size(monkeypatch: pytest.MonkeyPatch, values: int) -> None:
     """Walked together at first, and one by one where a few are much longer than others."""
-    monkeypatch.setattr(lockstep, "_STEPS", 5)
+    monkeypatch.setattr(TUNING, "steps", 5)
     lists = [example.encode({b"x": example.encode_bytes([b"v"] * n)}) for n in (values, 0, 1, 3)]
     maps = [example.encode({b"%d" % i: example.encode_int64([i]) for i in range(values)})]
     _check([*lists, *maps] * 4)

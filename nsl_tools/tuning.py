@@ -1,0 +1,68 @@
+"""How much is done at once.
+
+These sizes decide how fast a run is and how much it holds, never what it writes: tests run
+everything with blocks of one row. Each was measured; a few times more or less costs little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Tuning:
+    """Sizes of blocks, batches and pieces."""
+
+    # Reading and writing.
+    batch_bytes: int = 2 << 20
+    """Bytes of records that are read, checked and parsed together."""
+    graph_bytes: int = 2 << 20
+    """Bytes of a graph that are read and parsed together."""
+    lines_bytes: int = 8 << 20
+    """Bytes of lines of a graph that are made together; at least one line is."""
+    packed_bytes: int = 2 << 20
+    """Bytes of packed records that are made together; at least one record is."""
+    alike_records: int = 16
+    """More records than this are looked at for being alike, but for what their values are."""
+    steps: int = 64
+    """Records of more entries than this are walked alone once few such are left in a batch."""
+
+    # Scratch files.
+    memory_share: float = 1.0
+    """Of what each part of a run may hold in memory, before it goes to a scratch file."""
+    gap_bytes: int = 8 << 10
+    """Rows with fewer bytes between them are read by one call."""
+    gather_bytes: int = 4 << 20
+    """Bytes of rows that are read together."""
+    spilled_rows: int = 16
+    """Rows whose waiting candidates are read back together."""
+    tile_parts: int = 64
+    """Lists of waiting candidates of a tile, before they become one."""
+
+    # Search.
+    tile_rows: int = 1008
+    """Rows of a tile of products; those a power of two apart would share places in the cache."""
+    strip_rows: int = 128
+    """Rows of a tile that are looked at together where candidates are many."""
+    top_rows: int = 256
+    """Rows of which the largest numbers are picked together."""
+    least_candidates: int = 1 << 14
+    """Candidates that are weighed together, if the memory allows no more."""
+    weighed_floats: int = 1 << 18
+    """Numbers of vectors that are weighed together: more would leave the cache."""
+    bucket_pairs: int = 1 << 18
+    """Pairs of small buckets of LSH that are weighed together."""
+    tied_rows: int = 1024
+    """Rows of the largest ids that the nearly parallel rows of all tiles are compared with."""
+
+    # The join.
+    index_run: int = 1 << 16
+    """Ids of one sorted run of the index."""
+    index_piece: int = 1 << 20
+    """Ids that enter the index, or are renumbered, together."""
+    least_edges: int = 1 << 16
+    """Edges that wait to be cut to the best, if the memory allows no more."""
+
+
+TUNING = Tuning()
+"""The sizes of this process."""
