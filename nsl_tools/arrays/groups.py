@@ -34,21 +34,6 @@ def rank_in_group(groups: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     return np.arange(len(groups)) - np.repeat(starts, sizes)
 
 
-def order_by(*keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the order by the first of some keys, then the next, shapes (n,); ties in any order."""
-    lows = [int(key.min(initial=0)) for key in keys]
-    tops = [int(key.max(initial=0)) for key in keys]
-    bits = [(top - low).bit_length() for low, top in zip(lows, tops, strict=True)]
-    if sum(bits) > _WORD:
-        return np.lexsort(keys[::-1])
-    # One sort of integers, which numpy does much sooner.
-    whole = np.zeros(len(keys[0]), np.uint64)
-    for key, low, size in zip(keys, lows, bits, strict=True):
-        whole <<= np.uint64(size)
-        whole |= (key - low).astype(np.uint64)
-    return np.argsort(whole)
-
-
 def kth_largest(
     groups: npt.NDArray[np.int32], values: npt.NDArray[np.float32], k: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.arrays.groups import rank_in_group
+from nsl_tools.arrays.ranking import rank_edges
 from nsl_tools.spill.partitions import Records, Runs, group_slots
 from nsl_tools.tuning import TUNING
 
@@ -43,9 +44,7 @@ _MOST_PENDING = 1 << 22
 _FEW_NODES = 1 << 20
 """For more, ids that decide between equal weights are compared for all edges together."""
 _MOST_OPEN = 1 << 16
-_WORD = 64
 _HALF = np.uint64(32)
-_SIGN = np.uint64(1 << 63)
 
 
 class TopEdges:
@@ -154,7 +153,12 @@ class TopEdges:
 
     def _best(self, edges: Records) -> Records:
         edges = _without_repeats(edges)
-        edges = edges.take(_by_rank(edges, self._order))
+        order = rank_edges(
+            edges["source"],
+            edges["weight"],
+            lambda places: self._order(edges["target"][places].astype(np.int64)),
+        )
+        edges = edges.take(order)
         if self._limit is None:
             return edges
         return edges.take(np.flatnonzero(rank_in_group(edges["source"]) < self._limit))
@@ -176,38 +180,3 @@ def _without_repeats(edges: Records) -> Records:
     kept = np.ones(len(edges), np.bool_)
     kept[again] = False
     return edges.take(np.flatnonzero(kept))
-
-
-def _by_rank(edges: Records, order: Callable[[Rows], Rows]) -> Rows:
-    """Return the order of edges by source, falling weight, falling id of the target."""
-    sources = edges["source"]
-    bits = int(sources.max(initial=0)).bit_length()
-    # One number for both: the source above, as much of the falling weight as fits below.
-    keys = _falling(edges["weight"]) >> np.uint64(bits)
-    if bits:
-        keys |= sources.astype(np.uint64) << np.uint64(_WORD - bits)
-    found = np.argsort(keys)
-    keys = keys[found]
-    same = keys[1:] == keys[:-1]
-    if same.any():
-        tied = np.flatnonzero(np.r_[same, False] | np.r_[False, same])
-        found[tied] = _untied(edges, keys[tied], found[tied], order)
-    return found
-
-
-def _untied(
-    edges: Records,
-    keys: npt.NDArray[np.uint64],
-    rows: Rows,
-    order: Callable[[Rows], Rows],
-) -> Rows:
-    """Order those whose keys are equal: by the whole weight, then the id."""
-    weights = edges["weight"][rows]
-    ids = order(edges["target"][rows].astype(np.int64))
-    return rows[np.lexsort((-ids, -weights, keys))]
-
-
-def _falling(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
-    """Return numbers that order as falling weights do; the order of 0.0 and -0.0 is open."""
-    bits = (weights + 0.0).view(np.uint64)  # -0.0 becomes 0.0
-    return np.where(bits & _SIGN, bits, ~bits & ~_SIGN)

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from nsl_tools.arrays.groups import (
     blocks,
     kth_largest,
-    order_by,
     rank_in_group,
     reached_by,
     true_places,
@@ -70,18 +69,6 @@ def test_blocks_cover_all_rows_once(rows: int, width: int) -> None:
     cut = [range(rows)[block] for block in blocks(rows, width)]
     assert [row for block in cut for row in block] == list(range(rows))
     assert all(len(block) == 1 or len(block) * width <= 1 << 18 for block in cut)
-
-
-@given(
-    st.lists(st.tuples(st.integers(-9, 9), st.integers(-(10**6), 10**6), st.integers(0, 99))),
-    st.sampled_from([1, 1 << 40]),
-)
-def test_an_order_by_several_keys(rows: list[tuple[int, int, int]], scale: int) -> None:
-    """Be their bits few enough for one number or not."""
-    keys = np.array(rows, np.int64).reshape(-1, 3).T * scale
-    order = order_by(*keys)
-    assert sorted(order.tolist()) == list(range(len(rows)))
-    assert [rows[i] for i in order.tolist()] == sorted(rows)
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (1, 1), (3, 7), (4, 16), (128, 1024), (1024, 1000)])

@@ -25,8 +25,9 @@ import numpy.typing as npt
 from nsl_tools.arrays.buffers import Buffers
 from nsl_tools.arrays.edge_weights import MICRO, PARALLEL, as_written, compact, restored
 from nsl_tools.arrays.fingerprints import spans_of
-from nsl_tools.arrays.groups import blocks, order_by, rank_in_group
+from nsl_tools.arrays.groups import blocks, rank_in_group
 from nsl_tools.arrays.ids import id_ranks, texts_at
+from nsl_tools.arrays.ranking import rank_edges
 from nsl_tools.build_graph.embeddings import UnitRows
 from nsl_tools.build_graph.search.block_products import Wanted, all_pairs, pairs_between
 from nsl_tools.build_graph.search.ivf import Cells
@@ -318,7 +319,8 @@ class NearestNeighbors:
 
     def select(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> Edges:
         """Return the best edges of each source, of distinct ones, shapes (m,)."""
-        order = order_by(sources, -as_written(weights), -self._ranks(targets))
+        written = as_written(weights).astype(np.float64)
+        order = rank_edges(sources, written, lambda places: self._ranks(targets[places]))
         sources, targets, weights = sources[order], targets[order], weights[order]
         if self.k is not None:
             kept = rank_in_group(sources) < self.k
