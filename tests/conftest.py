@@ -37,12 +37,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="ROWS",
         help="Leave both tools no memory, here and in child processes, and blocks of so many rows.",
     )
+    parser.addoption(
+        "--all",
+        action="store_true",
+        help="Also what takes long: tests that are marked slow, and all drawn inputs of others.",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "own_memory(why): sets memory and blocks itself; not run with --spill"
     )
+    config.addinivalue_line("markers", "slow: takes seconds, and seldom fails; run with --all")
+    if config.getoption("--all"):
+        os.environ[support.ALL] = "1"
     if rows := config.getoption("--spill"):
         spill_in_children(rows)
     # In the background of a shell, or under nohup, children would ignore what tests send them.
@@ -52,11 +60,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what `--spill` would change the sense of."""
+    """Leave out what `--spill` would change the sense of, and what only `--all` runs."""
+    left_out = [] if config.getoption("--all") else ["slow"]
     if config.getoption("--spill"):
-        own = [item for item in items if item.get_closest_marker("own_memory")]
-        config.hook.pytest_deselected(items=own)
-        items[:] = [item for item in items if item not in own]
+        left_out.append("own_memory")
+    others = [item for item in items if any(map(item.get_closest_marker, left_out))]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """What several tests need: examples to write, and records to read back."""
 
+import os
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +11,15 @@ from nsl_tools.files.streams import source
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.tfrecord import read_batches
 from nsl_tools.formats.tfrecord_writer import write_records
+
+ALL = "NSL_TOOLS_TESTS_ALL"
+"""Environment variable that `pytest --all` sets."""
+
+
+def drawn(count: int) -> int:
+    """Return how many inputs a test draws: `count` with `--all`, else a tenth."""
+    return count if ALL in os.environ else max(20, count // 10)
+
 
 NEEDS_PROTOBUF_7 = pytest.mark.skipif(
     int(version("protobuf").split(".")[0]) < 7,

@@ -26,6 +26,7 @@ from nsl_tools.pack_nbrs import graph_edges, nodes
 from nsl_tools.pack_nbrs.id_index import Entries
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 from nsl_tools.statistics import Statistics
+from nsl_tools.tuning import TUNING
 
 # Of each of the three kinds of lengths that are hashed in ways of their own, or of some.
 _texts = [st.binary(min_size=a, max_size=b) for a, b in ((1, 16), (17, 256), (257, 300))]
@@ -163,7 +164,7 @@ def test_the_table_finds_the_first_row_of_an_id(
 ) -> None:
     """Repeated ids are told, with the row that the table has; unknown ones are -1."""
     nodes = [*ids, *[ids[i % len(ids)] for i in again if ids]]
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack, mock.patch.object(TUNING, "memory_share", 1):
         entries = Entries(MemoryBudget(10**9), stack)
         for start in range(0, len(nodes), 3):
             entries.add(*fingerprints(pa.array(nodes[start : start + 3], pa.binary())))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from support import write_examples
+from support import drawn, write_examples
 
 from nsl_tools.arrays import ids
 from nsl_tools.build_graph import pipeline as building
@@ -27,7 +27,7 @@ from nsl_tools.tuning import TUNING
 
 Nodes = list[tuple[str, list[float]]]
 
-GRAPHS = 500
+GRAPHS = drawn(500)
 IDS = st.text(
     st.characters(exclude_characters="\t\r\n\0", exclude_categories=["Cs"]), min_size=1, max_size=3
 )

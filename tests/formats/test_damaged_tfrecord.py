@@ -12,11 +12,13 @@ import pytest
 from nsl_tools.errors import DataError
 from nsl_tools.files.streams import Source
 from nsl_tools.formats.tfrecord import frame, read_batches
-from nsl_tools.tuning import TUNING
+from nsl_tools.tuning import Tuning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+_BATCH_BYTES = Tuning.batch_bytes  # also under `--spill`
 
 _PAYLOADS = [b"one", b"", b"three three three three", bytes(20)]
 _RECORDS = [frame(payload) for payload in _PAYLOADS]
@@ -140,14 +142,14 @@ def test_zeros_after_the_end_of_gzip(
     as_source: Callable[[bytes, Path], Source], tmp_path: Path
 ) -> None:
     """Padding with zeros, as tapes and block devices leave it, is not content."""
-    data = _COMPRESSED["gzip"] + bytes(2 * TUNING.batch_bytes if as_source is _regular else 600)
+    data = _COMPRESSED["gzip"] + bytes(2 * _BATCH_BYTES if as_source is _regular else 600)
     assert _read(as_source(data, tmp_path)) == _PAYLOADS
 
 
-@pytest.mark.parametrize("size", range(TUNING.batch_bytes - 14, TUNING.batch_bytes + 14))
+@pytest.mark.parametrize("size", range(_BATCH_BYTES - 14, _BATCH_BYTES + 14))
 def test_a_member_that_ends_near_the_end_of_a_chunk(size: int, tmp_path: Path) -> None:
     """The next member may start with a chunk, or in one chunk and go on in the next."""
-    payload = bytes(TUNING.batch_bytes - 50_000)
+    payload = bytes(_BATCH_BYTES - 50_000)
     stored = gzip.compress(frame(payload), 0, mtime=0)
     has_extra, extra = 4, bytes(size - len(stored) - 2)
     header = stored[:3] + bytes([has_extra]) + stored[4:10]
@@ -159,7 +161,7 @@ def test_a_member_that_ends_near_the_end_of_a_chunk(size: int, tmp_path: Path) -
 @pytest.mark.parametrize("kind", ["gzip", "zlib"])
 def test_highly_compressed_data(kind: str, tmp_path: Path) -> None:
     """What decompresses to much more than a chunk is read chunk by chunk."""
-    payloads = [bytes(5 * TUNING.batch_bytes), b"x" * 100, bytes(TUNING.batch_bytes)]
+    payloads = [bytes(5 * _BATCH_BYTES), b"x" * 100, bytes(_BATCH_BYTES)]
     compress = {"gzip": gzip.compress, "zlib": zlib.compress}[kind]
     data = compress(b"".join(map(frame, payloads)))
     assert _read(_regular(data, tmp_path)) == payloads

@@ -24,11 +24,13 @@ from nsl_tools.formats.tfrecord import (
     read_batches,
 )
 from nsl_tools.formats.tfrecord_writer import write_framed, write_records
-from nsl_tools.tuning import TUNING
+from nsl_tools.tuning import Tuning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+_BATCH_BYTES = Tuning.batch_bytes  # also under `--spill`
 
 _COMPRESSIONS = {"none": "", "gzip": "GZIP", "zlib": "ZLIB"}
 """Our name to TensorFlow's."""
@@ -96,14 +98,14 @@ def test_records_come_back_from_a_stream_in_order(payloads: list[bytes]) -> None
         assert f"record {index} at byte {len(_framed(payloads[:index]))}" in error
 
 
-@pytest.mark.parametrize("excess", [-17, -16, -15, 0, 1, 2 * TUNING.batch_bytes])
+@pytest.mark.parametrize("excess", [-17, -16, -15, 0, 1, 2 * _BATCH_BYTES])
 @pytest.mark.parametrize("spooled", [False, True])
 def test_records_around_the_size_of_a_chunk(tmp_path: Path, excess: int, *, spooled: bool) -> None:
     """Records that end at, before and after a chunk's end, and span several, come back."""
     payloads = [
-        os.urandom(TUNING.batch_bytes + excess),
+        os.urandom(_BATCH_BYTES + excess),
         b"next",
-        os.urandom(3 * TUNING.batch_bytes),
+        os.urandom(3 * _BATCH_BYTES),
         b"",
         b"last",
     ]

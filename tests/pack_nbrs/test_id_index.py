@@ -11,11 +11,18 @@ from hypothesis import strategies as st
 
 from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.pack_nbrs.id_index import Entries, NodeTable, SplitTable
+from nsl_tools.tuning import TUNING
 
 # Few values of each half, so that many fingerprints share one: also the first and the last bucket.
 _HALVES = st.sampled_from([0, 1, 5, 1 << 40, 1 << 62, 1 << 63, (1 << 63) + 1, (1 << 64) - 1])
 _FINGERPRINTS = st.lists(st.tuples(_HALVES, _HALVES), max_size=40)
 _MEMORY = MemoryBudget(1 << 30)
+
+
+@pytest.fixture(autouse=True)
+def _enough_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table in parts is asked for by name; whole ones stay whole under `--spill`."""
+    monkeypatch.setattr(TUNING, "memory_share", 1)
 
 
 def words(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spilling import spill_everywhere
-from support import Value, read_payloads, write_examples
+from support import Value, drawn, read_payloads, write_examples
 
 from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.errors import DataError, UsageError
@@ -21,7 +21,7 @@ from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 Example = dict[str, Value]
 Edge = tuple[str, str, str | None]
 
-JOINS = 2000
+JOINS = drawn(2000)
 POOL = [
     "a", "b", "ab", "B", "é", "z", "10", "9", "\U0001d4b3", "\uffff", "#x", " s",
     "an id of more than sixteen bytes", "i" * 130,

@@ -35,6 +35,7 @@ def test_a_read_past_the_end_is_an_error(folder: Path) -> None:
         file.read_into(bytearray(1), 0)
 
 
+@pytest.mark.own_memory("under --spill nothing is announced")
 def test_space_is_announced_and_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     claim_space(123_456, "vectors", Progress("pack-nbrs", quiet=False))
     assert (

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support import write_examples
 
@@ -39,6 +39,14 @@ def brute_force(ids: list[str], vectors: Floats, k: int, threshold: float) -> Wr
         best = np.lexsort((-ranks[near], -written))[:k].tolist()
         edges += [(ids[i], ids[near[place]], int(written[place])) for place in best]
     return edges
+
+
+def decided_by_rounding(vectors: Floats) -> bool:
+    """Tell whether the last bits of a product decide about a pair: both answers are right."""
+    wide = vectors[vectors.any(axis=1)].astype(np.float64)
+    norms = np.sqrt((wide * wide).sum(axis=1))
+    cosines = wide @ wide.T / np.outer(norms, norms)
+    return bool((abs(cosines - PARALLEL) < 2.0**-50).any())
 
 
 def build(folder: Path, ids: list[str], vectors: Floats, options: BuildGraphOptions) -> Written:
@@ -98,6 +106,7 @@ def test_a_graph_of_nearly_parallel_rows_is_what_brute_force_finds(
     budget: int,
 ) -> None:
     """Whatever the order of the ids, the sizes of tiles and the memory for candidates."""
+    assume(not decided_by_rounding(nodes[1]))
     expected = brute_force(*nodes, k, threshold)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TUNING, "tile_rows", tile)
