@@ -39,6 +39,20 @@ class Tuning:
     tile_parts: int = 64
     """Lists of waiting candidates of a tile, before they become one."""
 
+    # Ids. From so many on, loading pyarrow.compute costs less time than it saves.
+    few_to_sort: int = 50_000
+    """Fewer ids than this are sorted without it."""
+    few_to_seek: int = 10_000
+    """Not more ids than this are sought among others without it."""
+    few_to_join: int = 1 << 16
+    """Lines of fewer edges than this are joined without it."""
+    hashed_ids: int = 1 << 13
+    """Ids that are hashed together: what that takes stays in the processor's cache."""
+    hashed_bytes: int = 1 << 20
+    """Bytes of these ids, if there is more than one."""
+    joined_edges: int = 1 << 15
+    """Edges whose lines are joined together, which stay in the processor's cache."""
+
     # Search.
     tile_rows: int = 1008
     """Rows of a tile of products; those a power of two apart would share places in the cache."""

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
     Places = npt.NDArray[np.int64]
 
-_WORD = 64
-_SIGN = np.uint64(1 << 63)
-
 
 def rank_edges(
     sources: npt.NDArray[np.integer],
@@ -36,7 +33,7 @@ def rank_edges(
     # One number for both: the source above, as much of the falling weight as fits below.
     keys = _falling(weights) >> np.uint64(bits)
     if bits:
-        keys |= sources.astype(np.uint64) << np.uint64(_WORD - bits)
+        keys |= sources.astype(np.uint64) << np.uint64(64 - bits)
     order = np.argsort(keys)
     keys = keys.take(order)
     same = keys[1:] == keys[:-1]
@@ -51,4 +48,5 @@ def rank_edges(
 def _falling(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
     """Return numbers that order as falling weights do, and are equal for 0.0 and -0.0."""
     bits = (weights + 0.0).view(np.uint64)  # -0.0 becomes 0.0
-    return np.where(bits & _SIGN, bits, ~bits & ~_SIGN)
+    sign = np.uint64(1 << 63)
+    return np.where(bits & sign, bits, ~bits & ~sign)

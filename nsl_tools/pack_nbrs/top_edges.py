@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.arrays.groups import rank_in_group
+from nsl_tools.arrays.groups import HALF_WORD, rank_in_group
 from nsl_tools.arrays.ranking import rank_edges
 from nsl_tools.spill.partitions import Records, Runs, group_slots
 from nsl_tools.tuning import TUNING
@@ -44,7 +44,6 @@ _MOST_PENDING = 1 << 22
 _FEW_NODES = 1 << 20
 """For more, ids that decide between equal weights are compared for all edges together."""
 _MOST_OPEN = 1 << 16
-_HALF = np.uint64(32)
 
 
 class TopEdges:
@@ -166,7 +165,7 @@ class TopEdges:
 
 def _without_repeats(edges: Records) -> Records:
     """Keep the largest weight of each pair of source and target."""
-    pairs = edges["source"].astype(np.uint64) << _HALF | edges["target"]
+    pairs = edges["source"].astype(np.uint64) << HALF_WORD | edges["target"]
     ordered = np.sort(pairs)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if not len(repeated):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.arrays.groups import blocks
+from nsl_tools.arrays.groups import HALF_WORD, blocks
 from nsl_tools.progress import Progress
 from nsl_tools.spill.scratch import ScratchFile, announce
 from nsl_tools.tuning import TUNING
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-_HALF = np.uint64(32)
 _COPIES = 2  # of rows that are put into another order: as read, and in order
 
 Floats = npt.NDArray[np.float32]
@@ -142,8 +141,8 @@ def row_hashes(matrix: Matrix) -> npt.NDArray[np.uint64]:
     hashes = np.empty(len(matrix), np.uint64)
     for block in blocks(*matrix.shape):
         bits = matrix[block].view(np.uint32).astype(np.uint64)
-        upper, lower = (np.einsum("ij,j->i", bits, factor) >> _HALF for factor in factors)
-        hashes[block] = upper << _HALF | lower
+        upper, lower = (np.einsum("ij,j->i", bits, factor) >> HALF_WORD for factor in factors)
+        hashes[block] = upper << HALF_WORD | lower
     return hashes
 
 

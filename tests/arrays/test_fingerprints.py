@@ -26,6 +26,7 @@ from nsl_tools.pack_nbrs import graph_edges, nodes
 from nsl_tools.pack_nbrs.id_index import Entries
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 from nsl_tools.statistics import Statistics
+from nsl_tools.tuning import TUNING
 
 # Of each of the three kinds of lengths that are hashed in ways of their own, or of some.
 _texts = [st.binary(min_size=a, max_size=b) for a, b in ((1, 16), (17, 256), (257, 300))]
@@ -153,7 +154,7 @@ def test_rows_are_among_ids(
     some = data.draw(st.permutations([*{*others, *ids[::2]}]))
     expected = [row for row, node in enumerate(ids) if node in some]
     arrays = (pa.array(ids, pa.binary()), pa.array(some, pa.binary()))
-    with mock.patch.object(module, "_FEW", few):
+    with mock.patch.object(TUNING, "few_to_seek", few):
         assert rows_among(*arrays).tolist() == expected
 
 
@@ -182,7 +183,7 @@ def test_the_table_finds_the_first_row_of_an_id(
 def test_ids_rank_as_bytes_do(few: int, ids: list[bytes], short: int) -> None:
     """Be they few or many, short or long."""
     with (
-        mock.patch("nsl_tools.arrays.ids._FEW", few),
+        mock.patch.object(TUNING, "few_to_sort", few),
         mock.patch("nsl_tools.arrays.ids._SHORT", short),
     ):
         for some in (ids, sorted(ids)):
@@ -192,7 +193,7 @@ def test_ids_rank_as_bytes_do(few: int, ids: list[bytes], short: int) -> None:
 
 def test_many_short_ids_rank_as_bytes_do() -> None:
     """More than are done at once, and all of 8 bytes or less."""
-    ids = [b"%d" % i for i in range(3 * module._ROWS)]
+    ids = [b"%d" % i for i in range(3 * TUNING.hashed_ids)]
     ranks = id_ranks(pa.array(ids, pa.binary()))
     assert [ids[row] for row in np.argsort(ranks)] == sorted(ids)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.arrays.groups import blocks
+from nsl_tools.arrays.groups import HALF_WORD, blocks
 from nsl_tools.spill.partitions import Runs, group_slots
 from nsl_tools.tuning import TUNING
 
@@ -36,7 +36,6 @@ _EDGE = np.dtype([("source", "<u4"), ("target", "<u4"), ("weight", "<f8")])
 _MOST_SLOTS = 1024
 _BYTES_PER_EDGE = 100
 """What choosing the best needs for each edge while it runs."""
-_HALF = np.uint64(32)
 
 
 def bucketed_edges(
@@ -134,7 +133,7 @@ def _put_aside(edges: Edges, runs: Runs, width: int) -> None:
 
 def _best(nearest: NearestNeighbors, records: Records) -> Edges:
     """Choose the best edges of each source, of which those met in several rounds count once."""
-    pairs = records["source"].astype(np.uint64) << _HALF | records["target"]
+    pairs = records["source"].astype(np.uint64) << HALF_WORD | records["target"]
     _, firsts = np.unique(pairs, return_index=True)
     records = records[firsts]
     sources, targets = (records[name].astype(np.int64) for name in ("source", "target"))
