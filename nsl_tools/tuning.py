@@ -27,6 +27,15 @@ class Tuning:
     steps: int = 64
     """Records of more entries than this are walked alone once few such are left in a batch."""
 
+    table_bytes: int = 1 << 20
+    """Bytes of rows of a `.npy` or Parquet file that are read together."""
+    cached_bytes: int = 1 << 26
+    """First bytes of an output that go through the page cache; a multiple of `direct_bytes`."""
+    direct_bytes: int = 1 << 22
+    """Bytes that are written past the page cache together: whole pages."""
+    synced_bytes: int = 1 << 25
+    """Bytes between two syncs: enough to keep a disk busy, few enough for a short last one."""
+
     # Scratch files.
     memory_share: float = 1.0
     """Of what each part of a run may hold in memory, before it goes to a scratch file."""
@@ -64,10 +73,28 @@ class Tuning:
     """Candidates that are weighed together, if the memory allows no more."""
     weighed_floats: int = 1 << 18
     """Numbers of vectors that are weighed together: more would leave the cache."""
+    crowd: int = 4
+    """More than so many times the candidates wanted are too many: the threshold rises first."""
+    small_bucket: int = 128
+    """Rows of a bucket of LSH: weighing all its pairs takes no longer than a search in it."""
     bucket_pairs: int = 1 << 18
     """Pairs of small buckets of LSH that are weighed together."""
     tied_rows: int = 1024
     """Rows of the largest ids that the nearly parallel rows of all tiles are compared with."""
+
+    # Inverted lists.
+    listed_floats: int = 1 << 20
+    """Similarities of rows and centroids that are computed together."""
+    counted_rows: int = 1 << 14
+    """Rows whose listed cells are counted together."""
+    probed_lists: int = 64
+    """Lists that are searched before what they found is kept."""
+    probing_rows: int = 1024
+    """Rows that are multiplied with the members of a list together."""
+    kept_rows: int = 1 << 14
+    """Rows whose best candidates are brought up to date together."""
+    weighed_rows: int = 1024
+    """Rows whose candidates are weighed, or chosen from, together."""
 
     # The join.
     index_run: int = 1 << 16

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     Places = npt.NDArray[np.int64]
 
 
+RANKING_BYTES = 100
+"""Bytes of memory that choosing the best edges takes for each edge, while it runs."""
+
+
 def rank_edges(
     sources: npt.NDArray[np.integer],
     weights: npt.NDArray[np.float64],

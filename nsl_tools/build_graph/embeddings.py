@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from nsl_tools.files.streams import Source
     from nsl_tools.spill.matrix import Floats, Matrix, MatrixStore, MatrixWriter
 
-_SMALLEST_SCALE = 2.0**-100
-
 
 @dataclass(frozen=True)
 class Embeddings:
@@ -65,7 +63,8 @@ class Embeddings:
 
         0 where float32 has no good inverse of a norm.
         """
-        good = (self.norms > _SMALLEST_SCALE) & (self.norms < 1 / _SMALLEST_SCALE)
+        smallest = 2.0**-100  # well within the range of float32, as its inverse is
+        good = (self.norms > smallest) & (self.norms < 1 / smallest)
         scales = np.divide(1.0, self.norms, out=np.zeros(len(self.norms)), where=good)
         return scales.astype(np.float32)
 

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from nsl_tools.spill.matrix import Rows
 
 _BYTES_PER_DIMENSION = 64
-"""What comparing and weighing two vectors takes: some copies of both, in float32 and float64."""
+"""That comparing two vectors takes: some copies of both, in float32 and float64."""
 
 
 def build_graph(

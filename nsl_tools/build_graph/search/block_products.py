@@ -35,14 +35,6 @@ if TYPE_CHECKING:
     from nsl_tools.build_graph.search.ties import Ties
     from nsl_tools.spill.matrix import Floats, MatrixStore, Rows
 
-_TILE_SHARE, _LEAST_TILE_BYTES = 4, 1 << 20  # of the budget at most, in units: wide rows are few
-_CROWD = 4
-_BANDS, _SMALLEST_BAND, _LARGEST_BAND = 8, 8, 64
-_BANDS_AT_ONCE = 4  # two of units, and the vectors of a lot as read, with room to spare
-_LOT_BYTES = 512  # for a pair, some lots at a time, with all that weighing it takes
-_LARGEST_LOT = 1 << 20
-_CACHED_LOT = 1 << 16  # where weighing a lot means no reading of a file, which wants large ones
-
 
 class Units(Protocol):
     """Unit vectors, shape (n, d), float32: a block of rows at a time."""
@@ -123,13 +115,9 @@ class _Sweep:
         height = tile_height(store.budget, queries.shape[1])
         self._tiles, self._base_tiles = _tiles(len(queries), height), _tiles(len(base), height)
         self._pending = Pending(len(self._tiles), height, store)
-        self._limits = [_CROWD * (wanted.best or 0) * height] * len(self._tiles)
-        room = store.budget // _BANDS_AT_ONCE // (4 * height * max(1, queries.shape[1]))
-        # Several bands, so that weighing the pairs of one goes on beside the products of the next.
-        several = max(_SMALLEST_BAND, len(self._tiles) // _BANDS)
-        self._band = max(1, min(room, several, _LARGEST_BAND))
-        largest = _LARGEST_LOT if store.spilled else _CACHED_LOT
-        self._lot = min(max(TUNING.least_candidates, store.budget // _LOT_BYTES), largest)
+        self._limits = [TUNING.crowd * (wanted.best or 0) * height] * len(self._tiles)
+        self._band = _band_tiles(len(self._tiles), height * queries.shape[1], store.budget)
+        self._lot = _batch_pairs(store)
         self._buffers = Buffers()
         self._stopped = False
 
@@ -194,7 +182,7 @@ class _Sweep:
         np.matmul(queries, base.T, out=products)
         lowest = min(self._floors[self._tiles[tile]].min() for tile, _, _ in sides)
         np.greater_equal(products, lowest, out=mask)
-        few = np.count_nonzero(mask) <= _CROWD * sum(products.shape)
+        few = np.count_nonzero(mask) <= TUNING.crowd * sum(products.shape)
         loose = true_places(mask) if few else None
         for tile, axis, other in sides:
             own = self._tiles[tile]
@@ -216,14 +204,14 @@ class _Sweep:
         np.greater_equal(products, floors, out=mask)
         best, ties = self._wanted.best, self._ties
         if best is not None:
-            most = _CROWD * best * floors.size
+            most = TUNING.crowd * best * floors.size
             if not (ties and ties.known(own)) and np.count_nonzero(mask) > most:
                 self._raise_by_products(products, axis, own, best)
                 np.greater_equal(products, floors, out=mask)
             if ties and (ties.known(own) or np.count_nonzero(mask) > most):
                 ties.narrow(mask.T if axis else mask, own, other, most)
                 self._raise_by_ties(own, ties)
-        few = np.count_nonzero(mask) <= _CROWD * sum(mask.shape)
+        few = np.count_nonzero(mask) <= TUNING.crowd * sum(mask.shape)
         step = len(mask) if few else TUNING.strip_rows
         for start in range(0, len(mask), step):
             yield true_places(mask[start : start + step]) + start * mask.shape[1]
@@ -280,8 +268,26 @@ class _Sweep:
 
 def tile_height(budget: int, dimension: int) -> int:
     """Return the rows of a tile, where units of `dimension` may take a share of `budget` bytes."""
-    room = max(_LEAST_TILE_BYTES, budget // _TILE_SHARE)
-    return max(1, min(TUNING.tile_rows, room // (4 * max(1, dimension))))
+    tile_bytes = max(1 << 20, budget // 4)  # of unit vectors: where these are long, rows are few
+    return max(1, min(TUNING.tile_rows, tile_bytes // (4 * max(1, dimension))))
+
+
+def _band_tiles(tiles: int, tile_floats: int, budget: int) -> int:
+    """Return how many tiles a band has."""
+    # Two bands of unit vectors, and the vectors of a batch of pairs as read, with some to spare.
+    fitting = budget // 4 // (4 * max(1, tile_floats))
+    # Several bands, so that weighing the pairs of one goes on beside the products of the next.
+    eighth = tiles // 8
+    least, most = 8, 64
+    return max(1, min(fitting, max(least, eighth), most))
+
+
+def _batch_pairs(store: MatrixStore) -> int:
+    """Return how many candidates are weighed together."""
+    pair_bytes = 512  # some batches at a time, with all that weighing a pair takes
+    # Reading a file wants large batches; without, those that stay in the cache are faster.
+    largest = 1 << 20 if store.spilled else 1 << 16
+    return min(max(TUNING.least_candidates, store.budget // pair_bytes), largest)
 
 
 def _tiles(rows: int, height: int) -> list[slice]:

@@ -20,8 +20,8 @@ Places = npt.NDArray[np.int64]
 NO_KEY = np.uint64(2**64 - 1)
 """Sorts after all candidates, of which a row is none of its own."""
 
-_WIDE = 64  # keys of one owner: with more a table would be too large
-_FARTHEST = 1.5  # similarity less distance: cosines may leave their range by a little
+_WIDE = 64  # candidates of one row: with more, a table of all rows would be too large
+_FARTHEST = 1.5  # distance plus similarity; above 1, since rounded cosines may be
 
 
 class PairKeys:

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from nsl_tools.arrays.buffers import Buffers
 from nsl_tools.arrays.groups import rank_in_group, reached_by, true_places
 from nsl_tools.build_graph.search.faiss_loader import load_faiss
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,27 +28,10 @@ if TYPE_CHECKING:
     from nsl_tools.spill.matrix import Floats, Rows
     from nsl_tools.threads import Workers
 
-_MOST_CELLS = 1 << 15
-_ROWS = 16  # of a cell, times the fourth root of all rows: small ones are seldom worth the call
-_SAMPLED = 20  # rows for each centroid,
-_SAMPLED_SHARE = 10  # one row of so many, since small clusters want to be seen
-_SAMPLED_FLOATS = 1 << 24  # at most, but
-_LEAST_SAMPLED = 2  # rows for each centroid
-_ITERATIONS = 5  # of k-means: more would cost more than denser cells save
-_LARGEST = 8  # times the mean cell
-_LISTED = 32
-_LISTED_NUMBERS = 1 << 24  # fewer columns where rows are many, but
-_LEAST_LISTED = 12
-_SMALL = 1024  # rows: cells that are not too large
-_BLOCK_FLOATS = 1 << 20
-_COUNTED = 1 << 14
-_MARGIN_BITS = 15  # below the point: margins are up to 2
-_FARTHEST = (1 << 16) - 1
-_SCALE_BITS = 29  # so that distances, which are up to 2.5, have 31
-_SCALE = 1 << _SCALE_BITS
-_COARSEST_BITS = 7  # of a distance in float32, below 2.5 times the scale
-_NO_KEY = np.int32(2**31 - 1)  # sorts after all
-_MANY = 4  # times what is wanted: not all are sorted
+_LARGEST = 8  # times the mean size of a cell: what is larger is cut,
+_SMALL = 1024  # but not if it has no more rows than this
+_FARTHEST = (1 << 16) - 1  # the largest margin that is told, in steps of 2^-15
+_SCALE_BITS = 29  # behind the binary point of a distance: up to 2.5, it has 31 bits
 NEVER = _FARTHEST + 1
 """A margin that no cell is listed with."""
 
@@ -62,6 +46,7 @@ class NearestCells:
         unit: unit vectors, shape (rows, d); at least one.
         workers: the threads.
         seed: of the centroids.
+        columns: how many cells to list for each row at first; None for the usual number.
 
     Attributes:
         listed: the cells nearest to each row, nearest first, shape (rows, columns).
@@ -69,11 +54,13 @@ class NearestCells:
         cost: products of a row and a centroid so far, those that placed the centroids too.
     """
 
-    def __init__(self, unit: UnitRows, workers: Workers, seed: int) -> None:
+    def __init__(
+        self, unit: UnitRows, workers: Workers, seed: int, columns: int | None = None
+    ) -> None:
         self._unit, self._pool = unit, workers.products
         self._centroids, self.cost = _centroids(unit, workers.count, seed)
         self._buffers = Buffers()
-        self._list(max(_LEAST_LISTED, min(_LISTED, _LISTED_NUMBERS // len(unit))))
+        self._list(columns or _usual_columns(len(unit)))
 
     def __len__(self) -> int:
         return self.cells
@@ -101,7 +88,7 @@ class NearestCells:
         return sum(met)
 
     def _of_blocks(self, function: Callable[..., T], *lists: Numbers) -> list[T]:
-        parts = len(self._unit) // _COUNTED + 1
+        parts = len(self._unit) // TUNING.counted_rows + 1
         return list(self._pool.map(function, *(np.array_split(each, parts) for each in lists)))
 
     def meeting_margins(self, rows: Rows, others: Rows) -> npt.NDArray[np.int64]:
@@ -133,7 +120,7 @@ class NearestCells:
         self.listed = np.empty((len(self._unit), columns), np.uint16)
         self._margins = np.empty_like(self.listed)
         self._histogram = np.zeros(_FARTHEST + 1, np.int64)
-        step = max(1, _BLOCK_FLOATS // max(self._centroids.shape))
+        step = max(1, TUNING.listed_floats // max(self._centroids.shape))
         blocks = (slice(start, start + step) for start in range(0, len(self._unit), step))
         for counts in self._pool.map(self._list_block, blocks):
             self._histogram += counts
@@ -150,7 +137,8 @@ class NearestCells:
         self.listed[block] = nearest & np.int32((1 << bits) - 1)
         nearest >>= np.int32(bits)
         nearest -= nearest[:, :1].copy()
-        nearest >>= np.int32(max(0, _SCALE_BITS - bits - _MARGIN_BITS))
+        margin_bits = 15  # behind the binary point: with the one before it, a margin has 16
+        nearest >>= np.int32(max(0, _SCALE_BITS - bits - margin_bits))
         self._margins[block] = margins = np.minimum(nearest, _FARTHEST)
         return np.bincount(margins.ravel(), minlength=_FARTHEST + 1)
 
@@ -166,6 +154,12 @@ class NearestCells:
         return cells
 
 
+def _usual_columns(rows: int) -> int:
+    """Return how many cells to list for each row: few where rows are many."""
+    least, most, most_numbers = 12, 32, 1 << 24
+    return max(least, min(most, most_numbers // rows))
+
+
 def nearest_keys(similarities: Floats, columns: int, bits: int) -> npt.NDArray[np.int32]:
     """Return for each row the keys of the nearest cells, shape (rows, columns), ascending.
 
@@ -177,21 +171,24 @@ def nearest_keys(similarities: Floats, columns: int, bits: int) -> npt.NDArray[n
         bits: enough for the number of a cell.
     """
     cells = similarities.shape[1]
+    many = 4 * columns
     # Where a bound would leave a large part of the cells, it gains nothing.
-    seldom = cells >= 2 * _MANY * columns
+    seldom = cells >= 2 * many
     bounds = reached_by(similarities, 0, columns) if seldom else None
     if bounds is None:
         keys = _keys(similarities, np.arange(cells, dtype=np.int32), bits)
     else:
         # What a key cannot tell from the bound counts too, or longer lists would begin otherwise.
-        bounds -= np.float32(2.0 ** (max(bits, _COARSEST_BITS) + 2 - _SCALE_BITS))
+        coarsest_bits = 7  # that float32 does not tell of a distance of up to 2.5, so scaled
+        bounds -= np.float32(2.0 ** (max(bits, coarsest_bits) + 2 - _SCALE_BITS))
         places = true_places(similarities >= bounds[:, np.newaxis])
         rows, numbers = np.divmod(places, cells)
         ranks = rank_in_group(rows)
-        keys = np.full((len(similarities), ranks.max() + 1), _NO_KEY)
+        no_key = np.int32(2**31 - 1)  # sorts after all others
+        keys = np.full((len(similarities), ranks.max() + 1), no_key)
         found = similarities.ravel().take(places)
         keys[rows, ranks] = _keys(found, numbers.astype(np.int32), bits)
-    if keys.shape[1] > _MANY * columns:
+    if keys.shape[1] > many:
         keys.partition(columns, axis=1)
         keys = keys[:, :columns]
     keys.sort(axis=1)
@@ -200,22 +197,28 @@ def nearest_keys(similarities: Floats, columns: int, bits: int) -> npt.NDArray[n
 
 def _keys(similarities: Floats, cells: npt.NDArray[np.int32], bits: int) -> npt.NDArray[np.int32]:
     """Return what sorts as distances do, then as the numbers of cells, in the last `bits`."""
-    distances = np.float32(1.5 * _SCALE) - np.float32(_SCALE) * similarities
+    scale = 1 << _SCALE_BITS
+    distances = np.float32(1.5 * scale) - np.float32(scale) * similarities
     return np.asarray(distances.astype(np.int32) & np.int32(-1 << bits) | cells)
 
 
 def _centroids(unit: UnitRows, threads: int, seed: int) -> tuple[Floats, int]:
     """Return centroids of the cells of all rows, shape (cells, d), and the products it took."""
     faiss = load_faiss()
-    count = min(_MOST_CELLS, max(math.isqrt(len(unit)), int(len(unit) ** 0.75 / _ROWS)))
-    wanted = max(_SAMPLED * count, len(unit) // _SAMPLED_SHARE)
-    sampled = max(_LEAST_SAMPLED * count, min(wanted, _SAMPLED_FLOATS // unit.shape[1]))
+    # A cell has about 16 times the fourth root of all rows: small ones are seldom worth a product.
+    most = 1 << 15
+    count = min(most, max(math.isqrt(len(unit)), int(len(unit) ** 0.75 / 16)))
+    # 20 rows for each centroid, or a tenth of all, so that small clusters are seen.
+    wanted = max(20 * count, len(unit) // 10)
+    most_floats = 1 << 24  # of the sample, if that leaves two rows for each centroid
+    sampled = max(2 * count, min(wanted, most_floats // unit.shape[1]))
+    iterations = 5  # more would cost more than denser cells save
     random = np.random.default_rng(seed)
     sample = np.sort(random.choice(len(unit), min(len(unit), sampled), replace=False))
     means = faiss.Kmeans(
         unit.shape[1],
         count,
-        niter=_ITERATIONS,
+        niter=iterations,
         seed=int(random.integers(1 << 31)),
         min_points_per_centroid=1,
         max_points_per_centroid=sampled,
@@ -226,7 +229,7 @@ def _centroids(unit: UnitRows, threads: int, seed: int) -> tuple[Floats, int]:
     centroids = np.asarray(means.centroids, np.float32)
     norms = np.linalg.norm(centroids, axis=1, keepdims=True)
     centroids /= np.where(norms > 0, norms, 1)
-    return np.asarray(centroids), _ITERATIONS * len(sample) * count
+    return np.asarray(centroids), iterations * len(sample) * count
 
 
 def _divide(nearest: Numbers, cell: int, more: range) -> None:

@@ -32,8 +32,7 @@ import numpy.typing as npt
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_NORMAL_QUANTILE = 2.3263  # of 0.99
-_HALVINGS = 40  # of an interval, which float64 then hardly divides
+_HALVINGS = 40  # steps of a bisection: what is left is about as small as float64 can tell
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,8 @@ class _Rows:
     def rule_out(self, recall: float, share: float) -> bool:
         """Tell whether a recall of all rows that is no more than this is too unlikely."""
         # What was sampled is known: only the rest is in doubt.
-        doubt = _NORMAL_QUANTILE**2 / 2 * (1 - share)
+        normal_quantile = 2.3263  # of 0.99
+        doubt = normal_quantile**2 / 2 * (1 - share)
         return _log_likelihood_ratio(self._hits - recall * self._edges, self._times) > doubt
 
 

@@ -42,18 +42,14 @@ if TYPE_CHECKING:
     from nsl_tools.spill.matrix import Matrix, MatrixStore
     from nsl_tools.threads import Workers
 
-_FEW = 4
-"""Until one in so many nodes was asked for, not all ids are ranked."""
-_UNIT_ROUNDOFF = 2.0**-24
-_PRODUCT_BYTES = 6  # a float32, a mask, and what is picked of both
-_PAIR_BYTES = 20  # both sides in float64, one in float32 before
-
 
 def bytes_per_thread(dimension: int) -> int:
     """Return the memory that each thread takes: products and units of a tile, pairs to weigh."""
+    product_bytes = 6  # a float32, a mask, and what is picked of both
+    weighed_bytes = 20  # of a number of two vectors: both in float64, one in float32 before
     return (
-        TUNING.tile_rows * TUNING.tile_rows * _PRODUCT_BYTES
-        + max(TUNING.weighed_floats, dimension) * _PAIR_BYTES
+        TUNING.tile_rows * TUNING.tile_rows * product_bytes
+        + max(TUNING.weighed_floats, dimension) * weighed_bytes
     )
 
 
@@ -140,8 +136,9 @@ class NearestNeighbors:
         self._buffers = Buffers()
         # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, each number of which is off by 2 u;
         # floors are rounded, too.
-        rounding = min(0.5, embeddings.vectors.shape[1] * _UNIT_ROUNDOFF)
-        margin = rounding / (1 - rounding) + 6 * _UNIT_ROUNDOFF
+        roundoff = 2.0**-24  # u of float32
+        rounding = min(0.5, embeddings.vectors.shape[1] * roundoff)
+        margin = rounding / (1 - rounding) + 6 * roundoff
         # One place more than k, since a row is its own best match.
         best = None if k is None else k + 1
         self._wanted = Wanted(best, threshold - margin, 2 * margin + 1 / MICRO)
@@ -311,9 +308,10 @@ class NearestNeighbors:
         """Return numbers that order `rows`, shape (m,), as their ids are ordered, by bytes."""
         ids = self.embeddings.ids
         self._ranked += len(rows)
-        if self._ranked * _FEW > len(ids):
+        # Where few nodes have edges, most ids are nobody's target: once a quarter was asked for,
+        # all are ranked.
+        if self._ranked * 4 > len(ids):
             return self.id_ranks[rows]
-        # Where few nodes have edges, most ids are nobody's target.
         distinct, places = np.unique(rows, return_inverse=True)
         return id_ranks(texts_at(*spans_of(ids, distinct)))[places]
 

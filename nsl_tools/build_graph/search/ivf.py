@@ -23,6 +23,7 @@ from nsl_tools.arrays.buffers import Buffers
 from nsl_tools.arrays.groups import reached_by, true_places
 from nsl_tools.build_graph.search.candidate_keys import NO_KEY, PairKeys, best_of_each
 from nsl_tools.build_graph.search.coarse_quantizer import NearestCells
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,14 +34,7 @@ if TYPE_CHECKING:
     from nsl_tools.spill.matrix import Floats, Rows
     from nsl_tools.threads import Workers
 
-_SPARE = 2
-_CROWD = 4
-_BLOCK = 1024
-_CELLS_AT_ONCE, _LEAST_CELLS = 64, 8
-_TABLE_ROWS, _LEAST_TABLE = 1 << 14, 1 << 11
-_USUAL_DEPTH = 16  # of rows that want more candidates, fewer are taken at once
-_LOT = 1024
-_STEPS = 0.0, 1.0  # of the margin: what rows find in their own cell first spares much after it
+_SPARE = 2  # candidates kept beyond the best: float32 may mistake the order of the last ones
 Weights = npt.NDArray[np.int32]
 
 
@@ -63,12 +57,13 @@ class Cells:
     ) -> None:
         self._unit, self._pool = unit, workers.products
         self._keys, self._slack = PairKeys(len(unit)), slack
-        # A few more than wanted: float32 may mistake the order of the last ones.
         self._best = np.full((len(unit), best + _SPARE), NO_KEY)
         self._floors = np.full(len(unit), floor, np.float32)
-        share = min(1.0, _USUAL_DEPTH / self._best.shape[1])
-        self._table_rows = max(min(_LEAST_TABLE, _TABLE_ROWS), int(share * _TABLE_ROWS))
-        self._at_once = max(min(_LEAST_CELLS, _CELLS_AT_ONCE), int(share * _CELLS_AT_ONCE))
+        # Where rows keep more than 16 candidates each, fewer rows and lists are taken together.
+        share = min(1.0, 16 / self._best.shape[1])
+        tables, lists = TUNING.kept_rows, TUNING.probed_lists
+        self._table_rows = max(min(1 << 11, tables), int(share * tables))
+        self._at_once = max(min(8, lists), int(share * lists))
         self._nearest = NearestCells(unit, workers, seed)
         self._homes = self._nearest.listed[:, 0].copy()
         self._members = self._by_cell(np.arange(len(unit)), self._homes)
@@ -94,7 +89,8 @@ class Cells:
         Args:
             margin: no smaller than before.
         """
-        for share in _STEPS:
+        # What rows find in their own cell spares much of what follows.
+        for share in (0.0, 1.0):
             self._visit(self._nearest.visits(int(share * margin)))
 
     def order(self) -> Rows:
@@ -157,7 +153,8 @@ class Cells:
         self._weights = np.zeros(self._best.shape, np.int32)
         places = np.searchsorted(self._unit.rows, rows)
         order = places[np.argsort(self._homes[places], kind="stable")]
-        lots = (order[start : start + _LOT] for start in range(0, len(order), _LOT))
+        step = TUNING.weighed_rows
+        lots = (order[start : start + step] for start in range(0, len(order), step))
         for _ in self._pool.map(partial(self._weigh, weigh), lots):
             pass
 
@@ -192,11 +189,12 @@ class Cells:
         members, visitors = meeting
         base = self._units("members", members)
         found = [np.empty(0, np.uint64)]
-        for start in range(0, len(visitors), _BLOCK):
-            block = visitors[start : start + _BLOCK]
+        step = TUNING.probing_rows
+        for start in range(0, len(visitors), step):
+            block = visitors[start : start + step]
             products = self._buffers.array("products", np.float32, len(block), len(members))
             own = visitors is members
-            units = base[start : start + _BLOCK] if own else self._units("visitors", block)
+            units = base[start : start + step] if own else self._units("visitors", block)
             np.matmul(units, base.T, out=products)
             if own:
                 np.fill_diagonal(products[:, start:], -np.inf)
@@ -219,7 +217,7 @@ class Cells:
         floors = self._floors.take(own)
         passing = self._buffers.array("passing", np.bool_, *products.shape)
         np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=passing)
-        crowd = _CROWD * depth * len(own)
+        crowd = TUNING.crowd * depth * len(own)
         if np.count_nonzero(passing) > crowd:
             if (reached := reached_by(products, axis, depth)) is not None:
                 floors = np.maximum(floors, reached)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.arrays.groups import HALF_WORD, blocks
+from nsl_tools.arrays.ranking import RANKING_BYTES
 from nsl_tools.spill.partitions import Runs, group_slots
 from nsl_tools.tuning import TUNING
 
@@ -31,11 +32,7 @@ if TYPE_CHECKING:
     from nsl_tools.spill.matrix import Rows
     from nsl_tools.spill.partitions import Records
 
-_SMALL = 128  # rows of a bucket: weighing all its pairs takes no longer than a search in it
 _EDGE = np.dtype([("source", "<u4"), ("target", "<u4"), ("weight", "<f8")])
-_MOST_SLOTS = 1024
-_BYTES_PER_EDGE = 100
-"""What choosing the best needs for each edge while it runs."""
 
 
 def bucketed_edges(
@@ -51,7 +48,7 @@ def bucketed_edges(
     rows, allowance = len(nearest.embeddings.ids), nearest.store.budget
     is_query = np.zeros(rows, np.bool_)
     is_query[queries] = True
-    slots = min(_MOST_SLOTS, max(1, rows))
+    slots = min(1024, max(1, rows))
     width = -(-rows // slots) or 1
     with contextlib.ExitStack() as stack:
         runs = Runs(_EDGE, slots, allowance / 2, stack)
@@ -59,7 +56,7 @@ def bucketed_edges(
             _put_aside(edges, runs, width)
             if runs.spilled:
                 nearest.store.announce("edges of all buckets")
-        for some in group_slots(runs.sizes(), allowance / _BYTES_PER_EDGE):
+        for some in group_slots(runs.sizes(), allowance / RANKING_BYTES):
             yield _best(nearest, runs.read(some.start, some.stop))
 
 
@@ -74,7 +71,7 @@ def _found(
         planes = generator.rand(options.lsh_splits, nodes.vectors.shape[1]) * 2 - 1
         order, bounds = _buckets(nodes, planes)
         sizes = np.diff(bounds)
-        small = sizes <= _SMALL
+        small = sizes <= TUNING.small_bucket
         yield from nearest.best_of_each(_small_pairs(order, bounds, small, is_query))
         for bucket in np.flatnonzero(~small).tolist():
             members = order[bounds[bucket] : bounds[bucket + 1]]

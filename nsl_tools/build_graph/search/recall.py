@@ -18,6 +18,7 @@ import numpy as np
 from nsl_tools.build_graph.search.coarse_quantizer import NEVER
 from nsl_tools.build_graph.search.confidence import Recall
 from nsl_tools.build_graph.search.sample import Sample
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,21 +27,17 @@ if TYPE_CHECKING:
     from nsl_tools.spill.matrix import Rows
     from nsl_tools.statistics import Statistics
 
-_SAMPLE = 100  # rows, if all were allowed to miss; more where few are
-_ENOUGH = 0.75  # of the edges that so many rows have at most
-_SPARE = 1.1  # times the rows that seem to be needed, so that one more drawing seldom is
-_MOST_SAMPLED = 8  # one row of so many at most: a quarter of the products of all pairs
 LEAST_ROWS = 20_000
-"""Below this, all pairs take no longer."""
-
-_OVERHEAD = 1.5  # a product in a cell costs more than one in the sweep of all pairs
-_TILE = 1024
-_BYTES_PER_ROW, _BYTES_PER_CANDIDATE = 200, 15  # as measured
+"""Of fewer rows, comparing all pairs takes no longer."""
+_ENOUGH = 0.75  # of the edges that the rows of a sample have at most: enough to judge by
+_MOST_SAMPLED = 8  # one row of so many at most: a quarter of the products of all pairs
+_OVERHEAD = 1.5  # time of a product in a list, by that of one in the sweep of all pairs
 
 
 def bytes_for(rows: int, k: int) -> int:
     """Return the memory that an approximate search for `k` neighbours of all rows takes."""
-    return rows * (_BYTES_PER_ROW + _BYTES_PER_CANDIDATE * k)
+    per_row, per_candidate = 200, 15  # bytes, as measured
+    return rows * (per_row + per_candidate * k)
 
 
 def promised(
@@ -80,7 +77,8 @@ def _drawn(
         drawn, count = size, sum(len(edges) for edges in found)
         if count >= enough:
             return Sample(np.sort(order[:drawn]), found, len(rows), most)
-        size = math.ceil(_SPARE * drawn * enough / max(1, count))
+        # A tenth more than seem to be needed, so that one more drawing seldom is.
+        size = math.ceil(1.1 * drawn * enough / max(1, count))
         if size > limit:
             statistics.warnings[
                 f"--recall: {count:,} edges of {drawn:,} random nodes are too few to judge by: "
@@ -156,10 +154,12 @@ class RecallSearch:
         """Return the best edges found for `queries`, ascending."""
         queries = np.intersect1d(queries, self._rows, assume_unique=True)
         self._cells.weigh(queries, self._nearest.weigh_compactly)
-        tiles = (queries[start : start + _TILE] for start in range(0, len(queries), _TILE))
+        step = TUNING.weighed_rows
+        tiles = (queries[start : start + step] for start in range(0, len(queries), step))
         return self._nearest.choose_of_each(map(self._cells.weighed, tiles))
 
 
 def _sample_size(least: float, rows: int) -> int:
     """Return how many rows to judge by: doubt is to be in proportion to the misses allowed."""
-    return min(rows, round(_SAMPLE / math.sqrt(1 - least)))
+    at_least = 100  # rows, if all were allowed to miss
+    return min(rows, round(at_least / math.sqrt(1 - least)))

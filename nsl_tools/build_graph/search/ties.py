@@ -31,11 +31,9 @@ if TYPE_CHECKING:
     Keys = npt.NDArray[np.int64]
     Mask = npt.NDArray[np.bool_]
 
-_ID_BITS = 32
+_ID_BITS = 32  # of a key, for the rank of an id; the weight as written is above them
 _LOW = (1 << _ID_BITS) - 1
-_NO_KEY = -(1 << 62)
-_ROUNDOFF = 2.0**-53
-_TIED_NUMBERS = 1 << 20  # of these rows: fewer where they are wide
+_NO_KEY = -(1 << 62)  # less than the key of any weight, and far from the least int64
 
 
 class ExactRows(Protocol):
@@ -176,7 +174,8 @@ class Ties:
                 ranks = self._exact.id_ranks[self._base]
                 top = self._base[np.argsort(ranks)[-TUNING.tied_rows :]]
                 width = self._exact.unit(top[-1:]).shape[1]
-                self._top = top[-max(1, _TIED_NUMBERS // max(1, width)) :]
+                most_floats = 1 << 20  # of these rows: fewer where vectors are long
+                self._top = top[-max(1, most_floats // max(1, width)) :]
         ids, units = self._exact.id_ranks[self._top], self._exact.unit(self._top)
         for start in range(tile.start, tile.stop, TUNING.strip_rows):
             own = slice(start, min(start + TUNING.strip_rows, tile.stop))
@@ -213,7 +212,8 @@ class Ties:
 
 def _doubt(units: npt.NDArray[np.float64]) -> float:
     """Return by how much products of unit vectors, in millionths, are off at most."""
-    return float((units.shape[1] + 8) * _ROUNDOFF * MICRO)
+    roundoff = 2.0**-53  # of float64
+    return float((units.shape[1] + 8) * roundoff * MICRO)
 
 
 def _keys(millionths: npt.NDArray[np.float64], ids: Rows) -> Keys:

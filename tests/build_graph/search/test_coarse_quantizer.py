@@ -13,6 +13,7 @@ from nsl_tools.build_graph.embeddings import Embeddings, UnitRows
 from nsl_tools.build_graph.search import coarse_quantizer
 from nsl_tools.build_graph.search.coarse_quantizer import NEVER, NearestCells, nearest_keys
 from nsl_tools.threads import Workers, workers
+from nsl_tools.tuning import TUNING
 
 ROWS, WIDTH = 700, 12
 
@@ -68,12 +69,8 @@ def test_all_rows_visit_what_lies_within_one_margin(pool: Workers, mean: float) 
     assert margins[~visited].min() >= margin / (1 << 15) - 1e-3
 
 
-def test_more_visits_than_are_listed_list_more(
-    pool: Workers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(coarse_quantizer, "_LEAST_LISTED", 3)
-    monkeypatch.setattr(coarse_quantizer, "_LISTED_NUMBERS", ROWS)
-    cells = NearestCells(unit_rows(), pool, 0)
+def test_more_visits_than_are_listed_list_more(pool: Workers) -> None:
+    cells = NearestCells(unit_rows(), pool, 0, columns=3)
     before, cost = cells.listed.copy(), cells.cost
     assert before.shape == (ROWS, 3)
     assert not cells.list_enough(0)
@@ -87,14 +84,9 @@ def test_more_visits_than_are_listed_list_more(
     assert (cells.visits(NEVER) == len(cells)).all()
 
 
-def test_the_margin_at_which_rows_meet_is_that_of_the_first_visit(
-    pool: Workers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_margin_at_which_rows_meet_is_that_of_the_first_visit(pool: Workers) -> None:
     """Of the one to the cell of the other, or back; by a look at each list."""
-    monkeypatch.setattr(coarse_quantizer, "_LISTED", 12)
-    monkeypatch.setattr(coarse_quantizer, "_LEAST_LISTED", 3)
-    monkeypatch.setattr(coarse_quantizer, "_LISTED_NUMBERS", 5 * ROWS)
-    cells = NearestCells(unit_rows(), pool, 0)
+    cells = NearestCells(unit_rows(), pool, 0, columns=5)
     rows, others = np.random.default_rng(1).integers(0, ROWS, (2, 300))
     expected = [
         min(_visit(cells, row, other), _visit(cells, other, row))
@@ -149,7 +141,7 @@ def test_threads_and_blocks_do_not_change_the_lists(
     pool: Workers, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     expected = NearestCells(unit_rows(), pool, 0).listed
-    monkeypatch.setattr(coarse_quantizer, "_COUNTED", 7)
+    monkeypatch.setattr(TUNING, "counted_rows", 7)
     with workers(threads) as others:
         cells = NearestCells(unit_rows(), others, 0)
         assert (cells.listed == expected).all()

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 
 from nsl_tools.build_graph.embeddings import Embeddings, UnitRows
-from nsl_tools.build_graph.search import coarse_quantizer, ivf
+from nsl_tools.build_graph.search import coarse_quantizer
 from nsl_tools.build_graph.search.coarse_quantizer import NEVER
 from nsl_tools.build_graph.search.ivf import Cells
 from nsl_tools.threads import Workers, workers
+from nsl_tools.tuning import TUNING
 
 ROWS, BEST = 400, 6
 
@@ -61,8 +62,8 @@ def test_rows_that_visit_all_cells_find_all_neighbours(
         np.testing.assert_allclose(own, best[best >= floor], atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "value"), [("_CELLS_AT_ONCE", 1), ("_TABLE_ROWS", 7),
-                                             ("_CROWD", 1), ("_CROWD", 1000)])  # fmt: skip
+@pytest.mark.parametrize(("name", "value"), [("probed_lists", 1), ("kept_rows", 7),
+                                             ("crowd", 1), ("crowd", 1000)])  # fmt: skip
 def test_what_is_kept_does_not_depend_on_when_it_is_kept(
     pool: Workers, monkeypatch: pytest.MonkeyPatch, name: str, value: int
 ) -> None:
@@ -75,7 +76,7 @@ def test_what_is_kept_does_not_depend_on_when_it_is_kept(
         return found(searched, rows)
 
     before = pairs()
-    monkeypatch.setattr(ivf, name, value)
+    monkeypatch.setattr(TUNING, name, value)
     assert pairs() == before
 
 
