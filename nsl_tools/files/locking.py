@@ -13,8 +13,7 @@ from nsl_tools.files.own_files import is_own
 
 _SUFFIX = ".nsl-lock"
 _NAME = re.compile(r"\..+@[0-9]+" + re.escape(_SUFFIX), re.DOTALL)
-_SAFE = os.O_NOFOLLOW | os.O_NONBLOCK
-_READABLE = 0o644
+_SAFE = os.O_NOFOLLOW | os.O_NONBLOCK  # of what others may have put there
 _STRANGE = "it is no regular file: remove it"
 _held: set[LockFile] = set()
 
@@ -151,8 +150,9 @@ def _open_existing(name: str, folder: int) -> int:
 
 def _create(name: str, folder: int) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFE
-    descriptor = os.open(name, flags, _READABLE, dir_fd=folder)
+    readable = 0o644  # by all
+    descriptor = os.open(name, flags, readable, dir_fd=folder)
     # Whatever the umask: another user who writes the same set has to see that it is locked.
     with contextlib.suppress(OSError):
-        os.fchmod(descriptor, _READABLE)
+        os.fchmod(descriptor, readable)
     return descriptor

@@ -29,17 +29,12 @@ from nsl_tools.files.direct_io import DiskWriter
 from nsl_tools.files.own_files import destination, require_trusted
 from nsl_tools.files.paths import STANDARD_STREAM
 from nsl_tools.files.staging import Workspace, new_name
-from nsl_tools.files.streams import INCOMPLETE
+from nsl_tools.files.streams import CHUNK, INCOMPLETE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from typing_extensions import Self
-
-_BUFFER = 1 << 20
-_PREFIX_LENGTH = 50
-_PRIVATE = 0o600
-_STANDARD_DESCRIPTORS = {STANDARD_STREAM: 1, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
 class OutputError(NslToolsError):
@@ -126,7 +121,8 @@ class Outputs:
     @contextlib.contextmanager
     def _temporary(self, path: str) -> Iterator[ByteSink]:
         folder, name = os.path.split(final := destination(path))
-        workspace, temporary = self.workspace(folder), new_name(name[:_PREFIX_LENGTH])
+        # 50 characters of up to 4 bytes, and what is appended, fit the 255 bytes of a name.
+        workspace, temporary = self.workspace(folder), new_name(name[:50])
         with _created(workspace, temporary, workspace.mode_of(name)) as file:
             yield file
         crc32c = f"{file.crc32c:08x}"
@@ -149,7 +145,7 @@ def _created(workspace: Workspace, name: str, mode: int, *, sync: bool = True) -
     """Create a file that has its permissions, and is durable if `sync`, at the end."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     # Who opens a file while it is empty can read all that is written to it later.
-    descriptor = os.open(name, flags, mode & _PRIVATE, dir_fd=workspace.inner)
+    descriptor = os.open(name, flags, mode & 0o600, dir_fd=workspace.inner)
     with _closing(descriptor):
         with DiskWriter(descriptor) as disk:
             file = _File(disk.write)
@@ -176,7 +172,7 @@ class _File:
     def write(self, data: bytes | memoryview, /) -> None:
         self._parts.append(data)
         self._size += len(data)
-        if self._size >= _BUFFER:
+        if self._size >= CHUNK:
             self.flush()
 
     def flush(self) -> None:
@@ -312,7 +308,7 @@ def _name_of(file: Written) -> str:
 
 
 def write_file(
-    workspace: Workspace, name: str, data: bytes, mode: int = _PRIVATE, *, sync: bool
+    workspace: Workspace, name: str, data: bytes, mode: int = 0o600, *, sync: bool
 ) -> None:
     """Create a small file in a workspace, with the permissions `mode`.
 
@@ -372,7 +368,7 @@ def _descriptor_of(path: str) -> int | None:
     with contextlib.suppress(FileNotFoundError):
         if name.isdecimal() and os.path.realpath(folder) == os.path.realpath("/dev/fd"):
             return int(name)
-    return _STANDARD_DESCRIPTORS.get(path)
+    return {STANDARD_STREAM: 1, "/dev/stdout": 1, "/dev/stderr": 2}.get(path)
 
 
 @contextlib.contextmanager

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
-_CRC_BITS = 32
-
 
 @dataclass(frozen=True)
 class _State:
@@ -98,7 +96,7 @@ class Readings:
         Raises:
             DataError: they are others.
         """
-        found = count << _CRC_BITS | crc
+        found = count << 32 | crc  # a checksum has 32 bits
         if index < len(self._batches):
             if self._batches[index] != found:
                 what = f"records {first} to {first + count - 1} are not those that were read before"

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from nsl_tools.options import RunOptions
 
-_FORMAT = 1
-
 
 class Report:
     """What is to be told of one run.
@@ -89,7 +87,7 @@ class Report:
         self, status: int, error: str | None, written: Mapping[str, Mapping[str, object]]
     ) -> bytes:
         content = {
-            "format": _FORMAT,
+            "format": 1,  # version of these fields
             "command": self._command,
             "version": __version__,
             "exit_status": status,

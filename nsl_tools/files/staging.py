@@ -35,9 +35,6 @@ _NAME = re.compile(r"\.[0-9a-f]{16}\.nsl-tools\.tmp")
 _KEPT = re.compile(r"\.[0-9a-f]{16}\.nsl-tools\.resume")
 _MADE = re.compile(rf"{re.escape(RUN)}|.+\.[0-9a-f]{{16}}(\.old|\.shard\.json)?", re.DOTALL)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
-_PRIVATE = 0o700
-_PERMISSIONS = 0o777
-_WRITABLE_BY_OTHERS = 0o022
 _live: set[Workspace] = set()
 
 
@@ -97,14 +94,14 @@ class Workspace:
             found = os.stat(final, dir_fd=self.outer, follow_symlinks=False)
             if stat.S_ISREG(found.st_mode):
                 # Not whose rights a program gets that runs it: that was said of another content.
-                mode = found.st_mode & _PERMISSIONS
+                mode = found.st_mode & 0o777
                 # Another user's file could open this user's data to all.
                 return mode if is_own(found) else mode & self.default_mode
         return self.default_mode
 
     def is_private(self) -> bool:
         """Tell whether no other user can have changed what is in it."""
-        return not os.fstat(self.inner).st_mode & _WRITABLE_BY_OTHERS
+        return not os.fstat(self.inner).st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
     def create(self) -> None:
         """Create and lock it, and remove those of this user's runs that were killed.
@@ -119,7 +116,7 @@ class Workspace:
             # Known before it exists: a signal between the two must not leave it behind.
             self.name = f".{os.urandom(8).hex()}.nsl-tools.tmp"
             _live.add(self)
-            os.mkdir(self.name, _PRIVATE, dir_fd=self._outer)
+            os.mkdir(self.name, 0o700, dir_fd=self._outer)
             # Another run may have taken it for an abandoned one before it was locked.
             self._inner = _open_locked(self._outer, self.name)
         self._is_locked = True

@@ -32,14 +32,13 @@ if TYPE_CHECKING:
     from nsl_tools.options import RunOptions
 
 CHUNK = 1 << 20
+"""Bytes that are read, or written, together where nothing else decides about it."""
 # Ends a stream whose writer failed. Starts with a newline, since a line before it may be cut;
 # as the header of a record it has no valid checksum.
 INCOMPLETE = b"\n#nsl-tools: incomplete, the program that wrote this failed\n"
-_HEAD_BYTES = 1 << 12
 UTF8_BOM = b"\xef\xbb\xbf"
-_BOMS = {UTF8_BOM: "a byte order mark", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _GZIP_MAGIC = b"\x1f\x8b"
-_AUTO_HEADER = 32 + zlib.MAX_WBITS
+_AUTO_HEADER = 32 + zlib.MAX_WBITS  # for zlib to tell GZIP and ZLIB by their headers
 
 
 class ByteStream(Protocol):
@@ -112,7 +111,7 @@ class Source:
             return open(self.name, "rb", buffering=0)
         try:
             return open(self.name, "rb", buffering=0, opener=_without_waiting)
-        except _GONE as err:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as err:
             raise self.readings.changed(f"it is gone ({err.strerror})") from err
 
     def size(self) -> int | None:
@@ -126,9 +125,6 @@ class Source:
         with _os_errors_as_data_errors(self.name):
             found = os.stat(self.name)
         return found.st_size if stat.S_ISREG(found.st_mode) else None
-
-
-_GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
 def _without_waiting(path: str, flags: int) -> int:
@@ -166,7 +162,7 @@ def rereadable(once: Source, check: Callable[[str, bytes], None]) -> Iterator[So
         return
     with contextlib.ExitStack() as stack:
         with once.open() as stream:
-            head = read_exactly(stream, _HEAD_BYTES)
+            head = read_exactly(stream, 1 << 12)
             check(once.name, head)
             spool = stack.enter_context(Spool())
             spool.write(head)
@@ -332,8 +328,9 @@ def without_bom(stream: ByteStream, name: str) -> ByteStream:
     Raises:
         DataError: it does.
     """
-    head = read_exactly(stream, max(map(len, _BOMS)))
-    for bom, what in _BOMS.items():
+    marks = {UTF8_BOM: "a byte order mark", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+    head = read_exactly(stream, max(map(len, marks)))
+    for bom, what in marks.items():
         if head.startswith(bom):
             raise DataError(name, "line 1", f"starts with {what}: expected plain UTF-8, convert it")
     return Pushback(head, stream)

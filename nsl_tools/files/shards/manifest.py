@@ -19,7 +19,6 @@ from nsl_tools.errors import DataError
 from nsl_tools.files.own_files import read_json
 
 REMEDY = "write the set again, or remove that file if the shards are right"
-_FORMAT = 1
 _SUFFIX = ".manifest.json"
 
 Recipe = dict[str, Any]
@@ -62,7 +61,7 @@ class Manifest:
     def encode(self) -> bytes:
         """Return it as JSON, the same for the same set."""
         content = {
-            "format": _FORMAT,
+            "format": 1,  # version of these fields
             "complete": self.complete,
             "shards": [asdict(shard) for shard in self.shards],
             "run": self.run,

@@ -19,16 +19,15 @@ if TYPE_CHECKING:
     from nsl_tools.files.shards.manifest import Recipe
     from nsl_tools.options import RunOptions
 
-FREE = ("memory_limit", "threads", "resume", "report")
-"""Options that the content of the output does not depend on."""
-
 
 def recipe(tool: str, options: RunOptions, inputs: Mapping[str, Sequence[str]]) -> Recipe:
     """Return the recipe of a run, given the files of each of its inputs, before they are read."""
+    # The content of the output does not depend on these options.
+    free = ("memory_limit", "threads", "resume", "report")
     return {
         "tool": tool,
         "version": __version__,
-        "options": {key: value for key, value in asdict(options).items() if key not in FREE},
+        "options": {key: value for key, value in asdict(options).items() if key not in free},
         "inputs": {kind: [state_of(path) for path in paths] for kind, paths in inputs.items()},
     }
 

@@ -19,6 +19,7 @@ from nsl_tools.files.outputs import write_file
 from nsl_tools.files.own_files import is_own, opened, read_json
 from nsl_tools.files.shards.manifest import Shard, recipe_of, shard_of
 from nsl_tools.files.staging import RUN, workspaces
+from nsl_tools.files.streams import CHUNK
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from nsl_tools.files.shards.manifest import Recipe
     from nsl_tools.files.staging import Workspace
 
-_NOTE = ".shard.json"
-_CHUNK = 1 << 20
+_NOTE = ".shard.json"  # what the name of a note has beyond that of its file
 
 
 def begin(workspace: Workspace, name: str, run: Recipe) -> None:
@@ -95,7 +95,7 @@ def sweep(workspace: Workspace) -> int:
 def _crc32c(descriptor: int) -> str:
     crc = 0
     with open(descriptor, "rb", buffering=0, closefd=False) as file:
-        while data := file.read(_CHUNK):
+        while data := file.read(CHUNK):
             crc = google_crc32c.extend(crc, data)
     return f"{crc:08x}"
 
