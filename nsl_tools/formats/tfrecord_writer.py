@@ -14,8 +14,6 @@ from nsl_tools.formats.tfrecord import FOOTER_BYTES, HEADER_BYTES, Framed, frame
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_RECORDS_PER_WRITE = 256
-
 
 def write_records(
     path: str, payloads: Iterable[bytes], total: int, compression: str = "auto"
@@ -57,5 +55,6 @@ def _framed(payloads: list[bytes]) -> Framed:
 
 
 def _batches(payloads: Iterator[bytes]) -> Iterator[list[bytes]]:
-    while batch := list(islice(payloads, _RECORDS_PER_WRITE)):
+    together = 256  # records that are framed, and written, at once
+    while batch := list(islice(payloads, together)):
         yield batch
