@@ -103,6 +103,10 @@ class Tuning:
     """Ids that enter the index, or are renumbered, together."""
     least_edges: int = 1 << 16
     """Edges that wait to be cut to the best, if the memory allows no more."""
+    most_edges: int = 1 << 22
+    """Edges that wait at most, whatever the memory."""
+    open_edges: int = 1 << 16
+    """Edges of a source that is not complete yet, to be cut to the best as sources come."""
 
 
 TUNING = Tuning()

@@ -32,18 +32,9 @@ Counts = npt.NDArray[np.uint32]
 Weights = npt.NDArray[np.float64]
 
 _ENTRY = np.dtype([("high", "<u8"), ("low", "<u8"), ("row", "<u4")])
-_NODE = np.dtype([("word", "<u8"), ("low", "<u8")])
-_SOURCED = np.dtype([("source", "<i8"), ("high", "<u8"), ("low", "<u8"), ("weight", "<f8")])
-_EDGE = np.dtype([("source_high", "<u8"), ("source_low", "<u8"), *_SOURCED.descr[1:]])
-_SLOT_BITS = 6
+_SLOT_BITS = 6  # first bits of a fingerprint, which tell its partition
 _SLOTS = 1 << _SLOT_BITS
 _SLOT_SHIFT = np.uint64(64 - _SLOT_BITS)
-_BYTES_PER_NODE = 24
-_LEAST_BYTES_PER_NODE = 2
-"""What each node takes wherever its fingerprint is."""
-_MOST_NODES = 1 << 32
-_UNKNOWN = np.uint64((1 << 64) - 1)
-"""Of numbers with a sign, -1."""
 
 
 class Entries:
@@ -91,7 +82,8 @@ class Entries:
         """
         self._check_size()
         self._flush()
-        split = self.count * _BYTES_PER_NODE > self._memory.share("id_index")
+        node_bytes = 24  # in the index: 16, and up to two places of 4 bytes in its list of starts
+        split = self.count * node_bytes > self._memory.share("id_index")
         found: NodeTable | SplitTable = (
             SplitTable(self._runs, self.count, self._stack)
             if split
@@ -111,8 +103,9 @@ class Entries:
         return found, members[order], np.concatenate(firsts)[order]
 
     def _check_size(self) -> None:
-        needed = sufficient_for(self.count * _LEAST_BYTES_PER_NODE, "id_index")
-        if needed > self._memory.limit or self.count >= _MOST_NODES:
+        least_bytes = 2  # that a node takes wherever its fingerprint is
+        needed = sufficient_for(self.count * least_bytes, "id_index")
+        if needed > self._memory.limit or self.count >= 1 << 32:  # row numbers have 32 bits
             raise UsageError(
                 f"--memory-limit: expected at least {shown_size(needed)} for {self.count:,} "
                 f"examples, received {shown_size(self._memory.limit)}"
@@ -153,7 +146,7 @@ class NodeTable:
         # What the bucket tells of a fingerprint need not be stored: the row takes its place.
         self._told = np.uint64(bits + equal_bits)
         self._row_mask = np.uint64((1 << bits + equal_bits) - 1)
-        self._nodes = np.empty(count + 1, _NODE)
+        self._nodes = np.empty(count + 1, [("word", "<u8"), ("low", "<u8")])
         self._starts = np.zeros((1 << bits) + 1, np.uint32)
         self._count = 0
 
@@ -218,7 +211,7 @@ class NodeTable:
         hit = rows <= self._row_mask
         hit &= near["low"] == low
         hit &= place < end
-        rows[~hit] = _UNKNOWN
+        rows[~hit] = np.uint64((1 << 64) - 1)  # -1, once it has a sign
         return rows.view(np.int64)
 
     def renumber(self, new: Rows) -> None:
@@ -251,9 +244,13 @@ class SplitTable:
 
     def resolved(self, edges: Iterable[Edges]) -> Iterator[tuple[Rows, Rows, Weights]]:
         """Yield the rows of both ends of edges, and their weights; in another order."""
-        by_source, by_target = (Runs(d, _SLOTS, 0, self._stack) for d in (_EDGE, _SOURCED))
-        for source, target, weights in edges:
-            _add(by_source, source[0], (*source, *target, weights))
+        target = [("high", "<u8"), ("low", "<u8"), ("weight", "<f8")]
+        unresolved = [("source_high", "<u8"), ("source_low", "<u8"), *target]
+        half_resolved = [("source", "<i8"), *target]
+        by_source = Runs(unresolved, _SLOTS, 0, self._stack)
+        by_target = Runs(half_resolved, _SLOTS, 0, self._stack)
+        for sources, targets, weights in edges:
+            _add(by_source, sources[0], (*sources, *targets, weights))
         for slot in range(_SLOTS):
             table = self._part(slot)
             for found in by_source.pieces(slot, TUNING.index_piece // 4):

@@ -63,10 +63,6 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.int64]
 
-_INPUTS = ("labeled", "unlabeled", "graph")
-_MOST_KEPT = 200_000_000
-"""Bytes of records that are kept between readings, however large the limit."""
-
 
 def pack_nbrs(
     labeled: str,
@@ -101,7 +97,8 @@ def pack_nbrs(
         refuse_shared_streams(inputs)
         check_outputs(files_of_output(output), inputs)
         check_space(outputs, _least_output(paths[0], outputs, options))
-        run = recipe("pack-nbrs", options, dict(zip(_INPUTS, paths, strict=True)))
+        kinds = ("labeled", "unlabeled", "graph")
+        run = recipe("pack-nbrs", options, dict(zip(kinds, paths, strict=True)))
         shards = ShardSet(
             output,
             options.compression,
@@ -166,7 +163,8 @@ def _room(inputs: Sequence[Sequence[str]], memory: MemoryBudget) -> Room:
     Plain files of records that are soon parsed are read again sooner than new memory is got.
     """
     plain = all(_is_plain(path) for part in inputs for path in part)
-    return Room(min(memory.share("kept_records"), _MOST_KEPT), plain)
+    most = 200_000_000  # bytes, however large the limit
+    return Room(min(memory.share("kept_records"), most), plain)
 
 
 def _claim_space(inputs: Sequence[str], memory: int, progress: Progress) -> None:

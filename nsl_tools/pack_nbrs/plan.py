@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from nsl_tools.arrays.groups import digit_counts, rank_in_group
 from nsl_tools.arrays.ids import shown
+from nsl_tools.arrays.ranking import RANKING_BYTES
 from nsl_tools.errors import UsageError
 from nsl_tools.memory import shown_size, sufficient_limit
-from nsl_tools.pack_nbrs.neighbor_store import need_keys
+from nsl_tools.pack_nbrs.neighbor_store import DIGITS_BITS, need_keys
 from nsl_tools.pack_nbrs.top_edges import EDGE
 from nsl_tools.spill.partitions import Records, Runs
 
@@ -30,13 +31,8 @@ if TYPE_CHECKING:
     from nsl_tools.pack_nbrs.nodes import NodeRows
 
 NEED = np.dtype([("key", "<u8"), ("range", "<u4")])
-_ROW_SHIFT = np.uint64(4)
-_SLOTS = 256
-_COPIES = 2  # of the neighbours of one seed: as they are held, and as they are packed
-_BYTES_PER_EDGE = 100
-_MARGIN = 1.25
-_NAMES_BYTES = 128
-"""A guess of what names, weight and headers add to a neighbour's record."""
+_ROW_SHIFT = np.uint64(DIGITS_BITS)
+_SLOTS = 256  # parts that rows are cut into: what is needed of one is sorted in memory
 
 
 class JoinPlan:
@@ -135,19 +131,20 @@ class JoinPlan:
 
 def _block_sizes(nodes: NodeRows, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
     """Return for each of `rows` about how long its block is."""
-    return nodes.mean_sizes(rows) * _MARGIN + _NAMES_BYTES
+    # A guess of what names, weight and headers add to a neighbour's record, in bytes.
+    margin, names = 1.25, 128
+    return nodes.mean_sizes(rows) * margin + names
 
 
 def _bytes_for(edges: Records, nodes: NodeRows) -> float:
     """Return about how much memory the neighbours that edges lead to take together."""
-    return _COPIES * float(_block_sizes(nodes, edges["target"]).sum()) + _BYTES_PER_EDGE * len(
-        edges
-    )
+    # Twice: as they are held, and as they are packed.
+    return 2 * float(_block_sizes(nodes, edges["target"]).sum()) + RANKING_BYTES * len(edges)
 
 
 def refuse_hub(edges: Records, nodes: NodeRows, limit: float) -> None:
     """Raise UsageError if even the edges, all of one seed, are more than the memory holds."""
-    if _BYTES_PER_EDGE * len(edges) > limit:
+    if RANKING_BYTES * len(edges) > limit:
         raise _too_many(edges, nodes, limit)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.arrays.groups import HALF_WORD, rank_in_group
-from nsl_tools.arrays.ranking import rank_edges
+from nsl_tools.arrays.ranking import RANKING_BYTES, rank_edges
 from nsl_tools.spill.partitions import Records, Runs, group_slots
 from nsl_tools.tuning import TUNING
 
@@ -32,18 +32,6 @@ if TYPE_CHECKING:
     Rows = npt.NDArray[np.int64]
 
 EDGE = np.dtype([("weight", "<f8"), ("source", "<u4"), ("target", "<u4")])
-
-_BYTES_PER_EDGE = 100
-"""What cutting to the best needs for each edge while it runs."""
-_ID_COPIES = 1.1
-"""Of the ids that decide between edges of one weight; more, but not of long ones."""
-_MOST_ID_BYTES = 1 << 30
-"""Well below what one array of texts holds."""
-_MOST_SLOTS = 1024
-_MOST_PENDING = 1 << 22
-_FEW_NODES = 1 << 20
-"""For more, ids that decide between equal weights are compared for all edges together."""
-_MOST_OPEN = 1 << 16
 
 
 class TopEdges:
@@ -73,16 +61,20 @@ class TopEdges:
         self._check = check
         self._limit = limit
         self._order = order
-        slots = max(1, min(_MOST_SLOTS, nodes))
+        slots = max(1, min(1024, nodes))
         self._width = -(-nodes // slots) or 1
         self._runs = Runs(EDGE, slots, allowance / 4, stack)
-        per_edge = _BYTES_PER_EDGE + _ID_COPIES * id_bytes
-        least = TUNING.least_edges * _BYTES_PER_EDGE / per_edge
-        most = min(_MOST_PENDING, _MOST_ID_BYTES / max(1.0, id_bytes))
+        # Long ids that decide between edges of one weight are there once, and a little more.
+        per_edge = RANKING_BYTES + 1.1 * id_bytes
+        least = TUNING.least_edges * RANKING_BYTES / per_edge
+        most_id_bytes = 1 << 30  # well below what one array of texts holds
+        most = min(TUNING.most_edges, most_id_bytes / max(1.0, id_bytes))
         self._most = max(1, int(np.clip(allowance / per_edge, min(least, most), most)))
         self._pending = [np.empty(0, EDGE)]
         self._count = 0
-        self._ascending = nodes <= _FEW_NODES
+        # With more nodes, ids that decide between equal weights are compared for all edges at once.
+        few_nodes = 1 << 20
+        self._ascending = nodes <= few_nodes
         self._open = np.empty(0, EDGE)
 
     def add(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> None:
@@ -105,7 +97,7 @@ class TopEdges:
         """
         sources = edges["source"]
         end = int(np.searchsorted(sources, sources[-1])) if len(edges) else 0
-        few = len(edges) - end <= _MOST_OPEN
+        few = len(edges) - end <= TUNING.open_edges
         self._ascending = few and bool((sources[1:] >= sources[:-1]).all())
         self._open = edges[end if self._ascending else len(edges) :].copy()
         return self._best(edges[:end]) if self._ascending else edges
