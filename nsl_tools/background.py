@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NAME = "nsl-tools background"
-_AHEAD = 2
-_SECONDS_BETWEEN_LOOKS = 0.1
-_SECONDS_TO_END = 0.5
+_SECONDS_BETWEEN_LOOKS = 0.1  # at whether a signal came, or the other thread ended
 
 
 class _End:
@@ -32,7 +30,7 @@ class _End:
 class Background(Generic[T]):
     """Items that a background thread begins to make at once; to be iterated once, and closed."""
 
-    def __init__(self, items: Iterable[T], ahead: int = _AHEAD) -> None:
+    def __init__(self, items: Iterable[T], ahead: int = 2) -> None:
         """Make at most `ahead` items, 2 or more, that nobody has taken yet, and one besides."""
         self._made: queue.Queue[T | _End] = queue.Queue(ahead)
         self._stopped = threading.Event()
@@ -60,8 +58,8 @@ class Background(Generic[T]):
                 self._made.get_nowait()
         # The thread may hand over one more item, but not two.
         self._made.put_nowait(_End())
-        # Not for ever: it may wait for its input.
-        self._thread.join(_SECONDS_TO_END)
+        # Half a second, not for ever: it may wait for its input.
+        self._thread.join(0.5)
 
     def _make(self, items: Iterable[T]) -> None:
         try:

@@ -27,13 +27,6 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.int64]
 
-_GAPS = 4
-"""So many times the bytes of the texts, what lies between them is not read with them."""
-_FEW = 16
-"""For fewer than one in so many rows, not all ids are ranked."""
-_RANK_BYTES = 60
-"""What ranking all ids needs for each, beside the ids themselves, while it runs."""
-
 
 class IdTexts:
     """Ids, appended in batches; beyond an allowance they lie in a scratch file."""
@@ -109,7 +102,9 @@ class IdTexts:
     def _fill(self, out: Bytes, offset: int, starts: Places, lengths: Places) -> None:
         """Put the texts of one piece end to end into `out`."""
         first, last = int(starts[0]), int(starts[-1] + lengths[-1])
-        if self._file is not None and offset < self._file.size and last - first > _GAPS * len(out):
+        written = self._file is not None and offset < self._file.size
+        # Where most of it is not asked for, each text is read by itself.
+        if self._file is not None and written and last - first > 4 * len(out):
             spans = zip((offset + starts).tolist(), lengths.tolist(), strict=True)
             self._file.read_spans(out.data, spans)
             return
@@ -133,8 +128,9 @@ class IdTexts:
         Raises:
             UsageError: their ids are longer together than may be in memory.
         """
-        many = len(rows) * _FEW > self._count
-        needed = self._count * _RANK_BYTES + self._size
+        many = len(rows) * 16 > self._count
+        ranking = 60  # bytes that it takes for each id, beside the id itself
+        needed = self._count * ranking + self._size
         fits = needed < self._allowance and self._size <= MOST_BYTES
         if self._ranks is None and many and fits:
             self._ranks = id_ranks(self.fetch(np.arange(self._count)))

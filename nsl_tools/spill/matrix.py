@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-_COPIES = 2  # of rows that are put into another order: as read, and in order
-
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
@@ -117,7 +115,8 @@ def reordered(matrix: Matrix, rows: Rows, store: MatrixStore) -> Matrix:
     if isinstance(matrix, np.ndarray) or not len(rows):
         return matrix
     file = store.file()
-    step = max(1, store.budget // _COPIES // max(1, 4 * matrix.shape[1]))
+    # Rows are in memory twice: as they are read, and in their new order.
+    step = max(1, store.budget // 2 // max(1, 4 * matrix.shape[1]))
     for start in range(0, len(rows), step):
         file.write(matrix[rows[start : start + step]].data)
     places = np.zeros(len(matrix), np.int64)

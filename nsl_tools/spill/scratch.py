@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from nsl_tools.progress import Progress
 
 _REMEDY = "name another folder by TMPDIR, or raise --memory-limit"
-_REMEDY_FOR_STREAMS = "name another folder by TMPDIR, or give a file instead of a stream"
 
 
 class ScratchError(NslToolsError):
@@ -107,7 +106,7 @@ class Spool(ScratchFile):
     """The copy of a stream: written first, then read from its start as often as needed."""
 
     def __init__(self) -> None:
-        super().__init__(_REMEDY_FOR_STREAMS)
+        super().__init__("name another folder by TMPDIR, or give a file instead of a stream")
         self._place = 0
 
     def seek(self, place: int, /) -> None:
