@@ -1,18 +1,18 @@
 """Candidate pairs from float32 products: every pair that could be an edge, and few others.
 
-A row keeps a *floor*: no pair below it can be among the row's k best. Floors
-start at the threshold and rise as better pairs are found, always short of the
-k-th value by a slack that covers float32 rounding, so that nothing is lost
-whatever the order of the work. Where float32 cannot tell candidates apart, and so keeps
-too many, `Ties` can.
+Each row has a threshold: no pair below it can be among the row's k best. It begins as the
+smallest similarity of an edge, and rises as better pairs are found. It stays below the
+k-th value by a slack that covers float32 rounding, so that nothing is lost whatever the
+order of the work. Where float32 cannot tell candidates apart, and so keeps too many, `Ties`
+can.
 
 The products are cut into square tiles. All pairs of one set are a triangle of
 them: a tile's product serves the rows of both its sides, so half the products
 are enough. Queries against another set are a rectangle, which serves one side.
 
-Tiles of queries are taken by bands, so that each tile of the base is made once a
-band. Threads multiply the next band while the pairs of the one before are taken
-away; what they find they put into `Pending`, which keeps to its budget.
+Tiles of queries are taken by bands, so that each tile of the base is made once for each
+band. Threads multiply the next band while the pairs of the one before are weighed. What
+they find goes to `Pending`, which spills what its memory budget does not hold.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class Wanted:
 
     Attributes:
         best: pairs per row at most, the row itself counted; None for all.
-        floor: smallest similarity.
+        threshold: smallest similarity.
         slack: how far float32 similarities must differ to be surely in that order.
     """
 
     best: int | None
-    floor: float
+    threshold: float
     slack: float
 
 
@@ -92,7 +92,7 @@ def pairs_between(
 
 
 class _Sweep:
-    """The state of one sweep: floors, and the candidates found so far for each tile of queries.
+    """The state of one sweep: thresholds, and the candidates found so far for each tile of queries.
 
     If `queries` is `base`, it is a triangle.
     """
@@ -111,7 +111,7 @@ class _Sweep:
         self._triangle = queries is base
         self._wanted = wanted
         self._pool = pool
-        self._floors = np.full(len(queries), wanted.floor, np.float32)
+        self._thresholds = np.full(len(queries), wanted.threshold, np.float32)
         height = tile_height(store.budget, queries.shape[1])
         self._tiles, self._base_tiles = _tiles(len(queries), height), _tiles(len(base), height)
         self._pending = Pending(len(self._tiles), height, store)
@@ -180,7 +180,7 @@ class _Sweep:
         products = self._buffers.array("products", np.float32, len(queries), len(base))
         mask = self._buffers.array("mask", np.bool_, len(queries), len(base))
         np.matmul(queries, base.T, out=products)
-        lowest = min(self._floors[self._tiles[tile]].min() for tile, _, _ in sides)
+        lowest = min(self._thresholds[self._tiles[tile]].min() for tile, _, _ in sides)
         np.greater_equal(products, lowest, out=mask)
         few = np.count_nonzero(mask) <= TUNING.crowd * sum(products.shape)
         loose = true_places(mask) if few else None
@@ -199,15 +199,15 @@ class _Sweep:
         own: slice,
         other: slice,
     ) -> Iterator[Rows]:
-        """Yield the places that reach the floors of the rows along `axis`, some at a time."""
-        floors = np.expand_dims(self._floors[own], 1 - axis)
-        np.greater_equal(products, floors, out=mask)
+        """Yield the places that reach the thresholds of rows along `axis`, some at a time."""
+        thresholds = np.expand_dims(self._thresholds[own], 1 - axis)
+        np.greater_equal(products, thresholds, out=mask)
         best, ties = self._wanted.best, self._ties
         if best is not None:
-            most = TUNING.crowd * best * floors.size
+            most = TUNING.crowd * best * thresholds.size
             if not (ties and ties.known(own)) and np.count_nonzero(mask) > most:
                 self._raise_by_products(products, axis, own, best)
-                np.greater_equal(products, floors, out=mask)
+                np.greater_equal(products, thresholds, out=mask)
             if ties and (ties.known(own) or np.count_nonzero(mask) > most):
                 ties.narrow(mask.T if axis else mask, own, other, most)
                 self._raise_by_ties(own, ties)
@@ -219,28 +219,28 @@ class _Sweep:
     def _passing(
         self, products: Floats, places: Rows, axis: int, own: slice, other: slice
     ) -> Pairs:
-        """Return those of the products at `places` that reach the floors of `own`, along `axis`."""
+        """Return the products at `places` that reach the thresholds of `own`, along `axis`."""
         sides = np.divmod(places, products.shape[1])
         similarities = products.ravel()[places]
-        kept = similarities >= self._floors[own][sides[axis]]
+        kept = similarities >= self._thresholds[own][sides[axis]]
         rows, others = (side[kept].astype(np.int32) for side in (sides[axis], sides[1 - axis]))
         pairs = Pairs(rows, others + np.int32(other.start), similarities[kept])
         tied = self._ties and self._ties.known(own)
         return self._ties.hopeful(pairs, own) if self._ties and tied else pairs
 
     def _raise_by_products(self, products: Floats, axis: int, own: slice, best: int) -> None:
-        """Raise floors by what at least `best` products reach."""
+        """Raise thresholds by what at least `best` products reach."""
         if (kth := reached_by(products, axis, best)) is not None:
-            self._raise_floors(own, np.arange(len(kth)), kth)
+            self._raise_thresholds(own, np.arange(len(kth)), kth)
 
-    def _raise_floors(self, tile: slice, rows: Rows, kth: Floats) -> None:
-        # Two threads may raise one floor at a time: the lower of both is a floor as well.
-        floors = self._floors[tile]
-        floors[rows] = np.maximum(floors[rows], kth - np.float32(self._wanted.slack))
+    def _raise_thresholds(self, tile: slice, rows: Rows, kth: Floats) -> None:
+        # Two threads may raise one at a time: the lower of both values is right as well.
+        thresholds = self._thresholds[tile]
+        thresholds[rows] = np.maximum(thresholds[rows], kth - np.float32(self._wanted.slack))
 
     def _raise_by_ties(self, tile: slice, ties: Ties) -> None:
         least = ties.least_weights(tile) - self._wanted.slack / 2
-        np.maximum(self._floors[tile], least.astype(np.float32), out=self._floors[tile])
+        np.maximum(self._thresholds[tile], least.astype(np.float32), out=self._thresholds[tile])
 
     def _keep(self, i: int, pairs: Pairs) -> None:
         if not len(pairs):
@@ -256,13 +256,13 @@ class _Sweep:
             self._pending.add(i, fewer)
 
     def _pruned(self, i: int, pairs: Pairs) -> Pairs:
-        """Raise the floors of tile `i` by its pairs, and drop what is below them."""
+        """Raise the thresholds of tile `i` by its pairs, and drop what is below them."""
         if self._wanted.best is None:
             return pairs
-        floors = self._floors[self._tiles[i]]
+        thresholds = self._thresholds[self._tiles[i]]
         kth = kth_largest(pairs.rows, pairs.similarities, self._wanted.best)
-        self._raise_floors(self._tiles[i], *kth)
-        kept = pairs.similarities >= floors[pairs.rows]
+        self._raise_thresholds(self._tiles[i], *kth)
+        kept = pairs.similarities >= thresholds[pairs.rows]
         return Pairs(pairs.rows[kept], pairs.others[kept], pairs.similarities[kept])
 
 

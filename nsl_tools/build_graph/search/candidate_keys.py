@@ -50,7 +50,7 @@ class PairKeys:
         """Return the candidates themselves."""
         return np.asarray(keys & self._low, np.int64)
 
-    def floors(self, keys: Keys) -> npt.NDArray[np.float32]:
+    def thresholds(self, keys: Keys) -> npt.NDArray[np.float32]:
         """Return similarities that whatever sorts before `keys`, for their owners, surpasses."""
         distances = (keys << self._bits) >> (self._bits + self._bits)
         reached = _FARTHEST - (distances + np.uint64(1)) / self._scale

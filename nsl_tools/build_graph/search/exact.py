@@ -135,7 +135,7 @@ class NearestNeighbors:
         self.store = store
         self._buffers = Buffers()
         # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, each number of which is off by 2 u;
-        # floors are rounded, too.
+        # thresholds are rounded, too.
         roundoff = 2.0**-24  # u of float32
         rounding = min(0.5, embeddings.vectors.shape[1] * roundoff)
         margin = rounding / (1 - rounding) + 6 * roundoff
@@ -258,7 +258,7 @@ class NearestNeighbors:
     def cells(self, rows: Rows, seed: int) -> Cells:
         """Return the means to approximate the k best among `rows`."""
         units, wanted = self.units(rows), self._wanted
-        return Cells(units, self.k or 0, wanted.floor, wanted.slack, self._workers, seed)
+        return Cells(units, self.k or 0, wanted.threshold, wanted.slack, self._workers, seed)
 
     def reordered(self, rows: Rows) -> NearestNeighbors:
         """Return the same for `rows` only; vectors as `spill.matrix.reordered` returns them."""

@@ -46,19 +46,19 @@ class Cells:
     Args:
         unit: the rows to find neighbours for, and among; at least one.
         best: how many neighbours a row wants.
-        floor: smallest similarity.
+        threshold: smallest similarity.
         slack: by how much two similarities differ if their order is sure.
         workers: the threads.
         seed: of the cells.
     """
 
     def __init__(
-        self, unit: UnitRows, best: int, floor: float, slack: float, workers: Workers, seed: int
+        self, unit: UnitRows, best: int, threshold: float, slack: float, workers: Workers, seed: int
     ) -> None:
         self._unit, self._pool = unit, workers.products
         self._keys, self._slack = PairKeys(len(unit)), slack
         self._best = np.full((len(unit), best + _SPARE), NO_KEY)
-        self._floors = np.full(len(unit), floor, np.float32)
+        self._thresholds = np.full(len(unit), threshold, np.float32)
         # Where rows keep more than 16 candidates each, fewer rows and lists are taken together.
         share = min(1.0, 16 / self._best.shape[1])
         tables, lists = TUNING.kept_rows, TUNING.probed_lists
@@ -103,7 +103,7 @@ class Cells:
 
     def end_search(self) -> None:
         """Free what only a search needs."""
-        del self._nearest, self._members, self._before, self._visits, self._floors
+        del self._nearest, self._members, self._before, self._visits, self._thresholds
 
     def _visit(self, visits: Numbers) -> None:
         self._before = self._visits
@@ -214,14 +214,14 @@ class Cells:
     ) -> Keys:
         """Return what the rows along `axis` of `products`, shape (visitors, members), let pass."""
         own, depth = sides[axis], self._best.shape[1]
-        floors = self._floors.take(own)
+        thresholds = self._thresholds.take(own)
         passing = self._buffers.array("passing", np.bool_, *products.shape)
-        np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=passing)
+        np.greater_equal(products, np.expand_dims(thresholds, 1 - axis), out=passing)
         crowd = TUNING.crowd * depth * len(own)
         if np.count_nonzero(passing) > crowd:
             if (reached := reached_by(products, axis, depth)) is not None:
-                floors = np.maximum(floors, reached)
-            np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=passing)
+                thresholds = np.maximum(thresholds, reached)
+            np.greater_equal(products, np.expand_dims(thresholds, 1 - axis), out=passing)
         places = true_places(passing)
         found = products.ravel().take(places)
         pair = np.divmod(places, products.shape[1])
@@ -267,6 +267,6 @@ class Cells:
         both.sort(axis=1)
         table[:] = both[:, : table.shape[1]]
         full = np.flatnonzero(table[:, -1] != NO_KEY)
-        reached = self._keys.floors(table[full, -1])
-        floors = self._floors[start : start + self._table_rows]
-        floors[full] = np.maximum(floors[full], reached)
+        reached = self._keys.thresholds(table[full, -1])
+        thresholds = self._thresholds[start : start + self._table_rows]
+        thresholds[full] = np.maximum(thresholds[full], reached)

@@ -28,10 +28,10 @@ def units(seed: int = 0, width: int = 6) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def searched_in(unit: np.ndarray, rows: np.ndarray, floor: float, pool: Workers) -> Cells:
+def searched_in(unit: np.ndarray, rows: np.ndarray, threshold: float, pool: Workers) -> Cells:
     ids = pa.array([b"%d" % row for row in range(len(unit))])
     nodes = Embeddings(ids, unit, np.linalg.norm(unit.astype(np.float64), axis=1))
-    return Cells(UnitRows(nodes, rows), BEST, floor, 1e-6, pool, 0)
+    return Cells(UnitRows(nodes, rows), BEST, threshold, 1e-6, pool, 0)
 
 
 def found(searched: Cells, rows: np.ndarray) -> set[tuple[int, int]]:
@@ -43,13 +43,13 @@ def found(searched: Cells, rows: np.ndarray) -> set[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("steps", [[0, 4000, 4500, 9000, NEVER], [NEVER], [0, 0, 700, NEVER]])
-@pytest.mark.parametrize("floor", [-2.0, 0.7])
+@pytest.mark.parametrize("threshold", [-2.0, 0.7])
 def test_rows_that_visit_all_cells_find_all_neighbours(
-    pool: Workers, steps: list[int], floor: float
+    pool: Workers, steps: list[int], threshold: float
 ) -> None:
     """Each pair meets once, however the visits are cut, so that nothing better is left out."""
     unit, rows = units(), np.setdiff1d(np.arange(ROWS), [3, 17, 399])
-    searched = searched_in(unit, rows, floor, pool)
+    searched = searched_in(unit, rows, threshold, pool)
     for margin in steps:
         searched.search(margin)
     products = (unit @ unit.T).astype(np.float64)
@@ -59,7 +59,7 @@ def test_rows_that_visit_all_cells_find_all_neighbours(
     for row in rows.tolist():
         own = np.sort([products[row, other] for source, other in pairs if source == row])[::-1]
         best = np.sort(products[row])[::-1][: BEST + 2]
-        np.testing.assert_allclose(own, best[best >= floor], atol=1e-6)
+        np.testing.assert_allclose(own, best[best >= threshold], atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "value"), [("probed_lists", 1), ("kept_rows", 7),
