@@ -70,7 +70,7 @@ def all_pairs(
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield candidates `(sources, targets)` among the rows of `unit`, shape (n, d), itself.
 
-    By lots of consecutive sources, in order; a row may be paired with itself. Without `ties`
+    By batches of consecutive sources, in order; a row may be paired with itself. Without `ties`
     all that float32 cannot tell apart are candidates.
     """
     return _Sweep(unit, unit, wanted, pool, store, ties).pairs()
@@ -86,7 +86,7 @@ def pairs_between(
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield candidates `(row of queries, row of base)`, shapes (m, d) and (n, d).
 
-    By lots of consecutive queries, in order; `ties` as of `all_pairs`.
+    By batches of consecutive queries, in order; `ties` as of `all_pairs`.
     """
     return _Sweep(queries, base, wanted, pool, store, ties).pairs()
 
@@ -117,7 +117,7 @@ class _Sweep:
         self._pending = Pending(len(self._tiles), height, store)
         self._limits = [TUNING.crowd * (wanted.best or 0) * height] * len(self._tiles)
         self._band = _band_tiles(len(self._tiles), height * queries.shape[1], store.budget)
-        self._lot = _batch_pairs(store)
+        self._batch_size = _pairs_of_batch(store)
         self._buffers = Buffers()
         self._stopped = False
 
@@ -132,7 +132,7 @@ class _Sweep:
                     started.append(self._start(following))
                 for done in started.pop(0):
                     done.result()
-                yield from self._lots(band)
+                yield from self._batches(band)
         finally:
             self._stopped = True
 
@@ -145,20 +145,20 @@ class _Sweep:
             due = [*due[band.stop :], *reversed(band)]
         return [self._pool.submit(self._multiply_band, band, queries, j) for j in due]
 
-    def _lots(self, band: range) -> Iterator[tuple[Rows, Rows]]:
-        """Yield the candidates of a band, a lot at a time."""
-        lot, size = [], 0
+    def _batches(self, band: range) -> Iterator[tuple[Rows, Rows]]:
+        """Yield the candidates of a band, a batch at a time."""
+        batch, size = [], 0
         for i in band:
-            for taken in self._pending.take(i, self._lot):
-                for pairs in by_rows(self._pruned(i, taken), self._lot):
+            for taken in self._pending.take(i, self._batch_size):
+                for pairs in by_rows(self._pruned(i, taken), self._batch_size):
                     sources = pairs.rows.astype(np.int64) + self._tiles[i].start
-                    lot.append((sources, pairs.others.astype(np.int64)))
+                    batch.append((sources, pairs.others.astype(np.int64)))
                     size += len(pairs)
-                    if size >= self._lot:
-                        yield _concatenated(lot)
-                        lot, size = [], 0
+                    if size >= self._batch_size:
+                        yield _concatenated(batch)
+                        batch, size = [], 0
         if size:
-            yield _concatenated(lot)
+            yield _concatenated(batch)
 
     def _multiply_band(self, band: range, queries: Floats, j: int) -> None:
         """Multiply a band with tile `j`, and keep the candidates."""
@@ -282,7 +282,7 @@ def _band_tiles(tiles: int, tile_floats: int, budget: int) -> int:
     return max(1, min(fitting, max(least, eighth), most))
 
 
-def _batch_pairs(store: MatrixStore) -> int:
+def _pairs_of_batch(store: MatrixStore) -> int:
     """Return how many candidates are weighed together."""
     pair_bytes = 512  # some batches at a time, with all that weighing a pair takes
     # Reading a file wants large batches; without, those that stay in the cache are faster.
@@ -294,6 +294,6 @@ def _tiles(rows: int, height: int) -> list[slice]:
     return [slice(i, min(i + height, rows)) for i in range(0, rows, height)]
 
 
-def _concatenated(lot: list[tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
-    sources, targets = zip(*lot, strict=True)
+def _concatenated(batch: list[tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
+    sources, targets = zip(*batch, strict=True)
     return np.concatenate(sources), np.concatenate(targets)

@@ -80,7 +80,7 @@ class EdgeFlow:
     """Edges in order of their sources, to take part by part from one search.
 
     Args:
-        found: lots of edges, ascending by source from lot to lot.
+        found: batches of edges, ascending by source from batch to batch.
     """
 
     def __init__(self, found: Iterator[Edges]) -> None:
@@ -177,7 +177,7 @@ class NearestNeighbors:
         pool, ties = self._workers.products, self._ties(base, base)
         for i, j in all_pairs(units, self._wanted, pool, self.store, ties):
             sources, targets = [base[i]], [base[j]]
-            # A row meets itself, so the largest source is the end of the lot.
+            # A row meets itself, so the largest source is the end of the batch.
             due = int(np.searchsorted(rest, sources[0].max()))
             for more in self._between(rest[done:due], base):
                 sources.append(more[0])
@@ -233,8 +233,8 @@ class NearestNeighbors:
         return self.select(sources[near], targets[near], weights[near])
 
     def best_of_each(self, pairs: Iterable[tuple[Rows, Rows]]) -> Iterator[Edges]:
-        """Yield `best` of each lot of pairs, in order, some lots ahead on other threads."""
-        return self._workers.ahead(lambda lot: self.best(*lot), pairs)
+        """Yield `best` of each batch of pairs, in order, some batches ahead on other threads."""
+        return self._workers.ahead(lambda batch: self.best(*batch), pairs)
 
     def weigh_compactly(self, sources: Rows, targets: Rows) -> npt.NDArray[np.int32]:
         """Return the weight of each pair as `compact` does; negative below the threshold."""
@@ -244,16 +244,16 @@ class NearestNeighbors:
     def choose_of_each(
         self, pairs: Iterable[tuple[Rows, Rows, npt.NDArray[np.int32]]]
     ) -> Iterator[Edges]:
-        """Yield the best of each source of each lot of pairs, weighed by `weigh_compactly`.
+        """Yield the best of each source of each batch of pairs, weighed by `weigh_compactly`.
 
-        In order, some lots ahead on other threads.
+        In order, some batches ahead on other threads.
         """
 
         def choose(sources: Rows, targets: Rows, weights: npt.NDArray[np.int32]) -> Edges:
             near = weights >= 0
             return self.select(sources[near], targets[near], restored(weights[near]))
 
-        return self._workers.ahead(lambda lot: choose(*lot), pairs)
+        return self._workers.ahead(lambda batch: choose(*batch), pairs)
 
     def cells(self, rows: Rows, seed: int) -> Cells:
         """Return the means to approximate the k best among `rows`."""
@@ -275,7 +275,7 @@ class NearestNeighbors:
         norms, far = self.embeddings.norms, self.embeddings.vectors
         near, places, order = far, sources, np.arange(len(sources))
         if not isinstance(far, np.ndarray):
-            # The sources of a lot are few; targets are read in the order of the file.
+            # The sources of a batch are few; targets are read in the order of the file.
             distinct, places = np.unique(sources, return_inverse=True)
             near, order = far[distinct], file_order(far, targets)
         weights = np.empty(len(sources), np.float64)

@@ -154,8 +154,8 @@ class Cells:
         places = np.searchsorted(self._unit.rows, rows)
         order = places[np.argsort(self._homes[places], kind="stable")]
         step = TUNING.weighed_rows
-        lots = (order[start : start + step] for start in range(0, len(order), step))
-        for _ in self._pool.map(partial(self._weigh, weigh), lots):
+        batches = (order[start : start + step] for start in range(0, len(order), step))
+        for _ in self._pool.map(partial(self._weigh, weigh), batches):
             pass
 
     def _weigh(self, weigh: Callable[[Rows, Rows], Weights], places: Rows) -> None:

@@ -111,11 +111,11 @@ def _small_pairs(
         ends, np.arange(TUNING.bucket_pairs, ends[-1:].sum(), TUNING.bucket_pairs), side="right"
     )
     for first, last in pairwise([0, *cuts.tolist(), len(wanted)]):
-        lot = slice(first, last)
-        many = counts[lot]
+        batch = slice(first, last)
+        many = counts[batch]
         # The places of a bucket, once for each of its rows.
-        places = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many - starts[lot], many)
-        yield np.repeat(order[wanted[lot]], many), order[places]
+        places = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many - starts[batch], many)
+        yield np.repeat(order[wanted[batch]], many), order[places]
 
 
 def _put_aside(edges: Edges, runs: Runs, width: int) -> None:
