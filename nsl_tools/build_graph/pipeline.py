@@ -257,7 +257,7 @@ def _approximate(
     if found is None:
         return None
     statistics.measures["recall"] = found.recall.measured
-    statistics.measures["with 99 % confidence at least"] = found.recall.surely
+    statistics.measures["with 99 % confidence at least"] = found.recall.lower_bound
     statistics.measures["products, as a share of those of all pairs"] = found.effort
     return found.edges
 

@@ -57,7 +57,7 @@ class Wanted:
     Attributes:
         best: pairs per row at most, the row itself counted; None for all.
         threshold: smallest similarity.
-        slack: how far float32 similarities must differ to be surely in that order.
+        slack: how far float32 similarities differ if their order is certain.
     """
 
     best: int | None

@@ -41,11 +41,11 @@ class Recall:
 
     Attributes:
         measured: the share of exact edges found.
-        surely: what it is at least, with 99 % confidence.
+        lower_bound: of the recall of all rows, with 99 % confidence.
     """
 
     measured: float
-    surely: float
+    lower_bound: float
 
 
 def recall_of(hits: Counts, wanted: Counts, most: int, share: float) -> Recall:
@@ -58,7 +58,7 @@ def recall_of(hits: Counts, wanted: Counts, most: int, share: float) -> Recall:
         share: the part of all rows that was sampled, without replacement; below 1.
     """
     if not wanted.any():
-        # Nothing was seen, so nothing is sure.
+        # Nothing was seen, so the bound is the lowest.
         return Recall(1.0, 0.0)
     rows = _Rows(hits, wanted, most)
     measured = float(hits.sum() / wanted.sum())
@@ -70,7 +70,7 @@ def recall_of(hits: Counts, wanted: Counts, most: int, share: float) -> Recall:
 
 
 def is_promised(hits: Counts, wanted: Counts, most: int, share: float, least: float) -> bool:
-    """Tell whether `recall_of` is surely at least `least`, sooner than that."""
+    """Tell whether the lower bound of `recall_of` is at least `least`; faster than that."""
     return bool(wanted.any()) and _Rows(hits, wanted, most).rule_out(least, share)
 
 

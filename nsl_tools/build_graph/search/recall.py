@@ -1,11 +1,12 @@
 """Approximate neighbours with a measured promise.
 
-Random rows are compared with all others, until they have enough edges to judge by; where
-edges are so rare that this would cost too much, all pairs are compared. At which margin a
-row meets a neighbour is then known without a search, and so is the least one at which
-enough of them are met. With that one all rows are compared, and the recall is *measured* on
-the random rows: it has to be surely high enough. Where that would cost more than comparing
-all pairs, all pairs are compared: recall is 1.
+Random rows are compared with all others, until they have enough edges to judge by. The lists
+then tell, without a search, by which margin each of these edges is found, and so the least
+margin by which enough of them are. All rows are searched by that margin, and the recall is
+*measured* on the random rows: its lower confidence bound has to be high enough.
+
+Where edges are so rare that the sample would cost too much, or where the search would cost
+more than comparing all pairs, all pairs are compared: recall is 1.
 """
 
 from __future__ import annotations
@@ -123,13 +124,13 @@ class RecallSearch:
             self._cells.search(margin)
             pairs = self._cells.pairs(self._sample.rows)
             self.recall = self._sample.recall(self._nearest.best(*pairs))
-            if self.recall.surely >= self._least:
+            if self.recall.lower_bound >= self._least:
                 products = self._cells.cost(margin) + len(self._sample.rows) * len(self._rows)
                 self.effort = products / (len(self._rows) ** 2 / 2)
                 self._cells.end_search()
                 return True
             # Some pairs met and yet were not kept, since float32 mistook their order.
-            asked += self._least - self.recall.surely
+            asked += self._least - self.recall.lower_bound
             margin = self._margin(asked, margin + 1)
         return False
 

@@ -89,7 +89,7 @@ class Ties:
         return np.asarray((self._keys[tile] >> _ID_BITS) / MICRO)
 
     def narrow(self, mask: Mask, tile: slice, others: slice, most: int) -> None:
-        """Leave out candidates of the queries of a tile that surely are not among the best.
+        """Leave out candidates of the queries of a tile that cannot be among the best.
 
         Args:
             mask: which pairs are candidates, shape (queries, others), possibly a view.
