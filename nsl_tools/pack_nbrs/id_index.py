@@ -1,8 +1,8 @@
 """From id to row, for all examples of a run.
 
-A row is the place of an example among all, labeled ones first. The table is
-sorted by fingerprint and has an index by its first bits: 24 bytes a node. Where
-that is too much, it is used in parts, one after the other.
+A row is the place of an example among all, labeled ones first. The index is sorted by
+fingerprint, and a list of starts finds a fingerprint by its first bits: 24 bytes a node.
+Where that is too much, it is made in partitions, one after the other.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Entries:
     """The fingerprints of all rows, appended in batches."""
 
     def __init__(self, memory: MemoryBudget, stack: contextlib.ExitStack) -> None:
-        """Use a share of the memory, and one for the table."""
+        """Use a share of the memory, and one for the index."""
         self._memory = memory
         self._stack = stack
         self._runs = Runs(_ENTRY, _SLOTS, memory.share("id_entries"), stack)
@@ -68,13 +68,13 @@ class Entries:
             self._runs.add(entries.take(order), slots.take(order))
         self._pending, self._pending_size = [], 0
 
-    def table(self) -> tuple[NodeTable | SplitTable, Rows, Rows]:
-        """Return the table, and the rows whose fingerprint is not their own.
+    def table(self) -> tuple[IdIndex | SplitIdIndex, Rows, Rows]:
+        """Return the index, and the rows whose fingerprint is not their own.
 
-        Of rows with one fingerprint, the table has the first one.
+        Of rows with one fingerprint, the index has the first one.
 
         Returns:
-            The table; the rows that share a fingerprint, ascending; for each
+            The index; the rows that share a fingerprint, ascending; for each
             the first of those that it shares it with.
 
         Raises:
@@ -84,19 +84,19 @@ class Entries:
         self._flush()
         node_bytes = 24  # in the index: 16, and up to two places of 4 bytes in its list of starts
         split = self.count * node_bytes > self._memory.share("id_index")
-        found: NodeTable | SplitTable = (
-            SplitTable(self._runs, self.count, self._stack)
+        found: IdIndex | SplitIdIndex = (
+            SplitIdIndex(self._runs, self.count, self._stack)
             if split
-            else NodeTable(self.count, self.count)
+            else IdIndex(self.count, self.count)
         )
         shared, firsts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for slot in range(_SLOTS):
             entries, members, first = _sorted(self._runs.read(slot, slot + 1))
-            if isinstance(found, NodeTable):
+            if isinstance(found, IdIndex):
                 found.add(entries)
             shared.append(members)
             firsts.append(first)
-        if isinstance(found, NodeTable):
+        if isinstance(found, IdIndex):
             found.seal()
         members = np.concatenate(shared)
         order = np.argsort(members)
@@ -132,8 +132,8 @@ def _sorted(entries: Records) -> tuple[Records, Rows, Rows]:
     return entries[fresh], entries["row"][shared].astype(np.int64), firsts.astype(np.int64)
 
 
-class NodeTable:
-    """Rows by fingerprint, for n nodes: added in order, then sealed, then sought."""
+class IdIndex:
+    """Rows by fingerprint, for n nodes: add all in order, seal it, then look rows up."""
 
     def __init__(self, count: int, rows: int, equal_bits: int = 0) -> None:
         """Make room for `count` nodes, whose rows are below `rows`.
@@ -222,8 +222,8 @@ class NodeTable:
             words ^= rows ^ new.take(rows.view(np.int64)).view(np.uint64)
 
 
-class SplitTable:
-    """Rows by fingerprint, where a table of all does not fit the memory.
+class SplitIdIndex:
+    """Rows by fingerprint, where an index of all does not fit the memory.
 
     It is made in parts, by the first bits of the fingerprints. Edges are put
     into scratch files by the part that their source is in, then by that of their
@@ -252,25 +252,25 @@ class SplitTable:
         for sources, targets, weights in edges:
             _add(by_source, sources[0], (*sources, *targets, weights))
         for slot in range(_SLOTS):
-            table = self._part(slot)
+            index = self._part(slot)
             for found in by_source.pieces(slot, TUNING.index_piece // 4):
-                rows = table.rows(found["source_high"], found["source_low"])
+                rows = index.rows(found["source_high"], found["source_low"])
                 columns = [found[name] for name in ("high", "low", "weight")]
                 _add(by_target, columns[0], (rows, *columns))
         for slot in range(_SLOTS):
-            table = self._part(slot)
+            index = self._part(slot)
             for found in by_target.pieces(slot, TUNING.index_piece // 4):
-                rows = table.rows(found["high"], found["low"])
+                rows = index.rows(found["high"], found["low"])
                 yield found["source"], rows, found["weight"]
 
-    def _part(self, slot: int) -> NodeTable:
+    def _part(self, slot: int) -> IdIndex:
         entries = _sorted(self._entries.read(slot, slot + 1))[0]
-        table = NodeTable(len(entries), self._rows, _SLOT_BITS)
-        table.add(entries)
-        table.seal()
+        index = IdIndex(len(entries), self._rows, _SLOT_BITS)
+        index.add(entries)
+        index.seal()
         if self._new is not None:
-            table.renumber(self._new)
-        return table
+            index.renumber(self._new)
+        return index
 
 
 def _add(runs: Runs, high: Words, columns: Iterable[npt.NDArray[Any]]) -> None:
