@@ -16,7 +16,7 @@ from nsl_tools.background import in_background
 from nsl_tools.errors import UsageError
 from nsl_tools.memory import shown_size
 from nsl_tools.memory_budget import sufficient_for
-from nsl_tools.spill.partitions import Records, Runs
+from nsl_tools.spill.partitions import Records, SpilledPartitions
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ Counts = npt.NDArray[np.uint32]
 Weights = npt.NDArray[np.float64]
 
 _ENTRY = np.dtype([("high", "<u8"), ("low", "<u8"), ("row", "<u4")])
-_SLOT_BITS = 6  # first bits of a fingerprint, which tell its partition
-_SLOTS = 1 << _SLOT_BITS
-_SLOT_SHIFT = np.uint64(64 - _SLOT_BITS)
+_PARTITION_BITS = 6  # first bits of a fingerprint, which tell its partition
+_PARTITIONS = 1 << _PARTITION_BITS
+_PARTITION_SHIFT = np.uint64(64 - _PARTITION_BITS)
 
 
 class Entries:
@@ -44,7 +44,7 @@ class Entries:
         """Use a share of the memory, and one for the index."""
         self._memory = memory
         self._stack = stack
-        self._runs = Runs(_ENTRY, _SLOTS, memory.share("id_entries"), stack)
+        self._partitions = SpilledPartitions(_ENTRY, _PARTITIONS, memory.share("id_entries"), stack)
         self._pending: list[Records] = []
         self._pending_size = 0
         self.count = 0
@@ -63,9 +63,9 @@ class Entries:
     def _flush(self) -> None:
         if self._pending:
             entries = np.concatenate(self._pending)
-            slots = (entries["high"] >> _SLOT_SHIFT).astype(np.uint8)
-            order = np.argsort(slots, kind="stable")
-            self._runs.add(entries.take(order), slots.take(order))
+            partitions = (entries["high"] >> _PARTITION_SHIFT).astype(np.uint8)
+            order = np.argsort(partitions, kind="stable")
+            self._partitions.add(entries.take(order), partitions.take(order))
         self._pending, self._pending_size = [], 0
 
     def table(self) -> tuple[IdIndex | SplitIdIndex, Rows, Rows]:
@@ -85,13 +85,13 @@ class Entries:
         node_bytes = 24  # in the index: 16, and up to two places of 4 bytes in its list of starts
         split = self.count * node_bytes > self._memory.share("id_index")
         found: IdIndex | SplitIdIndex = (
-            SplitIdIndex(self._runs, self.count, self._stack)
+            SplitIdIndex(self._partitions, self.count, self._stack)
             if split
             else IdIndex(self.count, self.count)
         )
         shared, firsts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        for slot in range(_SLOTS):
-            entries, members, first = _sorted(self._runs.read(slot, slot + 1))
+        for partition in range(_PARTITIONS):
+            entries, members, first = _sorted(self._partitions.read(partition, partition + 1))
             if isinstance(found, IdIndex):
                 found.add(entries)
             shared.append(members)
@@ -231,8 +231,8 @@ class SplitIdIndex:
     nodes keep their order.
     """
 
-    def __init__(self, entries: Runs, rows: int, stack: contextlib.ExitStack) -> None:
-        """Take entries by slot, whose rows are below `rows`; `stack` closes scratch files."""
+    def __init__(self, entries: SpilledPartitions, rows: int, stack: contextlib.ExitStack) -> None:
+        """Take entries by partition, whose rows are below `rows`; `stack` closes scratch files."""
         self._entries = entries
         self._rows = rows
         self._stack = stack
@@ -247,25 +247,25 @@ class SplitIdIndex:
         target = [("high", "<u8"), ("low", "<u8"), ("weight", "<f8")]
         unresolved = [("source_high", "<u8"), ("source_low", "<u8"), *target]
         half_resolved = [("source", "<i8"), *target]
-        by_source = Runs(unresolved, _SLOTS, 0, self._stack)
-        by_target = Runs(half_resolved, _SLOTS, 0, self._stack)
+        by_source = SpilledPartitions(unresolved, _PARTITIONS, 0, self._stack)
+        by_target = SpilledPartitions(half_resolved, _PARTITIONS, 0, self._stack)
         for sources, targets, weights in edges:
             _add(by_source, sources[0], (*sources, *targets, weights))
-        for slot in range(_SLOTS):
-            index = self._part(slot)
-            for found in by_source.pieces(slot, TUNING.index_piece // 4):
+        for partition in range(_PARTITIONS):
+            index = self._part(partition)
+            for found in by_source.pieces(partition, TUNING.index_piece // 4):
                 rows = index.rows(found["source_high"], found["source_low"])
                 columns = [found[name] for name in ("high", "low", "weight")]
                 _add(by_target, columns[0], (rows, *columns))
-        for slot in range(_SLOTS):
-            index = self._part(slot)
-            for found in by_target.pieces(slot, TUNING.index_piece // 4):
+        for partition in range(_PARTITIONS):
+            index = self._part(partition)
+            for found in by_target.pieces(partition, TUNING.index_piece // 4):
                 rows = index.rows(found["high"], found["low"])
                 yield found["source"], rows, found["weight"]
 
-    def _part(self, slot: int) -> IdIndex:
-        entries = _sorted(self._entries.read(slot, slot + 1))[0]
-        index = IdIndex(len(entries), self._rows, _SLOT_BITS)
+    def _part(self, partition: int) -> IdIndex:
+        entries = _sorted(self._entries.read(partition, partition + 1))[0]
+        index = IdIndex(len(entries), self._rows, _PARTITION_BITS)
         index.add(entries)
         index.seal()
         if self._new is not None:
@@ -273,11 +273,11 @@ class SplitIdIndex:
         return index
 
 
-def _add(runs: Runs, high: Words, columns: Iterable[npt.NDArray[Any]]) -> None:
-    """Add records made of `columns` by the slot of the word `high`."""
-    records = np.empty(len(high), runs.dtype)
-    for name, column in zip(runs.dtype.names or (), columns, strict=True):
+def _add(spilled: SpilledPartitions, high: Words, columns: Iterable[npt.NDArray[Any]]) -> None:
+    """Add records made of `columns` by the partition of the word `high`."""
+    records = np.empty(len(high), spilled.dtype)
+    for name, column in zip(spilled.dtype.names or (), columns, strict=True):
         records[name] = column
-    slots = (high >> _SLOT_SHIFT).astype(np.uint8)
-    order = np.argsort(slots, kind="stable")
-    runs.add(records.take(order), slots.take(order))
+    partitions = (high >> _PARTITION_SHIFT).astype(np.uint8)
+    order = np.argsort(partitions, kind="stable")
+    spilled.add(records.take(order), partitions.take(order))

@@ -205,10 +205,10 @@ class _Job:
     def read_graph(self, edges: GraphEdges, nodes: NodeRows) -> JoinPlan:
         """Read the edges, and plan which are packed."""
         options, statistics = self.options, self.statistics
-        limit, allowance = options.max_neighbors, self.memory.share("top_edges")
+        limit, budget = options.max_neighbors, self.memory.share("top_edges")
         check = partial(refuse_hub, nodes=nodes, limit=self.memory.limit)
         ids = nodes.mean_id_bytes
-        top = TopEdges(nodes.count, limit, nodes.order, allowance, self.stack, ids, check)
+        top = TopEdges(nodes.count, limit, nodes.order, budget, self.stack, ids, check)
         count = 0
         oddities = _Oddities()
         for sources, targets, weights in nodes.table.resolved(edges.batches()):
@@ -229,10 +229,9 @@ class _Job:
 
     def read_neighbors(self, inputs: Sequence[Input], plan: JoinPlan) -> BlockStore:
         """Read the records of all neighbours that are kept."""
-        allowance = self.memory.share("blocks")
         if len(plan.ends) > 1:
             claim_space(int(plan.bytes), "records of neighbours", self.progress)
-        store = BlockStore(len(plan.ends), allowance, plan.bytes, self.stack)
+        store = BlockStore(len(plan.ends), self.memory.share("blocks"), plan.bytes, self.stack)
         if plan.edges:
             again = [True, self.options.seed_unlabeled]
             parts = zip(inputs, again, strict=True)

@@ -20,7 +20,7 @@ from nsl_tools.errors import UsageError
 from nsl_tools.memory import shown_size, sufficient_limit
 from nsl_tools.pack_nbrs.neighbor_store import DIGITS_BITS, need_keys
 from nsl_tools.pack_nbrs.top_edges import EDGE
-from nsl_tools.spill.partitions import Records, Runs
+from nsl_tools.spill.partitions import Records, SpilledPartitions
 
 if TYPE_CHECKING:
     import contextlib
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 NEED = np.dtype([("key", "<u8"), ("range", "<u4")])
 _ROW_SHIFT = np.uint64(DIGITS_BITS)
-_SLOTS = 256  # parts that rows are cut into: what is needed of one is sorted in memory
+_PARTITIONS = 256  # parts that rows are cut into: what is needed of one is sorted in memory
 
 
 class JoinPlan:
@@ -65,13 +65,13 @@ class JoinPlan:
         self.ends: list[int] = []
         self.edges = 0
         self.bytes = 0.0
-        self._width = -(-nodes.count // _SLOTS) or 1
+        self._width = -(-nodes.count // _PARTITIONS) or 1
         self._nodes = nodes
         self._limit = memory.limit
-        self._allowance = memory.share("blocks")
-        self._edges = Runs(EDGE, 1, memory.share("plan_edges"), stack)
-        self._needs = Runs(NEED, _SLOTS, memory.share("plan_needs"), stack)
-        self._slot, self._loaded = 0, np.empty(0, NEED)
+        self._budget = memory.share("blocks")
+        self._edges = SpilledPartitions(EDGE, 1, memory.share("plan_edges"), stack)
+        self._needs = SpilledPartitions(NEED, _PARTITIONS, memory.share("plan_needs"), stack)
+        self._partition, self._loaded = 0, np.empty(0, NEED)
         for edges in best:
             self._cut(edges)
         if self.ends:
@@ -82,7 +82,7 @@ class JoinPlan:
         self.edges += len(edges)
         keys = distinct(edge_keys(edges))
         needed = float(_block_sizes(self._nodes, (keys >> _ROW_SHIFT).astype(np.int64)).sum())
-        if needed <= self._allowance:
+        if needed <= self._budget:
             self.bytes += needed
             self._add_range(edges, keys)
             return
@@ -90,7 +90,7 @@ class JoinPlan:
         sizes = _block_sizes(self._nodes, edges["target"])
         before = np.cumsum(sizes) - sizes
         firsts = np.flatnonzero(np.r_[True, sources[1:] != sources[:-1]][: len(sources)])
-        steps = np.diff(before[firsts] // self._allowance) > 0
+        steps = np.diff(before[firsts] // self._budget) > 0
         bounds = [0, *firsts[1:][steps].tolist(), len(edges)]
         self.bytes += float(sizes.sum())
         for start, end in pairwise(bounds):
@@ -103,12 +103,12 @@ class JoinPlan:
         needs = np.empty(len(keys), NEED)
         needs["key"], needs["range"] = keys, len(self.ends)
         self._needs.add(needs, (keys >> _ROW_SHIFT).astype(np.int64) // self._width)
-        self._edges.add_slots(edges, np.array([0, len(edges)]))
+        self._edges.add_run(edges, np.array([0, len(edges)]))
         self.ends.append(int(edges["source"][-1]) + 1 if len(edges) else 0)
 
     def edges_of(self, index: int) -> Records:
         """Return the edges of a range, by seed and rank."""
-        return self._edges.run(index)
+        return self._edges.sorted_run(index)
 
     def needs_before(self, row: int) -> tuple[Records, Places, Places]:
         """Return what is needed of the rows before `row` that were not asked for yet.
@@ -117,9 +117,9 @@ class JoinPlan:
             The keys, ascending; the place of the key, and the range, of each need.
         """
         parts = [self._loaded]
-        while self._slot < _SLOTS and self._slot * self._width < row:
-            parts.append(self._needs.read(self._slot, self._slot + 1))
-            self._slot += 1
+        while self._partition < _PARTITIONS and self._partition * self._width < row:
+            parts.append(self._needs.read(self._partition, self._partition + 1))
+            self._partition += 1
         if len(parts) > 1:
             self._loaded = np.concatenate(parts)
             self._loaded = self._loaded[np.argsort(self._loaded["key"], kind="stable")]

@@ -3,9 +3,9 @@
 Largest weight first, ties to the larger id (compared as bytes, which is the
 order of its code points); an edge given several times keeps its largest weight.
 
-Edges are collected up to an allowance of memory, then cut to the best of each
-seed; what is still too much is put aside as a run, sorted by seed. At the end
-the runs are merged, some seeds at a time.
+Edges are collected up to a memory budget, then cut to the best of each seed. What is still
+too much is spilled as a run, sorted by seed. At the end the runs are merged, some seeds at a
+time.
 
 Most graphs have the edges of a source together, and many have the sources in the
 order of the examples. As long as they come so, edges are cut to the best as they
@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from nsl_tools.arrays.groups import HALF_WORD, rank_in_group
 from nsl_tools.arrays.ranking import RANKING_BYTES, rank_edges
-from nsl_tools.spill.partitions import Records, Runs, group_slots
+from nsl_tools.spill.partitions import Records, SpilledPartitions, group_partitions
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class TopEdges:
         nodes: int,
         limit: int | None,
         order: Callable[[Rows], Rows],
-        allowance: float,
+        budget: float,
         stack: contextlib.ExitStack,
         id_bytes: float = 0,
         check: Callable[[Records], None] = lambda _: None,
@@ -53,7 +53,7 @@ class TopEdges:
             nodes: rows there are.
             limit: edges to keep of each seed, None for all.
             order: tells for rows, shape (m,), numbers that order their ids.
-            allowance: bytes of memory to use.
+            budget: bytes of memory to use.
             stack: closes the scratch file.
             id_bytes: how long ids are on average, which `order` looks at.
             check: raises an error if edges of one seed are too many to be cut to the best.
@@ -61,15 +61,15 @@ class TopEdges:
         self._check = check
         self._limit = limit
         self._order = order
-        slots = max(1, min(1024, nodes))
-        self._width = -(-nodes // slots) or 1
-        self._runs = Runs(EDGE, slots, allowance / 4, stack)
+        partitions = max(1, min(1024, nodes))
+        self._width = -(-nodes // partitions) or 1
+        self._spilled = SpilledPartitions(EDGE, partitions, budget / 4, stack)
         # Long ids that decide between edges of one weight are there once, and a little more.
         per_edge = RANKING_BYTES + 1.1 * id_bytes
         least = TUNING.least_edges * RANKING_BYTES / per_edge
         most_id_bytes = 1 << 30  # well below what one array of texts holds
         most = min(TUNING.most_edges, most_id_bytes / max(1.0, id_bytes))
-        self._most = max(1, int(np.clip(allowance / per_edge, min(least, most), most)))
+        self._most = max(1, int(np.clip(budget / per_edge, min(least, most), most)))
         self._pending = [np.empty(0, EDGE)]
         self._count = 0
         # With more nodes, ids that decide between equal weights are compared for all edges at once.
@@ -88,7 +88,7 @@ class TopEdges:
         if self._count > self._most:
             self._compact()
             if self._count > self._most // 2:
-                self._put_aside()
+                self._spill()
 
     def _closed(self, edges: Records) -> Records:
         """Return the best edges of all sources but the last, which is still open; or all edges.
@@ -108,9 +108,9 @@ class TopEdges:
         self._count = len(self._pending[0])
         self._ascending = False
 
-    def _put_aside(self) -> None:
+    def _spill(self) -> None:
         (edges,) = self._pending
-        self._runs.add(edges, edges["source"] // self._width)
+        self._spilled.add(edges, edges["source"] // self._width)
         self._pending, self._count = [np.empty(0, EDGE)], 0
 
     def best(self) -> Iterator[Records]:
@@ -119,12 +119,12 @@ class TopEdges:
             yield np.concatenate([*self._pending, self._best(self._open)])
             return
         self._compact()
-        if not self._runs.sizes().any():
+        if not self._spilled.sizes().any():
             yield from self._pending
             return
-        self._put_aside()
-        for slots in group_slots(self._runs.sizes(), self._most):
-            edges = self._runs.read(slots.start, slots.stop)
+        self._spill()
+        for partitions in group_partitions(self._spilled.sizes(), self._most):
+            edges = self._spilled.read(partitions.start, partitions.stop)
             yield from map(self._best, self._parts(edges))
 
     def _parts(self, edges: Records) -> Iterator[Records]:

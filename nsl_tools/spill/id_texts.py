@@ -29,12 +29,12 @@ Rows = npt.NDArray[np.int64]
 
 
 class IdTexts:
-    """Ids, appended in batches; beyond an allowance they lie in a scratch file."""
+    """Ids, appended in batches; beyond a memory budget they lie in a scratch file."""
 
     def __init__(self, memory: MemoryBudget, stack: contextlib.ExitStack) -> None:
         """Keep a share of the memory; `stack` closes the scratch file."""
         self._memory = memory
-        self._allowance = memory.share("id_texts")
+        self._budget = memory.share("id_texts")
         self._stack = stack
         self._data = bytearray()
         self._file: ScratchFile | None = None
@@ -65,7 +65,7 @@ class IdTexts:
     def _append(self, data: Bytes) -> None:
         self._size += len(data)
         self._data += data.data
-        if len(self._data) > self._allowance:
+        if len(self._data) > self._budget:
             if self._file is None:
                 self._file = self._stack.enter_context(ScratchFile())
             self._file.write(self._data)
@@ -131,7 +131,7 @@ class IdTexts:
         many = len(rows) * 16 > self._count
         ranking = 60  # bytes that it takes for each id, beside the id itself
         needed = self._count * ranking + self._size
-        fits = needed < self._allowance and self._size <= MOST_BYTES
+        fits = needed < self._budget and self._size <= MOST_BYTES
         if self._ranks is None and many and fits:
             self._ranks = id_ranks(self.fetch(np.arange(self._count)))
         if self._ranks is not None:

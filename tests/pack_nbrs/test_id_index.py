@@ -71,7 +71,7 @@ def test_an_index_in_parts_finds_what_the_whole_finds(count: int) -> None:
         ((high.take(source), low.take(source)), unknown, weights),
     ]
     with contextlib.ExitStack() as stack:
-        parts = SplitIdIndex(entries._runs, count, stack)
+        parts = SplitIdIndex(entries._partitions, count, stack)
         found = [
             sorted(zip(*(np.concatenate(column).tolist() for column in columns), strict=True))
             for columns in (zip(*index.resolved(edges), strict=True) for index in (whole, parts))

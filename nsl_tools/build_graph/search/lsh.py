@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from nsl_tools.arrays.groups import HALF_WORD, blocks
 from nsl_tools.arrays.ranking import RANKING_BYTES
-from nsl_tools.spill.partitions import Runs, group_slots
+from nsl_tools.spill.partitions import SpilledPartitions, group_partitions
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -41,23 +41,23 @@ def bucketed_edges(
     """Yield the best edges from `queries`, ascending, among the pairs that share a bucket.
 
     Args:
-        nearest: weighs pairs and chooses the best; edges beyond its budget go to a scratch file.
+        nearest: weighs pairs and chooses the best; edges beyond its memory budget are spilled.
         options: splits, rounds and seed.
         queries: the rows that edges leave from.
     """
-    rows, allowance = len(nearest.embeddings.ids), nearest.store.budget
+    rows, budget = len(nearest.embeddings.ids), nearest.store.budget
     is_query = np.zeros(rows, np.bool_)
     is_query[queries] = True
-    slots = min(1024, max(1, rows))
-    width = -(-rows // slots) or 1
+    count = min(1024, max(1, rows))
+    width = -(-rows // count) or 1
     with contextlib.ExitStack() as stack:
-        runs = Runs(_EDGE, slots, allowance / 2, stack)
+        partitions = SpilledPartitions(_EDGE, count, budget / 2, stack)
         for edges in _found(nearest, is_query, options):
-            _put_aside(edges, runs, width)
-            if runs.spilled:
+            _spill(edges, partitions, width)
+            if partitions.spilled:
                 nearest.store.announce("edges of all buckets")
-        for some in group_slots(runs.sizes(), allowance / RANKING_BYTES):
-            yield _best(nearest, runs.read(some.start, some.stop))
+        for some in group_partitions(partitions.sizes(), budget / RANKING_BYTES):
+            yield _best(nearest, partitions.read(some.start, some.stop))
 
 
 def _found(
@@ -118,14 +118,14 @@ def _small_pairs(
         yield np.repeat(order[wanted[batch]], many), order[places]
 
 
-def _put_aside(edges: Edges, runs: Runs, width: int) -> None:
-    """Keep edges by source; `width` sources have one slot."""
+def _spill(edges: Edges, partitions: SpilledPartitions, width: int) -> None:
+    """Keep edges by source, of which `width` share a partition."""
     records = np.empty(len(edges), _EDGE)
     records["source"], records["target"] = edges.sources, edges.targets
     records["weight"] = edges.weights
-    slots = records["source"] // width
-    order = np.argsort(slots.astype(np.uint16), kind="stable")
-    runs.add(records[order], slots[order])
+    numbers = records["source"] // width
+    order = np.argsort(numbers.astype(np.uint16), kind="stable")
+    partitions.add(records[order], numbers[order])
 
 
 def _best(nearest: NearestNeighbors, records: Records) -> Edges:
