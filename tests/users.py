@@ -50,7 +50,7 @@ def as_other_user() -> Iterator[None]:
 
 
 def fill(folder: Path) -> None:
-    """Write what is in a workspace of the set."""
+    """Write what is in a staging directory of the set."""
     (folder / "run.json").write_text(json.dumps({"set": "out@3", "run": our_recipe()}))
     (folder / FILE).write_bytes(b"precious")
     (folder / "other.0123456789abcdef").write_bytes(b"precious")

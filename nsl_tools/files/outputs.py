@@ -1,6 +1,6 @@
 """Bytes out: a final name appears only when its content is complete and durable.
 
-A regular file is written in a workspace in its destination's folder, flushed,
+A regular file is written in a staging directory in its destination's folder, flushed,
 synced and renamed, and the folder is synced; what was renamed before a failure
 is renamed back. Until it is complete, only this user may read it. The files of one
 run appear together; a set of shards brings its manifest (`shard_set`). A pipe, a
@@ -28,7 +28,7 @@ from nsl_tools.files.compression import ByteSink, Deflater, wbits_of
 from nsl_tools.files.direct_io import DiskWriter
 from nsl_tools.files.own_files import destination, require_trusted
 from nsl_tools.files.paths import STANDARD_STREAM
-from nsl_tools.files.staging import Workspace, new_name
+from nsl_tools.files.staging import StagingDirectory, new_name
 from nsl_tools.files.streams import CHUNK, INCOMPLETE
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Written:
     Attributes:
         path: as it was asked for.
         final: that, symbolic links followed.
-        workspace: where it is.
+        staging: where it is.
         temporary: its name there.
         bytes: its size.
         crc32c: of its bytes, in hexadecimal.
@@ -56,7 +56,7 @@ class Written:
 
     path: str
     final: str
-    workspace: Workspace
+    staging: StagingDirectory
     temporary: str
     bytes: int = 0
     crc32c: str = ""
@@ -77,7 +77,7 @@ class Outputs:
         self._compression = compression
         self.warnings: Counter[str] = Counter() if warnings is None else warnings
         self.written: list[Written] = []
-        self.workspaces: dict[str, Workspace] = {}
+        self.staging_directories: dict[str, StagingDirectory] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -92,9 +92,9 @@ class Outputs:
             self.clean_up(done=done)
 
     def clean_up(self, *, done: bool) -> None:  # noqa: ARG002 - for those who keep something
-        """Remove the workspaces."""
-        for workspace in self.workspaces.values():
-            workspace.remove()
+        """Remove the staging directories."""
+        for staging in self.staging_directories.values():
+            staging.remove()
 
     def publish(self) -> None:
         """Give all files their final names."""
@@ -122,30 +122,32 @@ class Outputs:
     def _temporary(self, path: str) -> Iterator[ByteSink]:
         folder, name = os.path.split(final := destination(path))
         # 50 characters of up to 4 bytes, and what is appended, fit the 255 bytes of a name.
-        workspace, temporary = self.workspace(folder), new_name(name[:50])
-        with _created(workspace, temporary, workspace.mode_of(name)) as file:
+        staging, temporary = self.staging(folder), new_name(name[:50])
+        with _created(staging, temporary, staging.mode_of(name)) as file:
             yield file
         crc32c = f"{file.crc32c:08x}"
-        self.finish(Written(path, final, workspace, temporary, file.bytes, crc32c))
+        self.finish(Written(path, final, staging, temporary, file.bytes, crc32c))
 
     def finish(self, written: Written) -> None:
         """Note a file that is complete."""
         self.written.append(written)
 
-    def workspace(self, folder: str) -> Workspace:
-        """Return the workspace to write in what will be in `folder`."""
-        if folder not in self.workspaces:
-            self.workspaces[folder] = Workspace(folder, self.warnings)
-            self.workspaces[folder].create()
-        return self.workspaces[folder]
+    def staging(self, folder: str) -> StagingDirectory:
+        """Return where to write what will be in `folder`."""
+        if folder not in self.staging_directories:
+            self.staging_directories[folder] = StagingDirectory(folder, self.warnings)
+            self.staging_directories[folder].create()
+        return self.staging_directories[folder]
 
 
 @contextlib.contextmanager
-def _created(workspace: Workspace, name: str, mode: int, *, sync: bool = True) -> Iterator[_File]:
+def _created(
+    staging: StagingDirectory, name: str, mode: int, *, sync: bool = True
+) -> Iterator[_File]:
     """Create a file that has its permissions, and is durable if `sync`, at the end."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     # Who opens a file while it is empty can read all that is written to it later.
-    descriptor = os.open(name, flags, mode & 0o600, dir_fd=workspace.inner)
+    descriptor = os.open(name, flags, mode & 0o600, dir_fd=staging.inner)
     with _closing(descriptor):
         with DiskWriter(descriptor) as disk:
             file = _File(disk.write)
@@ -266,9 +268,9 @@ def publish(*stages: Sequence[Written]) -> None:
                 with os_errors_as_output_errors(file.path):
                     undo.append(_restorer(file))
                     _rename(file)
-            for workspace, path in {file.workspace: file.path for file in stage}.items():
+            for staging, path in {file.staging: file.path for file in stage}.items():
                 with os_errors_as_output_errors(path):
-                    os.fsync(workspace.outer)
+                    os.fsync(staging.outer)
     except BaseException:
         for restore in reversed(undo):
             with contextlib.suppress(OSError):
@@ -277,13 +279,13 @@ def publish(*stages: Sequence[Written]) -> None:
 
 
 def _rename(file: Written) -> None:
-    inner, outer = file.workspace.inner, file.workspace.outer
+    inner, outer = file.staging.inner, file.staging.outer
     os.replace(file.temporary, _name_of(file), src_dir_fd=inner, dst_dir_fd=outer)
 
 
 def _restorer(file: Written) -> Callable[[], None]:
     """Return what brings back the file of this final name, and the temporary one, as they are."""
-    inner, outer = file.workspace.inner, file.workspace.outer
+    inner, outer = file.staging.inner, file.staging.outer
     final, backup = _name_of(file), f"{file.temporary}.old"
     try:
         os.link(final, backup, src_dir_fd=outer, dst_dir_fd=inner, follow_symlinks=False)
@@ -308,14 +310,14 @@ def _name_of(file: Written) -> str:
 
 
 def write_file(
-    workspace: Workspace, name: str, data: bytes, mode: int = 0o600, *, sync: bool
+    staging: StagingDirectory, name: str, data: bytes, mode: int = 0o600, *, sync: bool
 ) -> None:
-    """Create a small file in a workspace, with the permissions `mode`.
+    """Create a small file in a staging directory, with the permissions `mode`.
 
     Raises:
         OSError: it cannot be written.
     """
-    with _created(workspace, name, mode, sync=sync) as file:
+    with _created(staging, name, mode, sync=sync) as file:
         file.write(data)
 
 

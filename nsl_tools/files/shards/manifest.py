@@ -22,7 +22,7 @@ REMEDY = "write the set again, or remove that file if the shards are right"
 _SUFFIX = ".manifest.json"
 
 Recipe = dict[str, Any]
-"""What decided about the content of a set: tool, version, options, inputs (see `recipe`)."""
+"""What decided about the content of a set: tool, version, options, inputs."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def recipe_of(found: object) -> Recipe | None:
     """Return what an object of JSON says of a run, None for null.
 
     Raises:
-        ValueError: it is no recipe, as `recipe` makes them.
+        ValueError: it is none, as `provenance_of` makes them.
     """
     if found is None:
         return None

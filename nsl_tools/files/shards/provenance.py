@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def recipe(tool: str, options: RunOptions, inputs: Mapping[str, Sequence[str]]) -> Recipe:
-    """Return the recipe of a run, given the files of each of its inputs, before they are read."""
+    """Return the provenance of what a run writes, by the files of its inputs, before it reads."""
     # The content of the output does not depend on these options.
     free = ("memory_limit", "threads", "resume", "report")
     return {
@@ -39,7 +39,7 @@ def streams_of(run: Recipe) -> list[str]:
 
 
 def difference(old: Recipe | None, new: Recipe) -> str:
-    """Return in words how the recipe `new` differs from an `old` one; empty if it does not."""
+    """Return in words how the provenance `new` differs from an `old` one; empty if it does not."""
     return "; ".join(_differences(old, new)) if old else "it is not known of which"
 
 
