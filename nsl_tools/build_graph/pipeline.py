@@ -32,7 +32,7 @@ from nsl_tools.files.paths import (
     resolve_output,
 )
 from nsl_tools.files.preflight import check_outputs, check_space
-from nsl_tools.files.shards.provenance import recipe
+from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.streams import source
 from nsl_tools.formats.example_batch import Omissions, read_ids, refuse_empty
@@ -105,7 +105,9 @@ def _build(
     # How many edges reach the threshold, only the work tells.
     check_space(outputs, least=1)
     _refuse_to_replace_examples(outputs)
-    run = recipe("build-graph", options, {"embeddings": inputs, "seeds": seed_files, "ids": ids})
+    run = provenance_of(
+        "build-graph", options, {"embeddings": inputs, "seeds": seed_files, "ids": ids}
+    )
     # Seeds are few, and pairs above a threshold have no bound: exact is the fast way for both.
     approximately = options.recall < 1 and options.k is not None and not seeds
     budget = _budget(inputs, options, progress, 1 + approximately)

@@ -36,7 +36,7 @@ from nsl_tools.files.paths import (
     resolve_output,
 )
 from nsl_tools.files.preflight import check_outputs, check_space
-from nsl_tools.files.shards.provenance import recipe
+from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.streams import rereadable, source
 from nsl_tools.formats.example_batch import Omissions, refuse_empty
@@ -98,7 +98,7 @@ def pack_nbrs(
         check_outputs(files_of_output(output), inputs)
         check_space(outputs, _least_output(paths[0], outputs, options))
         kinds = ("labeled", "unlabeled", "graph")
-        run = recipe("pack-nbrs", options, dict(zip(kinds, paths, strict=True)))
+        run = provenance_of("pack-nbrs", options, dict(zip(kinds, paths, strict=True)))
         shards = ShardSet(
             output,
             options.compression,

@@ -25,7 +25,7 @@ from users import (
     contents,
     fill,
     other_user_does,
-    our_recipe,
+    our_provenance,
 )
 
 from nsl_tools.errors import DataError
@@ -79,7 +79,7 @@ def test_another_users_staging_directory_is_left_alone(
 ) -> None:
     """Though it says to be of the same set: nothing of it is used or removed."""
     name = f"{LEFT}.{kind}"
-    text = json.dumps({"set": "out@3", "run": our_recipe()})
+    text = json.dumps({"set": "out@3", "run": our_provenance()})
     other_user_does(f"mkdir -m 777 {name}; cat > {name}/run.json <<'E'\n{text}\nE\n", shared)
     other_user_does(f"echo evil > {name}/{FILE}; ln -s /etc/passwd {name}/link", shared)
     before = sorted(os.listdir(name))
@@ -316,7 +316,7 @@ def test_a_run_of_no_rights_in_a_folder_of_all(shared: Path) -> None:
         (shared / f"{LEFT}.{kind}").mkdir(mode=0o700)
         fill(shared / f"{LEFT}.{kind}")
     warnings: Counter[str] = Counter()
-    with as_other_user(), ShardSet("out@3", run=our_recipe(), warnings=warnings) as shards:
+    with as_other_user(), ShardSet("out@3", run=our_provenance(), warnings=warnings) as shards:
         for name, _ in shards.parts(3):
             with shards.open_part(name) as part:
                 part.write(b"x")
@@ -331,7 +331,7 @@ def test_a_staging_directory_that_others_could_write_is_not_resumed(shared: Path
     for mode, kept in ((0o700, True), (0o720, False), (0o777, False)):
         left.mkdir()
         left.chmod(mode)
-        (left / "run.json").write_text(json.dumps({"set": "out@3", "run": our_recipe()}))
+        (left / "run.json").write_text(json.dumps({"set": "out@3", "run": our_provenance()}))
         (left / FILE).write_bytes(b"")
         note = {"name": SHARDS[0], "bytes": 0, "records": 3, "crc32c": "00000000"}
         (left / f"{FILE}.shard.json").write_text(json.dumps(note))

@@ -21,7 +21,7 @@ from nsl_tools.files.own_files import read_json
 REMEDY = "write the set again, or remove that file if the shards are right"
 _SUFFIX = ".manifest.json"
 
-Recipe = dict[str, Any]
+Provenance = dict[str, Any]
 """What decided about the content of a set: tool, version, options, inputs."""
 
 
@@ -56,7 +56,7 @@ class Manifest:
     path: str
     shards: tuple[Shard, ...]
     complete: bool = True
-    run: Recipe | None = None
+    run: Provenance | None = None
 
     def encode(self) -> bytes:
         """Return it as JSON, the same for the same set."""
@@ -138,7 +138,9 @@ def _manifest(path: str, found: object) -> Manifest:
         raise _unlike("complete", "true or false", complete)
     if "run" not in content:
         raise _unlike("run", "an object", None)
-    return Manifest(path, tuple(map(shard_of, shards)), complete, recipe_of(content["run"]))
+    return Manifest(
+        path, tuple(map(shard_of, shards)), complete, provenance_of_json(content["run"])
+    )
 
 
 def shard_of(found: object) -> Shard:
@@ -158,7 +160,7 @@ def shard_of(found: object) -> Shard:
     return Shard(content["name"], content["bytes"], content["records"], content["crc32c"])
 
 
-def recipe_of(found: object) -> Recipe | None:
+def provenance_of_json(found: object) -> Provenance | None:
     """Return what an object of JSON says of a run, None for null.
 
     Raises:

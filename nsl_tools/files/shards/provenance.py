@@ -16,11 +16,13 @@ from nsl_tools import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nsl_tools.files.shards.manifest import Recipe
+    from nsl_tools.files.shards.manifest import Provenance
     from nsl_tools.options import RunOptions
 
 
-def recipe(tool: str, options: RunOptions, inputs: Mapping[str, Sequence[str]]) -> Recipe:
+def provenance_of(
+    tool: str, options: RunOptions, inputs: Mapping[str, Sequence[str]]
+) -> Provenance:
     """Return the provenance of what a run writes, by the files of its inputs, before it reads."""
     # The content of the output does not depend on these options.
     free = ("memory_limit", "threads", "resume", "report")
@@ -32,18 +34,18 @@ def recipe(tool: str, options: RunOptions, inputs: Mapping[str, Sequence[str]]) 
     }
 
 
-def streams_of(run: Recipe) -> list[str]:
+def streams_of(run: Provenance) -> list[str]:
     """Return the inputs of a run that are no files, and can be read only once."""
     states = [state for states in run["inputs"].values() for state in states]
     return [state["name"] for state in states if "bytes" not in state]
 
 
-def difference(old: Recipe | None, new: Recipe) -> str:
+def difference(old: Provenance | None, new: Provenance) -> str:
     """Return in words how the provenance `new` differs from an `old` one; empty if it does not."""
     return "; ".join(_differences(old, new)) if old else "it is not known of which"
 
 
-def _differences(old: Recipe, new: Recipe) -> Iterator[str]:
+def _differences(old: Provenance, new: Provenance) -> Iterator[str]:
     yield from _changes("", _plain(old), _plain(new))
     yield from _changes("option ", old.get("options", {}), new["options"])
     for kind, states in new["inputs"].items():
@@ -54,7 +56,7 @@ def _differences(old: Recipe, new: Recipe) -> Iterator[str]:
                 yield f"{kind}: {now['name']} has changed since"
 
 
-def _plain(run: Recipe) -> dict[str, Any]:
+def _plain(run: Provenance) -> dict[str, Any]:
     return {key: run.get(key) for key in ("tool", "version")}
 
 

@@ -17,7 +17,7 @@ import google_crc32c
 
 from nsl_tools.files.outputs import write_file
 from nsl_tools.files.own_files import is_own, opened, read_json
-from nsl_tools.files.shards.manifest import Shard, recipe_of, shard_of
+from nsl_tools.files.shards.manifest import Shard, provenance_of_json, shard_of
 from nsl_tools.files.staging import RUN, staging_directories
 from nsl_tools.files.streams import CHUNK
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
 
-    from nsl_tools.files.shards.manifest import Recipe
+    from nsl_tools.files.shards.manifest import Provenance
     from nsl_tools.files.staging import StagingDirectory
 
 _NOTE = ".shard.json"  # what the name of a note has beyond that of its file
 
 
-def begin(staging: StagingDirectory, name: str, run: Recipe) -> None:
+def begin(staging: StagingDirectory, name: str, run: Provenance) -> None:
     """Write which set a staging directory is for, and what decides about its content.
 
     Raises:
@@ -51,7 +51,7 @@ def note(staging: StagingDirectory, temporary: str, shard: Shard) -> None:
 
 def find(
     folder: str, name: str, warnings: Counter[str]
-) -> Iterator[tuple[StagingDirectory, Recipe | None]]:
+) -> Iterator[tuple[StagingDirectory, Provenance | None]]:
     """Yield this user's staging directories in `folder` for the set `name`, and what wrote them.
 
     Each is closed when the next one is asked for, unless it was taken over. What is not this
@@ -60,7 +60,7 @@ def find(
     for staging in staging_directories(folder, warnings):
         found = _read(staging, RUN)
         if found.get("set") == name:
-            yield staging, _recipe(found.get("run"))
+            yield staging, _provenance(found.get("run"))
 
 
 def finished(staging: StagingDirectory) -> Iterator[tuple[Shard, str]]:
@@ -107,9 +107,9 @@ def _shard(found: dict[str, Any]) -> Shard | None:
         return None
 
 
-def _recipe(found: object) -> Recipe | None:
+def _provenance(found: object) -> Provenance | None:
     try:
-        return recipe_of(found)
+        return provenance_of_json(found)
     except ValueError:
         return None
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.files.compression import ByteSink
     from nsl_tools.files.run_report import Report
-    from nsl_tools.files.shards.manifest import Recipe
+    from nsl_tools.files.shards.manifest import Provenance
     from nsl_tools.files.staging import StagingDirectory
     from nsl_tools.progress import Progress
     from nsl_tools.statistics import Statistics
@@ -70,7 +70,7 @@ class ShardSet(Outputs):
         self,
         path: str,
         compression: str = "auto",
-        run: Recipe | None = None,
+        run: Provenance | None = None,
         *,
         resume: bool = False,
         report: Report | None = None,
@@ -143,7 +143,7 @@ class ShardSet(Outputs):
     def _folders(self) -> set[str]:
         return {os.path.dirname(destination(name)) for name in self._names}
 
-    def _take_up(self, run: Recipe) -> None:
+    def _take_up(self, run: Provenance) -> None:
         """Find what ended runs finished, in staging directories and in place; or remove the former.
 
         Raises:
@@ -159,7 +159,7 @@ class ShardSet(Outputs):
         if self._resume:
             self._add_in_place(run)
 
-    def _use(self, staging: StagingDirectory, old: Recipe | None, run: Recipe) -> None:
+    def _use(self, staging: StagingDirectory, old: Provenance | None, run: Provenance) -> None:
         """Take up what an ended run left, or remove it."""
         unwanted = not self._resume or staging.folder in self.staging_directories
         if unwanted or not staging.is_private() or not resume.sweep(staging):
@@ -169,7 +169,7 @@ class ShardSet(Outputs):
             self._require_same(old, run)
             self._add_finished(staging)
 
-    def _require_same(self, old: Recipe | None, run: Recipe) -> None:
+    def _require_same(self, old: Provenance | None, run: Provenance) -> None:
         if changes := difference(old, run):
             problem = f"{self._path}: there are shards of another run: {changes}: "
             remedy = "repeat that run, or start anew without --resume"
@@ -187,7 +187,7 @@ class ShardSet(Outputs):
                 self._shards[name] = shard
                 self.written.append(Written(name, final, staging, temporary))
 
-    def _add_in_place(self, run: Recipe) -> None:
+    def _add_in_place(self, run: Provenance) -> None:
         """Take up the shards that have their final names already, if they are this user's."""
         manifest = self._own_manifest()
         if manifest is None or (self._shards and manifest.run != run):

@@ -251,9 +251,11 @@ def test_a_change_is_noticed_and_refused(change: str, when: str, run: Run) -> No
 
 def test_more_or_other_files_are_noticed() -> None:
     """By their names."""
-    old = provenance.recipe("build-graph", BuildGraphOptions(), {"embeddings": ["labeled"]})
+    old = provenance.provenance_of("build-graph", BuildGraphOptions(), {"embeddings": ["labeled"]})
     files = {"embeddings": ["labeled", "unlabeled"]}
-    new = provenance.recipe("build-graph", BuildGraphOptions(threads=2, memory_limit=10**9), files)
+    new = provenance.provenance_of(
+        "build-graph", BuildGraphOptions(threads=2, memory_limit=10**9), files
+    )
     said = "embeddings: files was 'labeled', is 'labeled unlabeled'"
     assert provenance.difference(old, new) == said
     assert provenance.difference(old, json.loads(json.dumps(old))) == ""
