@@ -1,10 +1,11 @@
-"""K-means cells, and for each row the cells nearest to it, with how much farther each is.
+"""The coarse quantizer of an inverted file (IVF): k-means cells, and those nearest to each row.
 
-FAISS places centroids on a sample of the rows. A row that lies between two cells has
-neighbours in both; one well within its cell has them all there. So how far behind its
-nearest cell another lies, the *margin*, tells which cells are worth a visit: all rows
-visit what lies within one margin. Two rows meet where one visits the cell of the other,
-so that the margin at which they do is known without a search.
+FAISS places the centroids on a sample of the rows, and each row is assigned to its nearest
+centroid. A row that lies between two cells has neighbours in both; a row well within its cell
+has them all there. So what counts is the *margin*: by how much another centroid is farther
+than the nearest one. A search has one margin for all rows; each row probes the cells within
+it. Two rows are compared once one of them probes the cell of the other, so the margin by which
+a search finds a pair is known without the search.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ T = TypeVar("T")
 Numbers = npt.NDArray[np.uint16]
 
 
-class NearestCells:
+class CoarseQuantizer:
     """The cells of the rows of a matrix, numbered from 0.
 
     Args:
@@ -65,20 +66,20 @@ class NearestCells:
     def __len__(self) -> int:
         return self.cells
 
-    def visits(self, margin: int) -> Numbers:
-        """Return how many of its listed cells lie within a margin of each row, shape (rows,)."""
+    def probes(self, margin: int) -> Numbers:
+        """Return how many of its listed cells each row probes, shape (rows,)."""
         # Margins rise from column to column.
         counts = self._of_blocks(
             lambda block: np.count_nonzero(block <= margin, axis=1), self._margins
         )
         return np.concatenate(counts).astype(np.uint16)
 
-    def mean_visits(self, margin: int) -> float:
-        """Return the mean of `visits`."""
+    def mean_probes(self, margin: int) -> float:
+        """Return the mean of `probes`."""
         return float(self._histogram[: margin + 1].sum() / len(self._unit))
 
-    def meetings(self, margin: int) -> int:
-        """Return how many pairs of a row and a row of a cell within a margin of it there are."""
+    def comparisons(self, margin: int) -> int:
+        """Return how many products of two rows a search by a margin takes."""
         sizes = np.bincount(self.listed[:, 0], minlength=self.cells)
         met = self._of_blocks(
             lambda cells, margins: int(sizes.take(cells[margins <= margin]).sum()),
@@ -91,24 +92,24 @@ class NearestCells:
         parts = len(self._unit) // TUNING.counted_rows + 1
         return list(self._pool.map(function, *(np.array_split(each, parts) for each in lists)))
 
-    def meeting_margins(self, rows: Rows, others: Rows) -> npt.NDArray[np.int64]:
-        """Return the least margin at which each of some pairs of rows meets, shape (m,); or NEVER.
+    def margins_of_pairs(self, rows: Rows, others: Rows) -> npt.NDArray[np.int64]:
+        """Return the least margin by which each of some pairs is compared, shape (m,); or NEVER.
 
         Args:
             rows: their places, shape (m,).
             others: places of the other ones.
         """
         margins = np.full(len(rows), NEVER)
-        for visitors, hosts in ((rows, others), (others, rows)):
-            homes = self.listed[hosts, :1]
-            pairs, columns = np.nonzero(self.listed[visitors] == homes)
-            found = self._margins[visitors[pairs], columns]
+        for queries, targets in ((rows, others), (others, rows)):
+            assigned = self.listed[targets, :1]
+            pairs, columns = np.nonzero(self.listed[queries] == assigned)
+            found = self._margins[queries[pairs], columns]
             np.minimum.at(margins, pairs, found)
         return margins
 
     def list_enough(self, margin: int) -> bool:
-        """List more cells if rows would visit most of those listed; tell whether it did."""
-        mean, columns = self.mean_visits(margin), self.listed.shape[1]
+        """List more cells if rows would probe most of those listed; return whether it did."""
+        mean, columns = self.mean_probes(margin), self.listed.shape[1]
         if columns >= min(2 * mean, len(self._centroids)):
             return False
         self._list(math.ceil(4 * mean))
@@ -233,7 +234,7 @@ def _centroids(unit: UnitRows, threads: int, seed: int) -> tuple[Floats, int]:
 
 
 def _divide(nearest: Numbers, cell: int, more: range) -> None:
-    """Cut a cell that is too large anywhere, and let its visitors visit one part."""
+    """Cut a cell that is too large anywhere; each row that probes it probes one part."""
     parts = np.array([cell, *more], np.uint16)
     for column in nearest.T:
         places = np.flatnonzero(column == cell)

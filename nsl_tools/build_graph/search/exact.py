@@ -30,7 +30,7 @@ from nsl_tools.arrays.ids import id_ranks, texts_at
 from nsl_tools.arrays.ranking import rank_edges
 from nsl_tools.build_graph.embeddings import UnitRows
 from nsl_tools.build_graph.search.block_products import Wanted, all_pairs, pairs_between
-from nsl_tools.build_graph.search.ivf import Cells
+from nsl_tools.build_graph.search.ivf import InvertedLists
 from nsl_tools.build_graph.search.ties import Ties
 from nsl_tools.spill.matrix import Rows, file_order, row_hashes
 from nsl_tools.tuning import TUNING
@@ -255,10 +255,12 @@ class NearestNeighbors:
 
         return self._workers.ahead(lambda batch: choose(*batch), pairs)
 
-    def cells(self, rows: Rows, seed: int) -> Cells:
-        """Return the means to approximate the k best among `rows`."""
+    def inverted_lists(self, rows: Rows, seed: int) -> InvertedLists:
+        """Return the inverted lists that find about the k best among `rows`."""
         units, wanted = self.units(rows), self._wanted
-        return Cells(units, self.k or 0, wanted.threshold, wanted.slack, self._workers, seed)
+        return InvertedLists(
+            units, self.k or 0, wanted.threshold, wanted.slack, self._workers, seed
+        )
 
     def reordered(self, rows: Rows) -> NearestNeighbors:
         """Return the same for `rows` only; vectors as `spill.matrix.reordered` returns them."""

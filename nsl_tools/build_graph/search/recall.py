@@ -96,7 +96,7 @@ class RecallSearch:
         rows: all rows, ascending.
         sample: some of them, to judge by.
         least: the recall to promise.
-        seed: of the cells.
+        seed: of the centroids.
 
     Attributes:
         recall: as measured, once it ran.
@@ -110,26 +110,26 @@ class RecallSearch:
         self._rows = rows
         self._sample = sample
         self._least = least
-        self._cells = nearest.cells(rows, seed)
+        self._lists = nearest.inverted_lists(rows, seed)
         self.recall, self.effort = Recall(0.0, 0.0), 0.0
 
     def run(self) -> bool:
         """Search until the recall is promised; False if comparing all pairs costs less."""
         asked, margin = self._least, self._margin(self._least, 0)
         if margin is not None:
-            # A search reads rows by cells; lists go on reading the first file, in its order.
-            self._nearest = self._nearest.reordered(self._rows[self._cells.order()])
-            self._cells.read_from(self._nearest.units(self._rows))
+            # A search reads rows cell by cell; lists go on reading the first file, in its order.
+            self._nearest = self._nearest.reordered(self._rows[self._lists.order()])
+            self._lists.read_from(self._nearest.units(self._rows))
         while margin is not None:
-            self._cells.search(margin)
-            pairs = self._cells.pairs(self._sample.rows)
+            self._lists.search(margin)
+            pairs = self._lists.pairs(self._sample.rows)
             self.recall = self._sample.recall(self._nearest.best(*pairs))
             if self.recall.lower_bound >= self._least:
-                products = self._cells.cost(margin) + len(self._sample.rows) * len(self._rows)
+                products = self._lists.cost(margin) + len(self._sample.rows) * len(self._rows)
                 self.effort = products / (len(self._rows) ** 2 / 2)
-                self._cells.end_search()
+                self._lists.end_search()
                 return True
-            # Some pairs met and yet were not kept, since float32 mistook their order.
+            # Some pairs were compared and yet not kept, since float32 mistook their order.
             asked += self._least - self.recall.lower_bound
             margin = self._margin(asked, margin + 1)
         return False
@@ -137,27 +137,27 @@ class RecallSearch:
     def _margin(self, asked: float, least: int) -> int | None:
         """Return the least margin from `least` that promises a recall; None to compare all pairs.
 
-        Lists more cells where rows would visit most of those listed.
+        Lists more cells where rows would probe most of those listed.
         """
         most = len(self._rows) ** 2 / 2 / _OVERHEAD
         while True:
-            margins = self._cells.meeting_margins(self._sample.sources, self._sample.targets)
+            margins = self._lists.margins_of_pairs(self._sample.sources, self._sample.targets)
             promising = self._sample.promising(margins, asked)
             if promising is None or least > NEVER:
                 return None
             margin = max(least, promising)
-            if self._cells.cost(margin) > most:
+            if self._lists.cost(margin) > most:
                 return None
-            if not self._cells.list_enough(margin):
+            if not self._lists.list_enough(margin):
                 return margin
 
     def edges(self, queries: Rows) -> Iterator[Edges]:
         """Return the best edges found for `queries`, ascending."""
         queries = np.intersect1d(queries, self._rows, assume_unique=True)
-        self._cells.weigh(queries, self._nearest.weigh_compactly)
+        self._lists.weigh(queries, self._nearest.weigh_compactly)
         step = TUNING.weighed_rows
         tiles = (queries[start : start + step] for start in range(0, len(queries), step))
-        return self._nearest.choose_of_each(map(self._cells.weighed, tiles))
+        return self._nearest.choose_of_each(map(self._lists.weighed, tiles))
 
 
 def _sample_size(least: float, rows: int) -> int:

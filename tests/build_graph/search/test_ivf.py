@@ -1,4 +1,4 @@
-"""Cells: what their searches find, against all pairs, whatever the blocks and the threads."""
+"""Inverted lists: what searches find, against all pairs, whatever the blocks and the threads."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ import pytest
 from nsl_tools.build_graph.embeddings import Embeddings, UnitRows
 from nsl_tools.build_graph.search import coarse_quantizer
 from nsl_tools.build_graph.search.coarse_quantizer import NEVER
-from nsl_tools.build_graph.search.ivf import Cells
+from nsl_tools.build_graph.search.ivf import InvertedLists
 from nsl_tools.threads import Workers, workers
 from nsl_tools.tuning import TUNING
 
@@ -28,13 +28,15 @@ def units(seed: int = 0, width: int = 6) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def searched_in(unit: np.ndarray, rows: np.ndarray, threshold: float, pool: Workers) -> Cells:
+def searched_in(
+    unit: np.ndarray, rows: np.ndarray, threshold: float, pool: Workers
+) -> InvertedLists:
     ids = pa.array([b"%d" % row for row in range(len(unit))])
     nodes = Embeddings(ids, unit, np.linalg.norm(unit.astype(np.float64), axis=1))
-    return Cells(UnitRows(nodes, rows), BEST, threshold, 1e-6, pool, 0)
+    return InvertedLists(UnitRows(nodes, rows), BEST, threshold, 1e-6, pool, 0)
 
 
-def found(searched: Cells, rows: np.ndarray) -> set[tuple[int, int]]:
+def found(searched: InvertedLists, rows: np.ndarray) -> set[tuple[int, int]]:
     sources, targets = searched.pairs(rows)
     pairs = list(zip(sources.tolist(), targets.tolist(), strict=True))
     assert len(set(pairs)) == len(pairs), "a pair is a candidate once"
@@ -44,10 +46,10 @@ def found(searched: Cells, rows: np.ndarray) -> set[tuple[int, int]]:
 
 @pytest.mark.parametrize("steps", [[0, 4000, 4500, 9000, NEVER], [NEVER], [0, 0, 700, NEVER]])
 @pytest.mark.parametrize("threshold", [-2.0, 0.7])
-def test_rows_that_visit_all_cells_find_all_neighbours(
+def test_rows_that_probe_all_cells_find_all_neighbours(
     pool: Workers, steps: list[int], threshold: float
 ) -> None:
-    """Each pair meets once, however the visits are cut, so that nothing better is left out."""
+    """Each pair meets once, however the probes are cut, so that nothing better is left out."""
     unit, rows = units(), np.setdiff1d(np.arange(ROWS), [3, 17, 399])
     searched = searched_in(unit, rows, threshold, pool)
     for margin in steps:
@@ -92,7 +94,7 @@ def test_a_cell_that_is_too_large_is_cut(pool: Workers, monkeypatch: pytest.Monk
     assert (np.bincount(sources, minlength=ROWS) >= BEST).all()
 
 
-def test_more_visits_find_no_less(pool: Workers) -> None:
+def test_more_probes_find_no_less(pool: Workers) -> None:
     unit, rows = units(1, 20), np.arange(ROWS)
     products = unit @ unit.T
     searched = searched_in(unit, rows, -2.0, pool)
@@ -104,12 +106,12 @@ def test_more_visits_find_no_less(pool: Workers) -> None:
     assert sums[0] < sums[-1]
 
 
-def test_rows_meet_at_the_margin_that_was_foretold(pool: Workers) -> None:
+def test_pairs_are_compared_by_the_margin_that_was_foretold(pool: Workers) -> None:
     """Of the pairs that a search by no more than a margin compares, and so finds if near."""
     rows = np.arange(0, ROWS, 8)
     searched = searched_in(units(3), rows, -2.0, pool)
     pairs = np.array([(a, b) for a in rows.tolist() for b in rows.tolist() if a != b]).T
-    margins = searched.meeting_margins(*pairs)
+    margins = searched.margins_of_pairs(*pairs)
     all_kept = 0
     for margin in (0, 1500, 3000, 6000):
         searched.search(margin)

@@ -120,7 +120,7 @@ def test_scratch_files_do_not_change_an_approximate_graph(
 
 
 @pytest.mark.usefixtures("small")
-def test_where_visits_would_cost_more_the_graph_is_exact(
+def test_where_probes_would_cost_more_the_graph_is_exact(
     embeddings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recall, "_OVERHEAD", 50)
@@ -135,7 +135,7 @@ def test_what_no_sample_could_promise_is_exact_without_a_search(
     embeddings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Since even one without a miss leaves some doubt."""
-    monkeypatch.delattr(ivf.Cells, "search")
+    monkeypatch.delattr(ivf.InvertedLists, "search")
     exact, _ = build(embeddings, tmp_path / "exact")
     found, measures = build(embeddings, tmp_path / "found", recall=0.9999)
     assert found == exact
