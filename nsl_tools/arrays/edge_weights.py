@@ -12,7 +12,7 @@ import numpy.typing as npt
 MICRO = 1_000_000
 """Millionths in 1: `%.6f` writes six decimals."""
 PARALLEL = 1 - 2.0**-42
-"""Vectors that are parallel, but for their own rounding to float32, have a larger cosine."""
+"""A larger cosine is 1: the vectors are parallel, but for their rounding to float32."""
 # The texts of 0 to 999: the first three decimals, and the last three with the end of the line.
 _HIGH_DIGITS = np.frombuffer(b"".join(b"%03d" % i for i in range(1000)), "V3")
 _LOW_DIGITS = np.frombuffer(b"".join(b"%03d\n" % i for i in range(1000)), "V4")
@@ -31,13 +31,16 @@ def as_written(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
 
 def compact(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """Return cosines, shape (n,), as written, in half the memory: at least 0; see `restored`."""
-    # The sign is one of its own, since -0.000000 is written with it.
+    """Return cosines, shape (n,), as written, as numbers of at least 0; `restored` undoes it.
+
+    They take half the memory.
+    """
+    # The last bit is the sign, since -0.000000 is written with one.
     return (np.abs(as_written(weights)) << 1 | np.signbit(weights)).astype(np.int32)
 
 
 def restored(compacted: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-    """Return cosines that are written as those which were given to `compact`."""
+    """Return cosines that `%.6f` writes as it writes those that `compact` was given."""
     return np.copysign((compacted >> 1) / MICRO, np.where(compacted & 1, -1.0, 1.0))
 
 

@@ -1,8 +1,8 @@
 """Ids as 128-bit fingerprints, so that tables of them are plain arrays of numbers.
 
-What is hashed how depends on a secret of the run, so that nobody can make ids whose
-fingerprints collide, or fall into one bucket of a table. For any two ids that are chosen
-without knowing it, the chance, over secrets, is as follows:
+Hashing depends on a secret of the run, so that nobody can make ids whose fingerprints
+collide, or fall into one bucket of a table. Two ids that are chosen without knowing the secret
+share a fingerprint with this chance:
 
 - Ids of up to 16 bytes are two words, `(a, b)`, which become `a + G(b)` and `b + H(a + G(b))`.
   That can be undone, so they never share a fingerprint. G and H are random functions of a
@@ -12,9 +12,9 @@ without knowing it, the chance, over secrets, is as follows:
   bits each: two of them, or one and a shorter id, share all with a chance of 2^-128.
 - Longer ones have a keyed BLAKE2b, which costs by bytes, however few there are.
 
-So n ids of more than 16 bytes share some with a chance of about n * n / 2^129; a thousand
-million, 1e-21. Nothing that a run puts out depends on the secret: fingerprints are compared
-for being equal, and their order decides about places in tables alone.
+So some of n ids of more than 16 bytes share one with a chance of about n * n / 2^129: 1e-21
+for a thousand million. No output of a run depends on the secret: fingerprints are compared
+only for equality, and their order decides only about places in tables.
 
 Source of the family, `((k0 + sum(k_i * x_i)) mod 2^64) >> 32`, and of its being strongly
 universal: Dietzfelbinger, "Universal hashing and k-wise independent random variables via integer
@@ -68,7 +68,7 @@ class Keys:
         self.long = numbers[-8:].tobytes()
 
 
-# Made as the module is loaded, so that no two threads make one each.
+# Made while the module is loaded, so that two threads cannot make two.
 _OF_THE_RUN = Keys()
 
 
@@ -207,7 +207,7 @@ def _pieces(offsets: npt.NDArray[np.int32], data: Bytes) -> tuple[Bytes, Places,
 
 
 def surely_distinct(ids: pa.Array) -> bool:
-    """Tell whether each of `ids` occurs once, as half of its fingerprint does; False is a maybe."""
+    """Tell whether half fingerprints prove that each of `ids` occurs once; False proves nothing."""
     halves, _ = fingerprints(ids)
     halves.sort()
     return bool((halves[1:] != halves[:-1]).all())
@@ -216,7 +216,7 @@ def surely_distinct(ids: pa.Array) -> bool:
 def rows_among(ids: pa.Array, some: pa.Array) -> Places:
     """Return the rows of `ids` whose id is one of `some`, ascending.
 
-    The texts decide; parts of the fingerprints leave few to look at, if `some` are few.
+    The texts decide. If `some` are few, parts of the fingerprints leave few texts to compare.
     """
     if len(some) > TUNING.few_to_seek:
         import pyarrow.compute as pc

@@ -66,7 +66,7 @@ def digit_counts(ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def rising_bits(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
     """Return integers that order as finite floats do, shape (n,), and are not 0."""
-    # The bits of floats order as integers do, once those of negative ones are turned over.
+    # The bits of floats order as integers do, once those of negative floats are inverted.
     bits = values.view(np.uint32)
     return np.where(bits >> np.uint32(31), ~bits, bits | _SIGN)
 
@@ -81,7 +81,8 @@ def reached_by(
 ) -> npt.NDArray[np.float32] | None:
     """Return what at least `count` products of each row along `axis` reach, shape (rows,).
 
-    Few more do: it is one of the maxima of groups, which one pass finds. None if there are fewer.
+    It is one of the maxima of groups of products, which one pass finds, and few more products
+    reach it. None if there are fewer than `count`.
     """
     # With four groups for each, few of the largest share a group: the bound is close.
     maxima = _group_maxima(products, axis, 4 * count)

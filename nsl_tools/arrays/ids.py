@@ -1,4 +1,4 @@
-"""Node ids: bytes that stand in a TSV column and in an Example feature alike."""
+"""Node ids: bytes that both a TSV column and an Example feature can hold."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,7 @@ def first_bad_id(ids: Sequence[bytes]) -> int | None:
 
 
 def surely_good(ids: pa.Array) -> bool:
-    """Tell, without looking at each, whether all ids are non-empty ASCII without control marks."""
+    """Tell whether all ids are plain: not empty, ASCII, and without the first control marks."""
     offsets, every = texts_of(ids)
     data = every[offsets[0] : offsets[-1]]
     first, after_last = 14, 128  # ASCII but for the first control marks: tab, LF, CR and NUL
@@ -114,7 +114,7 @@ def texts_of_bounds(bounds: Places, data: Bytes | bytearray) -> pa.Array:
 class IdColumn:
     """The ids of all nodes, appended in batches, to be in memory together.
 
-    What it holds while it grows is not copied in the end.
+    It grows in place: the ids are not copied at the end.
     """
 
     def __init__(self, source: str, memory: MemoryBudget) -> None:

@@ -34,7 +34,7 @@ def rank_edges(
         Places, shape (m,). Edges that are equal in all three come in any order.
     """
     bits = int(sources.max(initial=0)).bit_length()
-    # One number for both: the source above, as much of the falling weight as fits below.
+    # One number for both: the source in the upper bits, and as much of the weight as fits below.
     keys = _falling(weights) >> np.uint64(bits)
     if bits:
         keys |= sources.astype(np.uint64) << np.uint64(64 - bits)
@@ -50,7 +50,7 @@ def rank_edges(
 
 
 def _falling(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
-    """Return numbers that order as falling weights do, and are equal for 0.0 and -0.0."""
+    """Return numbers that rise as weights fall, and are equal for 0.0 and -0.0."""
     bits = (weights + 0.0).view(np.uint64)  # -0.0 becomes 0.0
     sign = np.uint64(1 << 63)
     return np.where(bits & sign, bits, ~bits & ~sign)

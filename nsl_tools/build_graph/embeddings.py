@@ -122,7 +122,7 @@ class UnitRows:
             out[:] = self.embeddings.rounded_unit(rows)
             return out
         if isinstance(vectors, np.ndarray):
-            # Not clipped: a mode other than the default one writes to `out` at once.
+            # Nothing is clipped: but in the default mode, `take` would fill a copy of `out` first.
             vectors.take(rows, axis=0, out=out, mode="clip")
         else:
             out[:] = vectors[rows]
@@ -175,7 +175,7 @@ def read_embeddings(
 
 
 def _vectors_of(batch: ExampleBatch, name: str, writer: MatrixWriter) -> Floats:
-    """Return the embeddings of a batch, shape (m, d), where `writer` has room for them."""
+    """Return the embeddings of a batch, shape (m, d), in the memory of `writer`."""
     spans, data = batch.column(name), batch.parsed.data
     kinds, runs = sole_contents(data, spans)
     dimensions = (runs.ends - runs.starts) // FLOAT_BYTES

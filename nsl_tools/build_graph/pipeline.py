@@ -102,13 +102,13 @@ def _build(
     check_options(inputs, options, seeded=bool(seeds))
     outputs = resolve_output(output)
     check_outputs(files_of_output(output), inputs + seed_files + ids)
-    # How many edges reach the threshold, only the work tells.
+    # How many edges reach the threshold is known only at the end.
     check_space(outputs, least=1)
     _refuse_to_replace_examples(outputs)
     run = provenance_of(
         "build-graph", options, {"embeddings": inputs, "seeds": seed_files, "ids": ids}
     )
-    # Seeds are few, and pairs above a threshold have no bound: exact is the fast way for both.
+    # Seeds are few, and pairs above a threshold may be all: the exact search is fast for both.
     approximately = options.recall < 1 and options.k is not None and not seeds
     budget = _budget(inputs, options, progress, 1 + approximately)
     store = MatrixStore(budget, progress)

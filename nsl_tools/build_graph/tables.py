@@ -131,7 +131,7 @@ def read_tables(
     """
     limit = memory_of(options).limit
     if _is_npy(paths):
-        _require_room(paths, limit)
+        _require_memory(paths, limit)
         nodes = _Nodes(omissions, store, ids, vector_bytes(paths) or 0)
         _read_npy(paths, str(options.ids), nodes)
     else:
@@ -174,7 +174,7 @@ class _Nodes:
         return found if isinstance(rows, slice) else found.taken(rows)
 
 
-def _require_room(paths: Sequence[str], limit: int) -> None:
+def _require_memory(paths: Sequence[str], limit: int) -> None:
     """Refuse `.npy` files of which some rows do not fit the memory."""
     for path in paths:
         width = npy.shape_of(path)[1]

@@ -1,4 +1,4 @@
-"""Candidate pairs that wait for their turn, in memory or, beyond a budget, in a scratch file."""
+"""Candidate pairs that wait to be weighed: in memory or, beyond a budget, in a scratch file."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class _Piece:
 class Pending:
     """The pairs of each of `tiles` tiles of `height` rows that were found so far, in any order.
 
-    Threads may share it. `store` gives the scratch file, and the bytes to hold in memory.
+    Threads may share it. `store` has the scratch file and the memory budget.
     """
 
     def __init__(self, tiles: int, height: int, store: MatrixStore) -> None:

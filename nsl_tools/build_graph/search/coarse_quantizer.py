@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 8  # times the mean size of a cell: what is larger is cut,
 _SMALL = 1024  # but not if it has no more rows than this
-_FARTHEST = (1 << 16) - 1  # the largest margin that is told, in steps of 2^-15
+_FARTHEST = (1 << 16) - 1  # the largest margin that is stored, in steps of 2^-15
 _SCALE_BITS = 29  # behind the binary point of a distance: up to 2.5, it has 31 bits
 NEVER = _FARTHEST + 1
 """A margin that no cell is listed with."""
@@ -173,13 +173,13 @@ def nearest_keys(similarities: Floats, columns: int, bits: int) -> npt.NDArray[n
     """
     cells = similarities.shape[1]
     many = 4 * columns
-    # Where a bound would leave a large part of the cells, it gains nothing.
+    # A bound gains nothing where a large part of the cells reaches it.
     seldom = cells >= 2 * many
     bounds = reached_by(similarities, 0, columns) if seldom else None
     if bounds is None:
         keys = _keys(similarities, np.arange(cells, dtype=np.int32), bits)
     else:
-        # What a key cannot tell from the bound counts too, or longer lists would begin otherwise.
+        # Cells whose key equals that of the bound count too: a longer list begins as a shorter one.
         coarsest_bits = 7  # that float32 does not tell of a distance of up to 2.5, so scaled
         bounds -= np.float32(2.0 ** (max(bits, coarsest_bits) + 2 - _SCALE_BITS))
         places = true_places(similarities >= bounds[:, np.newaxis])

@@ -1,8 +1,8 @@
 """How sure a recall is that was measured on random rows.
 
 The recall is a ratio: of the exact edges of all rows, the share that a search found. It is
-judged by the rows of the sample that have edges, since the others tell nothing: where edges
-are rare, so are these rows, and a sample is only as large as they are many.
+judged by the rows of the sample that have edges, since the others tell nothing. Where edges
+are rare, so are such rows, and only they count as the size of the sample.
 
 The bound is that of empirical likelihood for a ratio (Owen, "Empirical Likelihood", 2001,
 chapters 2 and 3). A recall `p` is ruled out if no weights that make it the recall of the

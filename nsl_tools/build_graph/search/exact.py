@@ -187,7 +187,7 @@ class NearestNeighbors:
         yield from self._between(rest[done:], base)
 
     def _surplus_duplicates(self, rows: Rows) -> npt.NDArray[np.bool_]:
-        """Tell which rows need not be searched for: k + 1 equal vectors with larger ids exist.
+        """Tell which rows need not be candidates: those with k + 1 equal vectors of larger ids.
 
         Without this, n equal vectors would mean n * n ties to be weighed.
         """
@@ -200,7 +200,7 @@ class NearestNeighbors:
         repeated = np.flatnonzero(ranks)
         first = order[repeated - ranks[repeated]]
         same = self._same_vectors(rows[first], rows[order[repeated]])
-        # Equal numbers are only a hint: where vectors that differ share one, all are searched for.
+        # Equal hashes are only a hint: where different vectors share one, all stay candidates.
         certain = ~np.isin(hashes[first], hashes[first[~same]])
         surplus[order[repeated[certain & (ranks[repeated] > self.k)]]] = True
         return surplus
@@ -233,7 +233,7 @@ class NearestNeighbors:
         return self.select(sources[near], targets[near], weights[near])
 
     def best_of_each(self, pairs: Iterable[tuple[Rows, Rows]]) -> Iterator[Edges]:
-        """Yield `best` of each batch of pairs, in order, some batches ahead on other threads."""
+        """Yield `best` of each batch of pairs, in order; other threads work some batches ahead."""
         return self._workers.ahead(lambda batch: self.best(*batch), pairs)
 
     def weigh_compactly(self, sources: Rows, targets: Rows) -> npt.NDArray[np.int32]:
@@ -246,7 +246,7 @@ class NearestNeighbors:
     ) -> Iterator[Edges]:
         """Yield the best of each source of each batch of pairs, weighed by `weigh_compactly`.
 
-        In order, some batches ahead on other threads.
+        In order; other threads work some batches ahead.
         """
 
         def choose(sources: Rows, targets: Rows, weights: npt.NDArray[np.int32]) -> Edges:
@@ -300,7 +300,7 @@ class NearestNeighbors:
         found = self._buffers.array(name, np.float64, *shape)
         if isinstance(matrix, np.ndarray):
             taken = self._buffers.array("taken", np.float32, *shape)
-            # Not clipped: a mode other than the default one writes to `out` at once.
+            # Nothing is clipped: but in the default mode, `take` would fill a copy of `out` first.
             found[:] = matrix.take(rows, axis=0, out=taken, mode="clip")
         else:
             found[:] = matrix[rows]

@@ -5,8 +5,8 @@ unit vector has a positive product with hyperplane `i`. A pair is compared if it
 shares a bucket in any round. Source: NSL 1.4, `tools/build_graph.py`; the same
 seed gives the same buckets.
 
-Rows of small buckets are paired many buckets at a time; a large bucket is searched as a graph
-of its own. The edges that are found wait, by source, for those of the other rounds.
+All pairs of small buckets are weighed, many buckets at a time; a large bucket is searched like
+a whole graph. The edges found wait, by source, for those of the other rounds.
 """
 
 from __future__ import annotations

@@ -44,9 +44,9 @@ def bytes_for(rows: int, k: int) -> int:
 def promised(
     nearest: NearestNeighbors, rows: Rows, least: float, seed: int, statistics: Statistics
 ) -> RecallSearch | None:
-    """Return a search that ran, of a recall of at least `least`; None to compare all pairs.
+    """Return a finished search with a recall of at least `least`; None to compare all pairs.
 
-    That is as fast, or there are too few edges to judge by, which `statistics` are told.
+    None where that is as fast, or where there are too few edges to judge by: then with a warning.
     """
     if len(rows) < LEAST_ROWS:
         return None
@@ -89,7 +89,7 @@ def _drawn(
 
 
 class RecallSearch:
-    """Finds neighbours of all rows, as many as `least` promises.
+    """Finds the neighbours of all rows with a promised recall.
 
     Args:
         nearest: weighs pairs and chooses the best.
@@ -161,6 +161,6 @@ class RecallSearch:
 
 
 def _sample_size(least: float, rows: int) -> int:
-    """Return how many rows to judge by: doubt is to be in proportion to the misses allowed."""
+    """Return how many rows to judge by: more where fewer misses are allowed."""
     at_least = 100  # rows, if all were allowed to miss
     return min(rows, round(at_least / math.sqrt(1 - least)))
