@@ -1,4 +1,4 @@
-"""Sizes in bytes: as a user writes them, as a message shows them, and how much memory there is."""
+"""Sizes in bytes: reading and showing them, how much memory there is, and limiting its use."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LEAST_LIMIT = 32_000_000
-"""The smallest `--memory-limit` that leaves room for the buffers of one file in and one out."""
+"""Bytes: the smallest `--memory-limit` that holds the buffers of one input and one output."""
 
 COPIES = 6
-"""Bytes that a byte of a record takes at most, as measured, from its reading to its end."""
+"""Bytes of memory that a byte of a record takes at most, as measured, until it is written."""
 _BESIDES = 100_000_000
-"""Bytes for records on their way, beside the memory limit, of which tables take half."""
+"""Bytes for records on their way, beside half of the memory limit: tables take the other half."""
 LIBRARIES = 200_000_000
-"""What Python and the libraries may take beside `--memory-limit`."""
+"""Bytes that Python and the libraries may take beside `--memory-limit`."""
 
 _SIZE = re.compile(
     r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?:(?P<unit>[KMGT]?)(?P<binary>i?)B?)?", re.IGNORECASE
@@ -67,9 +67,9 @@ def sufficient_limit(length: float) -> float:
 
 
 def memory_problem(length: int, limit: int | None) -> str:
-    """Return why a record of `length` bytes does not fit a `limit` of memory; nothing if it does.
+    """Return why a record of `length` bytes does not fit a `limit` of memory; empty if it does.
 
-    A limit of None is none.
+    None stands for no limit.
     """
     if limit is None or length <= longest_record(limit):
         return ""

@@ -21,7 +21,7 @@ _MOST = (1 << 63) - 1  # what numpy and Arrow can count to
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What every command is told.
+    """The options that every command has.
 
     Attributes:
         id_feature: name of the feature that holds the id.

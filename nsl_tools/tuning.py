@@ -1,7 +1,7 @@
 """How much is done at once.
 
-These sizes decide how fast a run is and how much it holds, never what it writes: tests run
-everything with blocks of one row. Each was measured; a few times more or less costs little.
+These sizes decide how fast a run is and how much memory it takes, never what it writes: tests
+run everything with blocks of one row. Each was measured; a few times more or less costs little.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Tuning:
     packed_bytes: int = 2 << 20
     """Bytes of packed records that are made together; at least one record is."""
     alike_records: int = 16
-    """More records than this are looked at for being alike, but for what their values are."""
+    """Batches of more records than this are checked for records that differ in values only."""
     steps: int = 64
-    """Records of more entries than this are walked alone once few such are left in a batch."""
+    """Records of more entries than this are parsed one by one once few such are left in a batch."""
 
     table_bytes: int = 1 << 20
     """Bytes of rows of a `.npy` or Parquet file that are read together."""
@@ -38,7 +38,7 @@ class Tuning:
 
     # Scratch files.
     memory_share: float = 1.0
-    """Of what each part of a run may hold in memory, before it goes to a scratch file."""
+    """Share of its memory budget that each part of a run holds before it spills."""
     gap_bytes: int = 8 << 10
     """Rows with fewer bytes between them are read by one call."""
     gather_bytes: int = 4 << 20

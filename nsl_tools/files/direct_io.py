@@ -1,8 +1,9 @@
 """Getting written data onto the disk while more is made, so that the last sync is short.
 
-A file begins in the page cache, synced now and then. What makes it a large one goes
-past the cache: else the kernel has to find, clear and fill a page for each 4 KiB,
-which takes more time than making them, and other files lose their place in memory.
+The first bytes of a file go through the page cache, and are synced now and then. The rest of
+a large file is written past the cache (direct I/O): else the kernel has to find, clear and
+fill a page for each 4 KiB, which takes longer than making them, and other files lose their
+place in the cache.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 class Syncer:
     """Syncs a file now and then, in a thread; a context manager.
 
-    Leaving it without an exception raises the OSError of a sync that failed:
-    the system may report it once only, and not to the last one.
+    Leaving it without an exception raises the OSError of a sync that failed: the system may
+    report a failure only once, and so not to the last sync.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -87,7 +88,7 @@ class DiskWriter:
         self._gather(data[cached:])
 
     def finish(self) -> None:
-        """Write what is left of less than a block; nothing is to be appended any more.
+        """Write the last, incomplete block; nothing may be appended after it.
 
         Raises:
             OSError: it cannot be written.
@@ -118,7 +119,7 @@ class DiskWriter:
             except OSError as err:
                 if not self._direct or err.errno != errno.EINVAL:
                     raise
-                # Some file systems and devices refuse only now.
+                # Some file systems and devices refuse direct I/O only when it is used.
                 self._set_direct(False)
                 continue
             if not self._direct:

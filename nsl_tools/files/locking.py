@@ -30,7 +30,7 @@ def try_lock(descriptor: int) -> bool | None:
 
 
 def is_at(descriptor: int, name: str, folder: int) -> bool:
-    """Tell whether what is open is still what `name`, in `folder`, stands for."""
+    """Tell whether `name` in `folder` still stands for the file that is open."""
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -41,8 +41,8 @@ def is_at(descriptor: int, name: str, folder: int) -> bool:
 class LockFile:
     """An empty hidden file, locked by the one run that may write a set of shards.
 
-    It is there while that run lives. Of a run that was killed it stays, unlocked, until
-    the next run in that folder.
+    It exists while that run lives. If the run is killed, the file stays, unlocked, until the
+    next run in that folder.
     """
 
     def __init__(self, folder: str, name: str) -> None:
@@ -60,7 +60,7 @@ class LockFile:
         """
         folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         self._folder = folder
-        # Known before it exists: a signal between the two must not leave it behind.
+        # Noted before it exists: so a signal in between leaves nothing behind.
         _held.add(self)
         while True:
             self._descriptor = _open(self.name, folder)
@@ -135,8 +135,8 @@ def _require_file(descriptor: int) -> int:
 
 
 def _open_existing(name: str, folder: int) -> int:
-    # Some network file systems lock only what is open for writing; and that of another user
-    # can be opened for reading only.
+    # Some network file systems lock only what is open for writing; but another user's lock
+    # can be opened only for reading.
     try:
         return os.open(name, os.O_RDWR | _SAFE, dir_fd=folder)
     except PermissionError:

@@ -1,11 +1,11 @@
-"""Bytes out: a final name appears only when its content is complete and durable.
+"""Bytes out: a file gets its final name only when its content is complete and durable.
 
-A regular file is written in a staging directory in its destination's folder, flushed,
-synced and renamed, and the folder is synced; what was renamed before a failure
-is renamed back. Until it is complete, only this user may read it. The files of one
-run appear together; a set of shards brings its manifest (`shard_set`). A pipe, a
-device or standard output is written in place. A symbolic link is followed, but
-not one that another user made in a folder of others (`own_files`).
+A regular file is written in a staging directory beside its destination, synced and renamed,
+and the folder is synced. If that fails, what was already renamed is renamed back. Until a file
+is complete, only this user may read it. The files of one run appear together; a set of shards
+comes with its manifest (`shard_set`). A pipe, a device or standard output is written in place.
+A symbolic link is followed, but not one that another user made in somebody else's folder
+(`own_files`).
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class OutputError(NslToolsError):
 
 @dataclass(frozen=True)
 class Written:
-    """A complete file that has not got its final name yet.
+    """A complete file that does not have its final name yet.
 
     Attributes:
         path: as it was asked for.
-        final: that, symbolic links followed.
+        final: the path with symbolic links followed.
         staging: where it is.
         temporary: its name there.
         bytes: its size.
@@ -102,7 +102,7 @@ class Outputs:
 
     @contextlib.contextmanager
     def open(self, path: str, compression: str | None = None) -> Iterator[ByteSink]:
-        """Open one file, or `-` for standard output, for writing; compressed as the others or so.
+        """Open one file, or `-` for standard output, for writing; None compresses as all others.
 
         Raises:
             OutputError: the file cannot be written.
@@ -146,7 +146,7 @@ def _created(
 ) -> Iterator[_File]:
     """Create a file that has its permissions, and is durable if `sync`, at the end."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    # Who opens a file while it is empty can read all that is written to it later.
+    # Whoever opens a file while it is empty can read all that is written to it later.
     descriptor = os.open(name, flags, mode & 0o600, dir_fd=staging.inner)
     with _closing(descriptor):
         with DiskWriter(descriptor) as disk:
@@ -181,7 +181,7 @@ class _File:
         parts, self._parts, self._size = self._parts, [], 0
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         self.bytes += len(data)
-        # Of what may be written to, it takes arrays only.
+        # Of writable buffers, it takes arrays only.
         self.crc32c = google_crc32c.extend(self.crc32c, np.frombuffer(data, np.uint8))
         self._put(memoryview(data))
 
@@ -214,7 +214,7 @@ def _closing(descriptor: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _in_place(path: str) -> Iterator[ByteSink]:
-    """Write to what is open or exists already; if that fails, let the last bytes tell."""
+    """Write to what is open or exists already; if that fails, end it by `INCOMPLETE`."""
     descriptor = _open_in_place(path)
     with _closing(descriptor):
         file = _File(partial(_write_all, descriptor))
@@ -234,7 +234,7 @@ def _in_place(path: str) -> Iterator[ByteSink]:
 def marked_if_incomplete(paths: Iterable[str]) -> Iterator[None]:
     """End outputs that are streams by `INCOMPLETE` if the run fails, even before it writes.
 
-    No reader of graphs or records takes what ends so for complete.
+    So no reader of graphs or records takes them for complete.
     """
     try:
         yield
@@ -284,7 +284,7 @@ def _rename(file: Written) -> None:
 
 
 def _restorer(file: Written) -> Callable[[], None]:
-    """Return what brings back the file of this final name, and the temporary one, as they are."""
+    """Return a function that brings back the files of the final and the temporary name."""
     inner, outer = file.staging.inner, file.staging.outer
     final, backup = _name_of(file), f"{file.temporary}.old"
     try:

@@ -1,8 +1,8 @@
-"""What others may have put there: files opened without waiting, links followed only if trusted.
+"""Safe access where other users can write: opening without waiting, following trusted links.
 
-Where others can write, a name may stand for a pipe that never ends, a link to somewhere
-else, or a file of another user. What a file is, its descriptor tells, not its name: that
-may stand for another one by now.
+There, a name may stand for a pipe that never ends, a link to somewhere else, or a file of
+another user. So what a file is, is asked of its open descriptor, not of its name: by now the
+name may stand for another file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_BYTES = 1 << 27
-"""Of a file of JSON: 99,999 shards with names of any length, twice what is usual of inputs."""
+"""Bytes of a file of JSON: enough for 99,999 shards, and twice the usual number of inputs."""
 
 
 def is_own(found: os.stat_result) -> bool:
@@ -30,7 +30,7 @@ def is_own(found: os.stat_result) -> bool:
 def opened(
     path: str, folder: int | None = None, *, follow: bool = False
 ) -> Iterator[tuple[int, os.stat_result]]:
-    """Open what may be anything, for reading.
+    """Open something for reading, whatever it is.
 
     Args:
         path: its path, or its name in `folder`.

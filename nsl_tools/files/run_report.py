@@ -1,7 +1,7 @@
 """The report of a run, `--report FILE.json`: what was read, written, counted, dropped and skipped.
 
-That of a run which succeeds is one of its outputs, and appears with them or not at
-all; one of a run which fails says why. `docs/reliability.md` describes the fields.
+If a run succeeds, its report is one of its outputs, and appears with them or not at all. If it
+fails, the report says why. `docs/reliability.md` describes the fields.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Report:
-    """What is to be told of one run.
+    """The report of one run.
 
     Attributes:
         statistics: what the run counts.

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 """Bytes that are read, or written, together where nothing else decides about it."""
-# Ends a stream whose writer failed. Starts with a newline, since a line before it may be cut;
-# as the header of a record it has no valid checksum.
+# Ends a stream whose writer failed. It starts with a newline, since the line before may be cut.
+# Read as the header of a record, it has no valid checksum.
 INCOMPLETE = b"\n#nsl-tools: incomplete, the program that wrote this failed\n"
 UTF8_BOM = b"\xef\xbb\xbf"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -103,7 +103,7 @@ class Source:
     def _unchanged(self, stream: IO[bytes]) -> contextlib.AbstractContextManager[None]:
         try:
             return self.readings.unchanged(stream.fileno())
-        except OSError:  # no file of the system's
+        except OSError:  # not a file of the system
             return contextlib.nullcontext()
 
     def _opened(self) -> FileIO:
@@ -128,7 +128,7 @@ class Source:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe that took its name would wait for a writer."""
+    """Open a file without waiting, as for the writer of a pipe that has taken its name."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
@@ -151,8 +151,8 @@ def rereadable(once: Source, check: Callable[[str, bytes], None]) -> Iterator[So
 
     Args:
         once: the source.
-        check: refuses, by the name and the first few thousand bytes of a stream, what is
-            not worth a copy: it may be as large as any, or have no end.
+        check: refuses, by the name and the first few thousand bytes of a stream, what should
+            not be copied: a stream may be of any size, or have no end.
 
     Raises:
         DataError: the source cannot be read. ScratchError: it cannot be copied.
@@ -213,14 +213,14 @@ class Compared:
 
 
 class Pushback:
-    """A stream whose first bytes were looked at."""
+    """A stream whose first bytes were read before, to be read again."""
 
     def __init__(self, head: bytes, rest: ByteStream) -> None:
         self._head = head
         self._rest = rest
 
     def read(self, size: int, /) -> bytes:
-        """Return at most `size` bytes, first those that were looked at."""
+        """Return at most `size` bytes, first those that were read before."""
         if not self._head:
             return self._rest.read(size)
         taken, self._head = self._head[:size], self._head[size:]
@@ -272,7 +272,7 @@ class Inflater:
         """Start on the next GZIP member; False at the end."""
         if not self._pending:
             return False
-        # `gzip` pads with zeros and so do tapes; anything else but a member is damage.
+        # `gzip` and tapes pad with zeros; anything else that is not a member is damage.
         self._pending = self._pending.lstrip(b"\0") if self._members else self._pending
         if not self._pending:
             return True

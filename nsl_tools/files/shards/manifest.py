@@ -1,9 +1,8 @@
 """What a set of shards consists of, as the hidden file `.base@N.manifest.json` beside them says.
 
-Hidden, so that no glob of shards (`base*`) catches it. While a set is being
-replaced, its manifest says that too: a reader takes only a set that is complete,
-of shards that are as long as they were written. A set without a manifest, such
-as TensorFlow writes, is read as it is.
+It is hidden so that no glob of shards (`base*`) matches it. While a set is being replaced, its
+manifest says so: a reader accepts only a complete set, of shards that are as long as they were
+written. A set without a manifest, as TensorFlow writes it, is read as it is.
 """
 
 from __future__ import annotations

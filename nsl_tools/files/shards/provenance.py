@@ -1,7 +1,7 @@
 """What decides about the content of a set of shards: tool, version, options and inputs.
 
-An input counts as the same if its name, size, and times of change (of content
-and of inode) are; its content is not read for that.
+An input counts as the same if its name, its size and its times of change (of content and of
+inode) are the same; its content is not compared.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
 
 
 def state_of(path: str) -> dict[str, Any]:
-    """Return what tells a file from a changed one; of a stream its name alone."""
+    """Return what shows that a file has changed; of a stream its name alone."""
     try:
         found = os.stat(path)
     except OSError:

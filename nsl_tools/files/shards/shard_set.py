@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 
 class Part:
-    """One file of the output while it is written; whoever writes counts its records."""
+    """One file of the output while it is written; its writer counts the records."""
 
     def __init__(self, file: ByteSink) -> None:
         self._file = file
@@ -76,9 +76,9 @@ class ShardSet(Outputs):
         report: Report | None = None,
         warnings: Counter[str] | None = None,
     ) -> None:
-        """Write to `path`: a file, `base@N` or `-`; the manifest tells what the `run` was.
+        """Write to `path`: a file, `base@N` or `-`; the manifest stores the provenance `run`.
 
-        What was found in the folders of the outputs and left alone is counted in `warnings`.
+        What others put in the folders of the outputs is left alone, and counted in `warnings`.
 
         Raises:
             UsageError: `resume` is asked for where that cannot be done.
@@ -204,7 +204,7 @@ class ShardSet(Outputs):
 
     def _own_manifest(self) -> Manifest | None:
         """Return the manifest of this set if this user wrote it."""
-        assert self._set  # noqa: S101 - told to the type checker
+        assert self._set  # noqa: S101 - for the type checker
         path = manifest_path(*self._set)
         if not self._is_ours(path):
             return None
@@ -298,7 +298,7 @@ class ShardSet(Outputs):
 
     def _manifest(self, *, complete: bool) -> Written:
         """Write the manifest to a temporary file."""
-        assert self._set  # noqa: S101 - told to the type checker
+        assert self._set  # noqa: S101 - for the type checker
         path = manifest_path(*self._set)
         final = destination(path)
         shards = tuple(self._shards[name] for name in self._names)
