@@ -1,8 +1,7 @@
 r"""Graphs as TSV: `source<TAB>target[<TAB>weight]`, one edge a line, UTF-8.
 
-A block of lines takes the fast way (pyarrow) when a few counts show that it is
-regular; any other block is read line by line, by the rules that define the
-format. The fast way only ever gives what the slow way would:
+A block of lines is parsed by pyarrow when a few counts show that it is regular. Any other block
+is parsed line by line, which is slow and defines the format. Both follow these rules:
 
 - a weight is a finite decimal number that fits float32; without one it is 1.0;
 - ids are non-empty, without tab, CR, LF or NUL; nothing is trimmed;
@@ -65,7 +64,7 @@ def read_edges(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatc
 
 
 def _line_blocks(stream: ByteStream, source: Source, statistics: Statistics) -> Iterator[bytes]:
-    """Yield whole lines, some MiB at a time; the last line gets its newline if it lacks."""
+    """Yield whole lines, some MiB at a time; the last line gets a newline if it lacks one."""
     name = source.name
     longest = most = 64 << 20  # bytes of a line
     if source.memory_limit is not None:
@@ -108,13 +107,13 @@ def _parse_block(
 
 
 def _count(block: bytes, mark: bytes) -> int:
-    """Count a byte, several times as fast as `bytes.count` and without Python's lock."""
+    """Count a byte, several times as fast as `bytes.count`, and without holding Python's lock."""
     return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord(mark)))
 
 
 def _parse_regular(block: bytes, lines: int) -> pa.RecordBatch | None:
     """Parse lines of three columns, or return None if they need a closer look."""
-    # One mark is sought much faster than two in a row.
+    # Looking for one byte is much faster than for two in a row.
     trimmed = b" " in block and any(mark in block for mark in _TRIMMED)
     if trimmed or block.startswith(UTF8_BOM) or b"\r" in block or b"\0" in block:
         return None
@@ -142,7 +141,7 @@ def _parse_regular(block: bytes, lines: int) -> pa.RecordBatch | None:
     # Not-a-number fails this comparison too.
     if not (np.abs(weights_of(batches[0])) < _TOO_LARGE).all():
         return None
-    # A cast would import pyarrow.compute, which takes as long as a million edges.
+    # A cast would import pyarrow.compute, which takes as long as parsing a million edges.
     ids = [column.view(pa.binary()) for column in (sources, targets)]
     return pa.record_batch([*ids, weights], schema=EDGE_SCHEMA)
 

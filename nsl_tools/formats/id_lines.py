@@ -60,7 +60,7 @@ class IdLines:
 
 @contextlib.contextmanager
 def id_lines(path: str, statistics: Statistics) -> Iterator[IdLines]:
-    """Open a file, pipe or standard input of ids; a file must not change meanwhile.
+    """Open a file, pipe or standard input of ids; a file must not change until it is closed.
 
     Raises:
         DataError: it cannot be read.

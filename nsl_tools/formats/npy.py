@@ -1,8 +1,8 @@
 """Matrices in `.npy` files, read by blocks of rows.
 
-A file is one array of two dimensions, of float16, float32 or float64, in C order. The
-header is text that looks like Python; it is matched, never evaluated, and what it says
-is held against the size of the file before anything is read.
+A file is one array of two dimensions, of float16, float32 or float64, in C order. Its header
+is text that looks like Python; it is matched, never evaluated, and compared with the size of
+the file before anything is read.
 
 Source of the format: NumPy's `numpy/lib/format.py`, versions 1.0 to 3.0.
 """
@@ -98,7 +98,7 @@ def shape_of(path: str) -> tuple[int, int]:
 
 
 def read_header(path: str, file: BufferedReader) -> Matrix:
-    """Return what the header at the start of `file` says of it.
+    """Return what the header at the start of `file` says.
 
     Raises:
         DataError: it is not the header of a matrix of floats, or not that of this file.

@@ -1,9 +1,9 @@
 """Embeddings in Parquet files: a column of ids and a column of lists of numbers.
 
-A file is read a few rows at a time, and of each column a few pages, so that no more than
-some MiB of it are ever in memory. A few bytes can stand for any number of values, and nothing
-tells beforehand how many of them are in which row: while a file is read the system itself
-grants no more than the limit of memory (`bounded`).
+A file is read a few rows, and a few pages of each column, at a time: only some MiB of it are
+in memory. A few bytes can stand for any number of values, and how many a row has is known only
+when it is decoded. So while a file is read, the system is told to grant the process no more
+than the memory limit (`bounded`).
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class _Table:
 
 def _no_divisor(least: int, rows: int) -> int:
     """Return a number of at least 2 and `least` that does not divide a number of rows."""
-    # So the last batch of a row group wants more than is there: else pyarrow would not notice
-    # that one column has more rows than the other.
+    # The last batch of a row group then asks for more rows than there are. Else pyarrow would not
+    # notice that one column has more rows than the other.
     step = max(2, least)
     while rows and rows % step == 0:
         step += 1
@@ -78,14 +78,14 @@ def _no_divisor(least: int, rows: int) -> int:
 
 @contextlib.contextmanager
 def bounded(limit: int) -> Iterator[None]:
-    """Let this process grow by no more than `limit` bytes, where the system can see to that.
+    """Let this process grow by no more than `limit` bytes, where the system can enforce that.
 
     What would take more raises MemoryError.
     """
     import pyarrow.compute
-    import pyarrow.parquet  # noqa: F401 - what they take is none of the limit
+    import pyarrow.parquet  # noqa: F401 - their own memory does not count
 
-    # Arrow's own pool takes memory ahead, by the GiB, which tells nothing of what is used.
+    # Arrow's own pool reserves memory by the GiB, so that its size says nothing about its use.
     before = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())
     try:
@@ -142,7 +142,7 @@ def _open(path: str, file: BufferedReader, columns: tuple[str, str]) -> _Table:
 
 
 def _place(path: str, schema: pa.Schema, name: str) -> int:
-    """Return which of the columns has the name; the field of a column is none."""
+    """Return the place of the column with the name; a field within a column does not count."""
     places = [place for place, known in enumerate(schema.names) if known == name]
     if not places:
         found = ", ".join(schema.names[:8])
@@ -179,7 +179,7 @@ def _is_list_of_numbers(kind: pa.DataType) -> bool:
 def _rows_at_once(table: _Table, block_bytes: int) -> int:
     """Return how many rows to decode at once, by the first that has an embedding."""
     peeked, most = 64, 4096
-    # What the footer says of columns is not asked for: if it is damaged, pyarrow ends the process.
+    # Not by the footer: if what it says of columns is damaged, pyarrow ends the process.
     for rows in (_rows(table, 0, batch) for batch in islice(table.batches(1), peeked)):
         if rows.values.size:
             beside = 16  # bytes of a row, beside its text and its numbers

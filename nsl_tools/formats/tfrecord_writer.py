@@ -43,7 +43,7 @@ def write_framed(shards: ShardSet, batches: Iterable[Framed], total: int) -> Non
                 file.write(left.data[left.ends[0] : left.ends[count]].data)
                 left = Framed(left.data, left.ends[count:])
                 file.records += count
-    # What yields the last record may still find its input changed.
+    # The iterator may find, after its last record, that an input has changed.
     for _ in remaining:
         pass
 

@@ -1,7 +1,7 @@
-"""The edges of graphs as arrays of numbers, read in a thread, if it can be from the start.
+"""The edges of graphs as arrays of numbers, read in a thread.
 
-A graph is parsed while the ids of the examples are still being read. Where lines
-may be skipped it has to wait: how many, depends on how many records were.
+A graph is parsed while the ids of the examples are still being read. Where lines may be
+skipped, it has to wait: how many may be depends on how many records were skipped.
 """
 
 from __future__ import annotations

@@ -136,15 +136,15 @@ class IdIndex:
     """Rows by fingerprint, for n nodes: add all in order, seal it, then look rows up."""
 
     def __init__(self, count: int, rows: int, equal_bits: int = 0) -> None:
-        """Make room for `count` nodes, whose rows are below `rows`.
+        """Allocate memory for `count` nodes, whose rows are below `rows`.
 
         The first `equal_bits` bits of all fingerprints, also of those sought, are the same.
         """
         bits = max(count.bit_length(), rows.bit_length() - equal_bits, 1)
         self._equal_bits = np.uint64(equal_bits)
         self._shift = np.uint64(64 - bits)
-        # What the bucket tells of a fingerprint need not be stored: the row takes its place.
-        self._told = np.uint64(bits + equal_bits)
+        # The bucket implies the first bits of a fingerprint: the row is stored in their place.
+        self._implied = np.uint64(bits + equal_bits)
         self._row_mask = np.uint64((1 << bits + equal_bits) - 1)
         self._nodes = np.empty(count + 1, [("word", "<u8"), ("low", "<u8")])
         self._starts = np.zeros((1 << bits) + 1, np.uint32)
@@ -159,7 +159,7 @@ class IdIndex:
         for first in range(0, len(entries), TUNING.index_piece):
             piece = entries[first : first + TUNING.index_piece]
             end = self._count + len(piece)
-            self._nodes["word"][self._count : end] = (piece["high"] << self._told) | piece["row"]
+            self._nodes["word"][self._count : end] = (piece["high"] << self._implied) | piece["row"]
             self._nodes["low"][self._count : end] = piece["low"]
             buckets = self._buckets_of(piece["high"])
             sizes = np.bincount(buckets - buckets[0]).astype(np.uint32)
@@ -176,7 +176,7 @@ class IdIndex:
         yield from in_background((self._rows_of_runs(*s), self.rows(*t), w) for s, t, w in edges)
 
     def _rows_of_runs(self, high: Words, low: Words) -> Rows:
-        """Return what `rows` does, sooner where the same fingerprint comes several times in a row.
+        """Return what `rows` does, faster where equal fingerprints follow each other.
 
         So do the sources of most graphs.
         """
@@ -191,7 +191,7 @@ class IdIndex:
         """Return the row of each of m fingerprints, -1 for an unknown one."""
         buckets = self._buckets_of(high)
         place, end = self._starts.take(buckets), self._starts.take(buckets + 1)
-        words = high << self._told
+        words = high << self._implied
         found = self._rows_at(place, end, words, low)
         place += np.uint32(1)
         left = np.flatnonzero((found < 0) & (place < end))
@@ -205,7 +205,7 @@ class IdIndex:
         return found
 
     def _rows_at(self, place: Counts, end: Counts, words: Words, low: Words) -> Rows:
-        """Return the row of the node at each place if it is the one that is sought, else -1."""
+        """Return the row of the node at each place if it has the wanted fingerprint, else -1."""
         near = self._nodes.take(place)  # the whole node: one access to memory for each
         rows: Words = near["word"] ^ words
         hit = rows <= self._row_mask
@@ -225,10 +225,9 @@ class IdIndex:
 class SplitIdIndex:
     """Rows by fingerprint, where an index of all does not fit the memory.
 
-    It is made in parts, by the first bits of the fingerprints. Edges are put
-    into scratch files by the part that their source is in, then by that of their
-    target, and so meet each part twice (a Grace join). Edges between the same
-    nodes keep their order.
+    It is made in partitions, by the first bits of the fingerprints. Edges are spilled by the
+    partition of their source, then by that of their target, so that each partition is made
+    twice (a Grace hash join). Edges between the same nodes keep their order.
     """
 
     def __init__(self, entries: SpilledPartitions, rows: int, stack: contextlib.ExitStack) -> None:

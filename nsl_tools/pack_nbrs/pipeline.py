@@ -4,10 +4,9 @@
     graph -> top edges ---------+-> plan -> blocks of the neighbours kept -+
     labeled records ------------------------------------------------------ + -> splice -> shards
 
-Inputs are read up to three times, each time in order; only the neighbours that
-some seed keeps are held, and what does not fit the memory lies in scratch
-files. Output is in the order of the seeds: the labeled examples and, if asked
-for, the unlabeled ones after them.
+Inputs are read up to three times, each time in order. Only the neighbours that some seed keeps
+are held, and what does not fit the memory is spilled to scratch files. The output has the order
+of the seeds: the labeled examples and, if asked for, the unlabeled ones after them.
 
 Node rows: labeled examples first, then unlabeled ones. Source of the contract:
 NSL 1.4, `tools/pack_nbrs.py`.
@@ -145,7 +144,7 @@ def pack_nbrs(
 
 
 def _least_output(labeled: Sequence[str], outputs: Sequence[str], options: PackOptions) -> int:
-    """Return the bytes that the output surely takes: those of its seeds, where these are known."""
+    """Return the bytes that the output takes at least: those of its seeds, if known, else 0."""
     # What is finished of a set that is resumed takes no more.
     unknown = options.resume or options.max_errors or options.on_duplicate != "error"
     if unknown or any(is_compressed(path, options.compression) for path in outputs):
@@ -158,9 +157,9 @@ def _is_plain(path: str) -> bool:
 
 
 def _room(inputs: Sequence[Sequence[str]], memory: MemoryBudget) -> Room:
-    """Return the room for records that are kept between readings.
+    """Return the memory budget for records that are kept between readings.
 
-    Plain files of records that are soon parsed are read again sooner than new memory is got.
+    Plain files are read again faster than new memory is allocated, if parsing them is fast.
     """
     plain = all(_is_plain(path) for part in inputs for path in part)
     most = 200_000_000  # bytes, however large the limit
@@ -179,7 +178,7 @@ def _claim_space(inputs: Sequence[str], memory: int, progress: Progress) -> None
 
 @dataclass(frozen=True)
 class _Job:
-    """One run: what was asked for, what was met, and what it may use."""
+    """One run: its options, its statistics, and the memory that it may use."""
 
     options: PackOptions
     statistics: Statistics
@@ -242,7 +241,7 @@ class _Job:
 
 
 class _Oddities:
-    """Counts edges that are no ordinary ones, in whatever order they come."""
+    """Counts edges that are unusual: dropped, of unknown ends, or loops."""
 
     def __init__(self) -> None:
         self._dropped = self._sourceless = self._targetless = self._loops = 0

@@ -1,8 +1,8 @@
 """Which neighbours each seed gets, and which seeds are packed together.
 
-Seeds are cut into consecutive ranges, such that the blocks of the neighbours of
-one range fit the memory. Each range needs some rows, each for ranks of some
-number of digits; needs are sorted by row, the order in which records are read.
+Seeds are cut into consecutive ranges, so that the blocks of the neighbours of one range fit
+the memory. A range needs some rows, each for ranks of some number of digits. Needs are sorted
+by row, the order in which records are read.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class JoinPlan:
     Attributes:
         ends: of each range, the row after its last one; the last is the number of rows.
         edges: how many there are.
-        bytes: about as many the blocks of all ranges have.
+        bytes: about how many the blocks of all ranges have.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ def refuse_hub(edges: Records, nodes: NodeRows, limit: float) -> None:
 
 def _too_many(edges: Records, nodes: NodeRows, limit: float) -> UsageError:
     seed = shown(nodes.id_of(int(edges["source"][0])))
-    # Also for the record that they make, so that nobody is sent to a second refusal.
+    # The record that they make must fit, too, or a user would be refused a second time.
     record = float(_block_sizes(nodes, edges["target"]).sum())
     needed = max(_bytes_for(edges, nodes), sufficient_limit(record))
     return UsageError(
@@ -161,7 +161,7 @@ def _too_many(edges: Records, nodes: NodeRows, limit: float) -> UsageError:
 
 
 def distinct(keys: Records) -> Records:
-    """Return each of `keys` once, ascending; faster than by a table of hashes."""
+    """Return each of `keys` once, ascending; faster than by a hash table."""
     ordered = np.sort(keys)
     fresh = np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)]
     return np.asarray(ordered[fresh])

@@ -7,9 +7,9 @@ Edges are collected up to a memory budget, then cut to the best of each seed. Wh
 too much is spilled as a run, sorted by seed. At the end the runs are merged, some seeds at a
 time.
 
-Most graphs have the edges of a source together, and many have the sources in the
-order of the examples. As long as they come so, edges are cut to the best as they
-come, in arrays that stay in the processor's cache.
+Most graphs have the edges of a source together, and many have the sources in the order of the
+examples. As long as that is so, edges are cut to the best as they come, in arrays that stay in
+the processor's cache.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class TopEdges:
         Args:
             nodes: rows there are.
             limit: edges to keep of each seed, None for all.
-            order: tells for rows, shape (m,), numbers that order their ids.
+            order: returns for rows, shape (m,), numbers that order their ids.
             budget: bytes of memory to use.
             stack: closes the scratch file.
             id_bytes: how long ids are on average, which `order` looks at.
@@ -93,7 +93,7 @@ class TopEdges:
     def _closed(self, edges: Records) -> Records:
         """Return the best edges of all sources but the last, which is still open; or all edges.
 
-        All, if sources do not ascend, or if one has too many to have them in hand.
+        All, if sources do not ascend, or if the last one has too many to keep it open.
         """
         sources = edges["source"]
         end = int(np.searchsorted(sources, sources[-1])) if len(edges) else 0
@@ -128,7 +128,7 @@ class TopEdges:
             yield from map(self._best, self._parts(edges))
 
     def _parts(self, edges: Records) -> Iterator[Records]:
-        """Yield edges by source, at most so many as are pending, or those of one."""
+        """Yield edges by source, at most as many as may wait, or those of one source."""
         if len(edges) <= self._most:
             yield edges
             return
@@ -165,7 +165,7 @@ def _without_repeats(edges: Records) -> Records:
     places = np.minimum(np.searchsorted(repeated, pairs), len(repeated) - 1)
     members = np.flatnonzero(repeated[places] == pairs)
     weights = edges["weight"][members]
-    # 0.0 before -0.0, which is equal to it, so that the order of edges tells nothing.
+    # 0.0 before -0.0, which is equal to it, so that the order of edges makes no difference.
     order = members[np.lexsort((np.signbit(weights), -weights, pairs[members]))]
     again = order[1:][pairs[order[1:]] == pairs[order[:-1]]]
     kept = np.ones(len(edges), np.bool_)

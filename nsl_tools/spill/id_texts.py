@@ -1,4 +1,4 @@
-"""The ids of all rows, for the few rows where the text itself matters: ties and messages."""
+"""The ids of all rows, for the few rows whose text itself is needed: for ties and messages."""
 
 from __future__ import annotations
 
