@@ -116,7 +116,8 @@ class _Sweep:
         self._tiles, self._base_tiles = _tiles(len(queries), height), _tiles(len(base), height)
         self._pending = Pending(len(self._tiles), height, store)
         self._limits = [TUNING.crowd * (wanted.best or 0) * height] * len(self._tiles)
-        self._band = _band_tiles(len(self._tiles), height * queries.shape[1], store.budget)
+        tile_floats = height * max(1, queries.shape[1])
+        self._band = _band_tiles(len(self._tiles), tile_floats, store.budget)
         self._batch_size = _pairs_of_batch(store)
         self._buffers = Buffers()
         self._stopped = False
@@ -275,7 +276,7 @@ def tile_height(budget: int, dimension: int) -> int:
 def _band_tiles(tiles: int, tile_floats: int, budget: int) -> int:
     """Return how many tiles a band has."""
     # Two bands of unit vectors, and the vectors of a batch of pairs as read, with some to spare.
-    fitting = budget // 4 // (4 * max(1, tile_floats))
+    fitting = budget // 4 // (4 * tile_floats)
     # Several bands, so that weighing the pairs of one goes on beside the products of the next.
     eighth = tiles // 8
     least, most = 8, 64
