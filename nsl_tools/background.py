@@ -1,7 +1,6 @@
-"""Iterating in a background thread, so that the main thread stays open to signals.
+"""Iterating in a background thread, so that the main thread can handle signals.
 
-Python runs signal handlers in the main thread only, and not while that waits
-inside a library.
+Python runs signal handlers in the main thread only, and not while it waits inside a library.
 """
 
 from __future__ import annotations
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NAME = "nsl-tools background"
-_AHEAD = 2
-_SECONDS_BETWEEN_LOOKS = 0.1
-_SECONDS_TO_END = 0.5
+_SECONDS_BETWEEN_LOOKS = 0.1  # at whether a signal came, or the other thread ended
 
 
 class _End:
@@ -30,10 +27,10 @@ class _End:
 
 
 class Background(Generic[T]):
-    """Items that a background thread begins to make at once; to be iterated once, and closed."""
+    """Items that a background thread makes from now on. Iterate over it once, then close it."""
 
-    def __init__(self, items: Iterable[T], ahead: int = _AHEAD) -> None:
-        """Make at most `ahead` items, 2 or more, that nobody has taken yet, and one besides."""
+    def __init__(self, items: Iterable[T], ahead: int = 2) -> None:
+        """Let at most `ahead` items wait to be taken, 2 or more, while the next one is made."""
         self._made: queue.Queue[T | _End] = queue.Queue(ahead)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._make, args=(items,), name=_NAME, daemon=True)
@@ -49,19 +46,19 @@ class Background(Generic[T]):
     def _taken(self) -> T | _End:
         while True:
             with contextlib.suppress(queue.Empty):
-                # Not for ever: a signal just before a wait is seen only after it.
+                # With a timeout: a signal that comes just before a wait is handled only after it.
                 return self._made.get(timeout=_SECONDS_BETWEEN_LOOKS)
 
     def close(self) -> None:
-        """End the thread, and the iteration in whatever thread it is."""
+        """End the thread, and the iteration, in whichever thread that is."""
         self._stopped.set()
         with contextlib.suppress(queue.Empty):
             while True:
                 self._made.get_nowait()
         # The thread may hand over one more item, but not two.
         self._made.put_nowait(_End())
-        # Not for ever: it may wait for its input.
-        self._thread.join(_SECONDS_TO_END)
+        # With a timeout of half a second: the thread may wait for its input.
+        self._thread.join(0.5)
 
     def _make(self, items: Iterable[T]) -> None:
         try:
@@ -94,5 +91,5 @@ def in_background(items: Iterable[T]) -> Generator[T, None, None]:
 
 
 def is_waiting() -> bool:
-    """Tell whether a background thread still runs: it may wait for its input for ever."""
+    """Tell whether a background thread still runs: it may wait for input that never comes."""
     return any(thread.name == _NAME for thread in threading.enumerate())

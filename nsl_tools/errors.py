@@ -1,7 +1,7 @@
-"""Every error that a user can cause, as a leaf of the import graph.
+"""Every error that a user can cause. This module imports nothing of the package.
 
-One grammar: where (file, record or line), what was expected, what was found,
-what to do. `cli.py` is the only place that turns one into an exit code.
+Messages have one grammar: where (file, record or line), what was expected, what was found,
+what to do. Only `cli` turns errors into exit codes.
 """
 
 

@@ -1,4 +1,4 @@
-"""Sizes in bytes: as a user writes them, as a message shows them, and how much memory there is."""
+"""Sizes in bytes: reading and showing them, how much memory there is, and limiting its use."""
 
 from __future__ import annotations
 
@@ -15,23 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LEAST_LIMIT = 32_000_000
-"""The smallest `--memory-limit` that leaves room for the buffers of one file in and one out."""
+"""Bytes: the smallest `--memory-limit` that holds the buffers of one input and one output."""
 
 COPIES = 6
-"""Bytes that a byte of a record takes at most, as measured, from its reading to its end."""
+"""Bytes of memory that a byte of a record takes at most, as measured, until it is written."""
 _BESIDES = 100_000_000
-"""Bytes for records on their way, beside the memory limit, of which tables take half."""
+"""Bytes for records on their way, beside half of the memory limit: tables take the other half."""
 LIBRARIES = 200_000_000
-"""What Python and the libraries may take beside `--memory-limit`."""
+"""Bytes that Python and the libraries may take beside `--memory-limit`."""
 
-_MOST = 10**18  # fits any arithmetic on it into 64 bits
-_SHOWN = 40  # characters of a size that is refused
-_MARGIN = 20_000_000  # of that, for code that is only run later
 _SIZE = re.compile(
     r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?:(?P<unit>[KMGT]?)(?P<binary>i?)B?)?", re.IGNORECASE
 )
-_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _CGROUPS = "/sys/fs/cgroup"
 
 
@@ -45,20 +40,20 @@ def parse_size(text: str, option: str) -> int:
     if match is None or (match["binary"] and not match["unit"]):
         raise UsageError(f"{option}: expected a size such as 512MB, 2GB or 1GiB, received {text!r}")
     base = 1024 if match["binary"] else 1000
-    size = float(match["number"]) * base ** _POWERS[(match["unit"] or "").upper()]
-    if size > _MOST:
-        raise UsageError(
-            f"{option}: expected at most {shown_size(_MOST)}, received {text[:_SHOWN]!r}"
-        )
+    powers = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+    size = float(match["number"]) * base ** powers[(match["unit"] or "").upper()]
+    most = 10**18  # so that any arithmetic on it fits 64 bits
+    if size > most:
+        raise UsageError(f"{option}: expected at most {shown_size(most)}, received {text[:40]!r}")
     return int(size)
 
 
 def shown_size(size: float) -> str:
     """Return a number of bytes for a message: three digits and a decimal unit."""
-    power = 0
-    while size >= 999.5 and power < len(_UNITS) - 1:  # noqa: PLR2004 - what would show as 1000
+    power, units = 0, ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+    while size >= 999.5 and power < len(units) - 1:  # noqa: PLR2004 - what would show as 1000
         size, power = size / 1000, power + 1
-    return f"{size:.3g} {_UNITS[power]}"
+    return f"{size:.3g} {units[power]}"
 
 
 def longest_record(limit: int) -> int:
@@ -72,9 +67,9 @@ def sufficient_limit(length: float) -> float:
 
 
 def memory_problem(length: int, limit: int | None) -> str:
-    """Return why a record of `length` bytes does not fit a `limit` of memory; nothing if it does.
+    """Return why a record of `length` bytes does not fit a `limit` of memory; empty if it does.
 
-    A limit of None is none.
+    None stands for no limit.
     """
     if limit is None or length <= longest_record(limit):
         return ""
@@ -117,7 +112,8 @@ def held_within(limit: int) -> Iterator[None]:
         yield
         return
     resident, data = pages[1] * resource.getpagesize(), pages[5] * resource.getpagesize()
-    most = data + limit + max(0, LIBRARIES - _MARGIN - resident)
+    later = 20_000_000  # bytes of `LIBRARIES` for code that is only loaded later
+    most = data + limit + max(0, LIBRARIES - later - resident)
     known = [most, *(bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY)]
     resource.setrlimit(resource.RLIMIT_DATA, (min(known), hard))
     try:

@@ -1,4 +1,4 @@
-"""Who may hold how much of `--memory-limit`: every share of it, in one table."""
+"""How `--memory-limit` is divided: every share of it, in one table."""
 
 from __future__ import annotations
 

@@ -13,17 +13,15 @@ from nsl_tools.memory_budget import MemoryBudget
 DEFAULT_ID_FEATURE = "id"
 DEFAULT_EMBEDDING_FEATURE = "embedding"
 DEFAULT_MAX_RECORD_BYTES = 1 << 31
+"""About what protobuf parses at most."""
 ON_DUPLICATE = ("error", "first", "last")
 
 _MOST = (1 << 63) - 1  # what numpy and Arrow can count to
-_MOST_NEIGHBORS = (1 << 31) - 1
-_MOST_THREADS = 4096
-_SHOWN = 40  # characters of a value that is refused
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What every command is told.
+    """The options that every command has.
 
     Attributes:
         id_feature: name of the feature that holds the id.
@@ -89,8 +87,8 @@ class BuildGraphOptions(RunOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(self.k is None or self.k >= 1, "-k", "at least 1, or all", self.k)
-        most = f"at most {_MOST_NEIGHBORS}, or all"
-        _require(self.k is None or self.k <= _MOST_NEIGHBORS, "-k", most, self.k)
+        most = (1 << 31) - 1
+        _require(self.k is None or self.k <= most, "-k", f"at most {most}, or all", self.k)
         _require_utf8("--embedding-feature-name", self.embedding_feature)
         _require_path("--ids", self.ids)
         threshold = self.similarity_threshold
@@ -109,7 +107,7 @@ class BuildGraphOptions(RunOptions):
         _require(0 < self.recall <= 1, "--recall", "more than 0, at most 1", self.recall)
         exact = self.recall == 1 or not self.lsh_splits
         _require(exact, "--recall", "1 with --lsh-splits, which has no such promise", self.recall)
-        _require_within(1, _MOST_THREADS, "--threads", self.threads)
+        _require_within(1, 4096, "--threads", self.threads)
 
 
 @dataclass(frozen=True)
@@ -174,5 +172,6 @@ def _require_path(name: str, value: str | None) -> None:
 def _require(valid: bool, name: str, expected: str, received: object) -> None:
     if not valid:
         text = str(received)
-        found = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        shown = 40  # characters
+        found = text if len(text) <= shown else f"{text[:shown]}..."
         raise UsageError(f"{name}: expected {expected}, received {found}")

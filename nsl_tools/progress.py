@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 30.0
+"""Where there is no terminal: the log of a run of hours stays short."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a run counted: totals, and what it met that a user should know of."""
+"""What a run counts: totals, warnings, and what it skipped."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Statistics:
         max_errors: records and lines that may be skipped, in all inputs together.
         counts: what was read and written, by name.
         measures: what was measured, by name.
-        warnings: what was accepted but doubtful, or dropped, by reason.
-        dropped: which of these reasons are of what was dropped.
+        warnings: how often something was accepted but doubtful, or was dropped, by reason.
+        dropped: those of these reasons for which something was dropped.
         skipped: what was wrong with each record or line that was skipped, and its reason.
     """
 
@@ -33,7 +33,7 @@ class Statistics:
     skipped: list[tuple[str, DataError]] = field(default_factory=list)
 
     def skip(self, reason: str, err: DataError) -> None:
-        """Count a record or line that is left out because of `err`; raise that if too many are."""
+        """Count a record or line that is left out because of `err`; raise it if too many are."""
         if len(self.skipped) >= self.max_errors:
             raise err
         self.skipped.append((reason, err))

@@ -1,4 +1,4 @@
-"""Threads for work that leaves Python's lock: products, and what is made of them."""
+"""Threads for work that releases Python's global lock: products, and what follows them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Workers:
 
     Attributes:
         count: threads of a pool.
-        products: the pool for products, which may have a long queue.
-        others: the pool for what must not wait behind that queue.
+        products: the pool for products, whose queue may be long.
+        others: the pool for work that must not wait in that queue.
     """
 
     count: int
@@ -31,7 +31,7 @@ class Workers:
     others: Executor
 
     def ahead(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
-        """Yield `function` of each item, in order, made by `others` a few items ahead."""
+        """Yield `function` of each item, in order; `others` compute it for a few items ahead."""
         waiting: deque[Future[T]] = deque()
         for item in items:
             waiting.append(self.others.submit(function, item))

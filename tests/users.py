@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nsl_tools.files.shards.provenance import recipe
+from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.options import PackOptions
 
 if TYPE_CHECKING:
@@ -50,16 +50,16 @@ def as_other_user() -> Iterator[None]:
 
 
 def fill(folder: Path) -> None:
-    """Write what is in a workspace of the set."""
-    (folder / "run.json").write_text(json.dumps({"set": "out@3", "run": our_recipe()}))
+    """Write what is in a staging directory of the set."""
+    (folder / "run.json").write_text(json.dumps({"set": "out@3", "run": our_provenance()}))
     (folder / FILE).write_bytes(b"precious")
     (folder / "other.0123456789abcdef").write_bytes(b"precious")
 
 
-def our_recipe() -> dict[str, object]:
-    """Return the recipe of `PACK`."""
+def our_provenance() -> dict[str, object]:
+    """Return the provenance of what `PACK` writes."""
     inputs = {"labeled": ["labeled"], "unlabeled": [], "graph": ["graph"]}
-    return recipe("pack-nbrs", PackOptions(max_neighbors=2), inputs)
+    return provenance_of("pack-nbrs", PackOptions(max_neighbors=2), inputs)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Arrays to fill again and again: fresh ones cost page faults, and miss the cache."""
+"""Arrays to fill again and again: new ones would cost page faults and cache misses."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ T = TypeVar("T", bound=np.generic)
 
 
 class Buffers(threading.local):
-    """Arrays by name, each thread's own; another call with the name reuses the memory."""
+    """Arrays by name, for each thread its own. Asking for a name again reuses its memory."""
 
     def __init__(self) -> None:
         self._held: dict[str, npt.NDArray[Any]] = {}
 
     def array(self, name: str, dtype: type[T], *shape: int) -> npt.NDArray[T]:
-        """Return an array, not set. A name has one dtype."""
+        """Return an array with any content. A name always has the same dtype."""
         size = math.prod(shape)
         if name not in self._held or self._held[name].size < size:
             self._held[name] = np.empty(size, dtype)

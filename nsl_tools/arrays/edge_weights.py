@@ -10,16 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 MICRO = 1_000_000
+"""Millionths in 1: `%.6f` writes six decimals."""
 PARALLEL = 1 - 2.0**-42
-"""Vectors that are parallel, but for their own rounding to float32, have a larger cosine."""
-_UNCERTAIN = 1e-6
-_ZERO = ord("0")
-_THOUSAND = 1000
-_FIELDS = [("ones", "u1"), ("point", "u1"), ("high", "V3"), ("low", "V4")]
-_UNSIGNED = np.dtype(_FIELDS).itemsize
-# All three digits there are, before more digits and at the end of a line.
-_HIGH_DIGITS = np.frombuffer(b"".join(b"%03d" % i for i in range(_THOUSAND)), "V3")
-_LOW_DIGITS = np.frombuffer(b"".join(b"%03d\n" % i for i in range(_THOUSAND)), "V4")
+"""A larger cosine is 1: the vectors are parallel, but for their rounding to float32."""
+# The texts of 0 to 999: the first three decimals, and the last three with the end of the line.
+_HIGH_DIGITS = np.frombuffer(b"".join(b"%03d" % i for i in range(1000)), "V3")
+_LOW_DIGITS = np.frombuffer(b"".join(b"%03d\n" % i for i in range(1000)), "V4")
 
 
 def as_written(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -27,40 +23,46 @@ def as_written(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     scaled = weights * MICRO
     written = np.rint(scaled)
     # Scaling itself may round: near a half, only the decimal conversion can tell.
-    uncertain = np.abs(np.abs(scaled - written) - 0.5) < _UNCERTAIN
+    margin = 1e-6  # of a millionth: float64 rounds numbers of up to 10^6 by far less
+    uncertain = np.abs(np.abs(scaled - written) - 0.5) < margin
     for i in np.flatnonzero(uncertain).tolist():
         written[i] = round(float(f"{weights[i]:.6f}") * MICRO)
     return written.astype(np.int64)
 
 
 def compact(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """Return cosines, shape (n,), as written, in half the memory: at least 0; see `restored`."""
-    # The sign is one of its own, since -0.000000 is written with it.
+    """Return cosines, shape (n,), as written, as numbers of at least 0; `restored` undoes it.
+
+    They take half the memory.
+    """
+    # The last bit is the sign, since -0.000000 is written with one.
     return (np.abs(as_written(weights)) << 1 | np.signbit(weights)).astype(np.int32)
 
 
 def restored(compacted: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-    """Return cosines that are written as those which were given to `compact`."""
+    """Return cosines that `%.6f` writes as it writes those that `compact` was given."""
     return np.copysign((compacted >> 1) / MICRO, np.where(compacted & 1, -1.0, 1.0))
 
 
 def format_lines(weights: npt.NDArray[np.float64]) -> tuple[bytes, npt.NDArray[np.int32]]:
     """Return `%.6f` and a newline for each of n cosines, end to end, and the n + 1 bounds."""
     written = np.abs(as_written(weights)).astype(np.int32)
-    thousands = written // _THOUSAND
-    ones = thousands // _THOUSAND
+    thousands = written // 1000
+    ones = thousands // 1000
     negative = np.signbit(weights)
     signed = bool(negative.any())
-    lines = np.empty(len(weights), [("sign", "u1"), *_FIELDS] if signed else _FIELDS)
-    lines["ones"] = _ZERO + ones
+    fields = [("ones", "u1"), ("point", "u1"), ("high", "V3"), ("low", "V4")]
+    unsigned_bytes = np.dtype(fields).itemsize
+    lines = np.empty(len(weights), [("sign", "u1"), *fields] if signed else fields)
+    lines["ones"] = ord("0") + ones
     lines["point"] = ord(".")
-    lines["high"] = _HIGH_DIGITS[thousands - _THOUSAND * ones]
-    lines["low"] = _LOW_DIGITS[written - _THOUSAND * thousands]
+    lines["high"] = _HIGH_DIGITS[thousands - 1000 * ones]
+    lines["low"] = _LOW_DIGITS[written - 1000 * thousands]
     bounds = np.zeros(len(weights) + 1, np.int32)
-    np.cumsum(_UNSIGNED + negative, out=bounds[1:])
+    np.cumsum(unsigned_bytes + negative, out=bounds[1:])
     if not signed:
         return lines.tobytes(), bounds
     lines["sign"] = ord("-")
-    kept = np.ones((len(weights), _UNSIGNED + 1), np.bool_)
+    kept = np.ones((len(weights), unsigned_bytes + 1), np.bool_)
     kept[:, 0] = negative
     return lines.view(np.uint8).reshape(kept.shape)[kept].tobytes(), bounds

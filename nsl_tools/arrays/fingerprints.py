@@ -1,8 +1,8 @@
 """Ids as 128-bit fingerprints, so that tables of them are plain arrays of numbers.
 
-What is hashed how depends on a secret of the run, so that nobody can make ids whose
-fingerprints collide, or fall into one bucket of a table. For any two ids that are chosen
-without knowing it, the chance, over secrets, is as follows:
+Hashing depends on a secret of the run, so that nobody can make ids whose fingerprints
+collide, or fall into one bucket of a table. Two ids that are chosen without knowing the secret
+share a fingerprint with this chance:
 
 - Ids of up to 16 bytes are two words, `(a, b)`, which become `a + G(b)` and `b + H(a + G(b))`.
   That can be undone, so they never share a fingerprint. G and H are random functions of a
@@ -12,14 +12,14 @@ without knowing it, the chance, over secrets, is as follows:
   bits each: two of them, or one and a shorter id, share all with a chance of 2^-128.
 - Longer ones have a keyed BLAKE2b, which costs by bytes, however few there are.
 
-So n ids of more than 16 bytes share some with a chance of about n * n / 2^129; a thousand
-million, 1e-21. Nothing that a run puts out depends on the secret: fingerprints are compared
-for being equal, and their order decides about places in tables alone.
+So some of n ids of more than 16 bytes share one with a chance of about n * n / 2^129: 1e-21
+for a thousand million. No output of a run depends on the secret: fingerprints are compared
+only for equality, and their order decides only about places in tables.
 
 Source of the family, `((k0 + sum(k_i * x_i)) mod 2^64) >> 32`, and of its being strongly
 universal: Dietzfelbinger, "Universal hashing and k-wise independent random variables via integer
 arithmetic without primes", STACS 1996; Thorup, "High speed hashing for integers and strings",
-arXiv:1504.06804. That texts are padded by zeros tells no lie, since ids hold no NUL.
+arXiv:1504.06804. Padding texts with zeros makes no two ids equal, since ids hold no NUL.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.arrays.byte_spans import Bytes, Places, picked
+from nsl_tools.arrays.groups import HALF_WORD
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,35 +41,34 @@ if TYPE_CHECKING:
 
 Words = npt.NDArray[np.uint64]
 
-_BLOCK = 16
+_BLOCK = 16  # bytes of two words: those of a fingerprint, and of an id that are hashed together
 _LONGEST = 256  # bytes that are hashed for many ids at once; for a few, that is slow
-_ROWS = 1 << 13  # done at once, so that what it takes stays in the processor's cache
-_ROWS_BYTES = 1 << 20
-_SIEVE_BITS = 20
-_FEW = 10_000  # found sooner than pyarrow.compute is imported
-# For each number of bytes from 0 to 16, the bits of both words that are the id's own.
-_MASKS = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
-_LOW_MASKS, _HIGH_MASKS = _MASKS[np.r_[0:9, [8] * 8]], _MASKS[np.r_[[0] * 8, 0:9]]
-_HALF = np.uint64(32)
-_LOW_HALF = np.uint64((1 << 32) - 1)
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-_HASHES = 4
+_LOW_HALF = np.uint64((1 << 32) - 1)  # the lower 32 bits of a word
+# For each number of bytes from 0 to 16, which bits of the first and of the second word they fill.
+_MASKS = np.array(
+    [
+        [(1 << 8 * min(n, 8)) - 1 for n in range(_BLOCK + 1)],
+        [(1 << 8 * max(n - 8, 0)) - 1 for n in range(_BLOCK + 1)],
+    ],
+    np.uint64,
+)
 
 
 class Keys:
     """The secret numbers by which a run hashes ids."""
 
-    BYTES = 8 * (12 + (1 + _LONGEST // 4) * _HASHES + 8)
+    HASHES = 4  # of 32 bits each: together a fingerprint
+    BYTES = 8 * (12 + (1 + _LONGEST // 4) * HASHES + 8)
 
     def __init__(self, secret: bytes | None = None) -> None:
         """Take `BYTES` bytes, random ones if none are given."""
         numbers = np.frombuffer(secret or os.urandom(self.BYTES), np.uint64)
         self.rounds = numbers[:12].reshape(2, 2, 3)
-        self.texts = numbers[12:-8].reshape(-1, _HASHES)
+        self.texts = numbers[12:-8].reshape(-1, self.HASHES)
         self.long = numbers[-8:].tobytes()
 
 
-# Made as the module is loaded, so that no two threads make one each.
+# Made while the module is loaded, so that two threads cannot make two.
 _OF_THE_RUN = Keys()
 
 
@@ -80,18 +81,18 @@ def fingerprints(ids: pa.Array, keys: Keys = _OF_THE_RUN) -> tuple[Words, Words]
     """
     offsets, data = texts_of(ids)
     high, low = np.empty(len(ids), np.uint64), np.empty(len(ids), np.uint64)
-    for rows in _lots(offsets):
+    for rows in _batches(offsets):
         padded, starts, lengths = _pieces(offsets[rows.start : rows.stop + 1], data)
         _fingerprint((padded, starts, lengths), keys, high[rows], low[rows])
     return high, low
 
 
-def _lots(offsets: npt.NDArray[np.int32]) -> Iterator[slice]:
-    """Yield rows to do at once: so many, or so many bytes, or one."""
+def _batches(offsets: npt.NDArray[np.int32]) -> Iterator[slice]:
+    """Yield rows whose ids are hashed together: so many, or so many bytes, or one."""
     start, end = 0, len(offsets) - 1
     while start < end:
-        limit = min(int(offsets[start]) + _ROWS_BYTES, int(offsets[-1]))
-        part = offsets[start + 1 : start + _ROWS + 1]
+        limit = min(int(offsets[start]) + TUNING.hashed_bytes, int(offsets[-1]))
+        part = offsets[start + 1 : start + TUNING.hashed_ids + 1]
         stop = start + max(1, int(np.searchsorted(part, np.int32(limit), side="right")))
         yield slice(start, stop)
         start = stop
@@ -118,22 +119,23 @@ def _of_short(padded: Bytes, starts: Places, lengths: Places, keys: Keys) -> tup
     low, high = _words(padded, starts, lengths)
     low += _universal(high, keys.rounds[0])
     high += _universal(low, keys.rounds[1])
-    # Of pairs, all are as likely as before; but ids that count up fill buckets more evenly.
-    high ^= high >> _HALF
-    high *= _ODD
+    # Collisions are as unlikely as before; but ids that count up fill buckets more evenly.
+    factor = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio; odd, so it can be undone
+    high ^= high >> HALF_WORD
+    high *= factor
     return high, low
 
 
 def _universal(words: Words, keys: Words) -> Words:
     """Return two hashes of each of `words` in one number; `keys` has shape (2, 3)."""
-    lower, upper = words & _LOW_HALF, words >> _HALF
+    lower, upper = words & _LOW_HALF, words >> HALF_WORD
     first, second = (lower * key[1] + upper * key[2] + key[0] for key in keys)
     return _joined(first, second)
 
 
 def _joined(first: Words, second: Words) -> Words:
     """Return the upper halves of two numbers as one."""
-    second >>= _HALF
+    second >>= HALF_WORD
     first &= ~_LOW_HALF
     first |= second
     return first
@@ -155,7 +157,7 @@ def _add_products(
     words: tuple[Words, Words], keys: Words, sums: Words, rows: slice | Places
 ) -> None:
     """Add to each row of `sums`, shape (4, n), the products of its keys and of `words`."""
-    halves = [half for word in words for half in (word & _LOW_HALF, word >> _HALF)]
+    halves = [half for word in words for half in (word & _LOW_HALF, word >> HALF_WORD)]
     for hashes, factors in zip(sums, keys.T, strict=True):
         total = halves[0] * factors[0]
         for half, factor in zip(halves[1:], factors[1 : len(halves)], strict=True):
@@ -180,7 +182,7 @@ def leading_words(ids: pa.Array) -> tuple[Words, Words]:
     """
     offsets, data = texts_of(ids)
     high, low = np.empty(len(ids), np.uint64), np.empty(len(ids), np.uint64)
-    for rows in _lots(offsets):
+    for rows in _batches(offsets):
         padded, starts, lengths = _pieces(offsets[rows.start : rows.stop + 1], data)
         first, second = _words(padded, starts, np.minimum(lengths, _BLOCK))
         high[rows], low[rows] = first.byteswap(), second.byteswap()
@@ -190,7 +192,8 @@ def leading_words(ids: pa.Array) -> tuple[Words, Words]:
 def _words(padded: Bytes, starts: Places, lengths: Places) -> tuple[Words, Words]:
     """Return the spans at `starts`, of up to 16 bytes, as two numbers each, padded by zeros."""
     words = picked(padded, starts, _BLOCK).view(np.uint64)
-    return words[:, 0] & _LOW_MASKS[lengths], words[:, 1] & _HIGH_MASKS[lengths]
+    first, second = _MASKS
+    return words[:, 0] & first[lengths], words[:, 1] & second[lengths]
 
 
 def _pieces(offsets: npt.NDArray[np.int32], data: Bytes) -> tuple[Bytes, Places, Places]:
@@ -204,7 +207,7 @@ def _pieces(offsets: npt.NDArray[np.int32], data: Bytes) -> tuple[Bytes, Places,
 
 
 def surely_distinct(ids: pa.Array) -> bool:
-    """Tell whether each of `ids` occurs once, as half of its fingerprint does; False is a maybe."""
+    """Tell whether half fingerprints prove that each of `ids` occurs once; False proves nothing."""
     halves, _ = fingerprints(ids)
     halves.sort()
     return bool((halves[1:] != halves[:-1]).all())
@@ -213,22 +216,23 @@ def surely_distinct(ids: pa.Array) -> bool:
 def rows_among(ids: pa.Array, some: pa.Array) -> Places:
     """Return the rows of `ids` whose id is one of `some`, ascending.
 
-    The texts decide; parts of the fingerprints leave few to look at, if `some` are few.
+    The texts decide. If `some` are few, parts of the fingerprints leave few texts to compare.
     """
-    if len(some) > _FEW:
+    if len(some) > TUNING.few_to_seek:
         import pyarrow.compute as pc
 
         return np.flatnonzero(pc.is_in(ids, value_set=some).to_numpy(zero_copy_only=False))
-    sieve = np.zeros(1 << _SIEVE_BITS, np.bool_)
-    sieve[_sieve_places(some)] = True
-    rows = np.flatnonzero(sieve[_sieve_places(ids)]).tolist()
+    bits = 20  # a table of 1 MiB, in which few of so few ids share a place
+    sieve = np.zeros(1 << bits, np.bool_)
+    sieve[_first_bits(some, bits)] = True
+    rows = np.flatnonzero(sieve[_first_bits(ids, bits)]).tolist()
     texts = set(some.to_pylist())
     return np.array([row for row in rows if ids[row].as_py() in texts], np.int64)
 
 
-def _sieve_places(ids: pa.Array) -> Places:
+def _first_bits(ids: pa.Array, bits: int) -> Places:
     high, _ = fingerprints(ids)
-    return np.asarray(high >> np.uint64(64 - _SIEVE_BITS), np.int64)
+    return np.asarray(high >> np.uint64(64 - bits), np.int64)
 
 
 def texts_of(ids: pa.Array) -> tuple[npt.NDArray[np.int32], Bytes]:

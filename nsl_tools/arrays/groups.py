@@ -1,4 +1,4 @@
-"""Groups of equal things, as numbers."""
+"""Sorting, grouping and picking the largest, for arrays of numbers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from nsl_tools.tuning import TUNING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-_BLOCK_NUMBERS = 1 << 18
-_GROUPS = 4  # for each product that is wanted
-_TOGETHER, _SELDOM = 8, 32  # places that are looked at at once, if not one in so many is true
+HALF_WORD = np.uint64(32)
+"""Bits: a shift by so many moves a number into the upper half of a 64-bit word, or back."""
+_SIGN = np.uint32(1 << 31)  # the highest bit of a float32
 
 
 def blocks(rows: int, width: int) -> Iterator[slice]:
     """Yield slices that cut rows of `width` numbers into blocks for the processor's cache."""
-    step = max(1, min(TUNING.top_rows, _BLOCK_NUMBERS // max(1, width)))
+    cached_numbers = 1 << 18  # 1 MiB of float32
+    step = max(1, min(TUNING.top_rows, cached_numbers // max(1, width)))
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
 
@@ -45,9 +45,10 @@ def kth_largest(
         k: from 1.
     """
     # One sort of integers: the group above, the value below, falling.
-    keys = groups.astype(np.uint64) << _HALF | (~rising_bits(values)).astype(np.uint64)
+    keys = groups.astype(np.uint64) << HALF_WORD | (~rising_bits(values)).astype(np.uint64)
     keys.sort()
-    starts = np.searchsorted(keys, np.arange(groups.max(initial=-1) + 1, dtype=np.uint64) << _HALF)
+    firsts = np.arange(groups.max(initial=-1) + 1, dtype=np.uint64) << HALF_WORD
+    starts = np.searchsorted(keys, firsts)
     sizes = np.diff(np.r_[starts, len(keys)])
     full = np.flatnonzero(sizes >= k)
     return full, unrising_bits(~keys[starts[full] + k - 1].astype(np.uint32))
@@ -63,14 +64,9 @@ def digit_counts(ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return digits
 
 
-_WORD = 64
-_HALF = np.uint64(32)
-_SIGN = np.uint32(0x80000000)
-
-
 def rising_bits(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
     """Return integers that order as finite floats do, shape (n,), and are not 0."""
-    # The bits of floats order as integers do, once those of negative ones are turned over.
+    # The bits of floats order as integers do, once those of negative floats are inverted.
     bits = values.view(np.uint32)
     return np.where(bits >> np.uint32(31), ~bits, bits | _SIGN)
 
@@ -85,9 +81,11 @@ def reached_by(
 ) -> npt.NDArray[np.float32] | None:
     """Return what at least `count` products of each row along `axis` reach, shape (rows,).
 
-    Few more do: it is one of the maxima of groups, which one pass finds. None if there are fewer.
+    It is one of the maxima of groups of products, which one pass finds, and few more products
+    reach it. None if there are fewer than `count`.
     """
-    maxima = _group_maxima(products, axis, _GROUPS * count)
+    # With four groups for each, few of the largest share a group: the bound is close.
+    maxima = _group_maxima(products, axis, 4 * count)
     return np.partition(maxima, -count, axis=0)[-count] if count <= len(maxima) else None
 
 
@@ -107,12 +105,14 @@ def _group_maxima(
 
 
 def true_places(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return where `mask`, C order, is true, as if it were flat: sooner than numpy if seldom."""
+    """Return where `mask`, C order, is true, as if it were flat: faster than numpy if few are."""
     flat = mask.reshape(-1)
-    if np.count_nonzero(flat) * _SELDOM > len(flat):
+    dense = 32  # if one place in so many is true, or more, numpy's way is taken
+    if np.count_nonzero(flat) * dense > len(flat):
         return np.flatnonzero(flat)
-    whole = len(flat) // _TOGETHER * _TOGETHER
+    together = 8  # places that one 64-bit number tells to be all false
+    whole = len(flat) // together * together
     some = np.flatnonzero(flat[:whole].view(np.uint64) != 0)
-    among = np.flatnonzero(flat[:whole].reshape(-1, _TOGETHER).take(some, axis=0))
-    places = some.take(among // _TOGETHER) * _TOGETHER + among % _TOGETHER
+    among = np.flatnonzero(flat[:whole].reshape(-1, together).take(some, axis=0))
+    places = some.take(among // together) * together + among % together
     return np.concatenate([places, np.flatnonzero(flat[whole:]) + whole])

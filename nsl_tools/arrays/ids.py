@@ -1,4 +1,4 @@
-"""Node ids: bytes that stand in a TSV column and in an Example feature alike."""
+"""Node ids: bytes that both a TSV column and an Example feature can hold."""
 
 from collections.abc import Sequence
 
@@ -11,24 +11,18 @@ from nsl_tools.arrays.fingerprints import leading_words, texts_of
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.memory import shown_size
 from nsl_tools.memory_budget import MemoryBudget, sufficient_for
+from nsl_tools.tuning import TUNING
 
-_FORBIDDEN = b"\t\r\n\0"
-_FIRST_PLAIN, _NOT_ASCII = 14, 0x80  # above all control marks that an id may not hold
-_FEW = 50_000  # sorted sooner than pyarrow.compute is imported
-_FEW_BYTES = 1 << 22  # which sorting may copy
-_SHORT = 16  # bytes, which are two numbers
+_SHORT = 16  # bytes of an id that are compared as two 64-bit numbers
 MOST_BYTES = (1 << 31) - 1
-"""That an array of texts holds."""
-_BYTES_PER_NODE = 24
-"""What a node takes beside its id: where that is, its norm and scale, its rank."""
-"""Of the memory limit, for ids in memory: something is left for the vectors."""
+"""Bytes of all texts of a binary array of Arrow, whose offsets have 32 bits."""
 
 
 def id_problem(node: bytes) -> str | None:
     """Return what is wrong with an id, or None: ids are non-empty UTF-8 without control marks."""
     if not node:
         return "the id is empty"
-    if any(mark in node for mark in _FORBIDDEN):
+    if any(mark in node for mark in b"\t\r\n\0"):
         return f"the id {shown(node)} holds a tab, CR, LF or NUL"
     try:
         node.decode()
@@ -56,10 +50,11 @@ def first_bad_id(ids: Sequence[bytes]) -> int | None:
 
 
 def surely_good(ids: pa.Array) -> bool:
-    """Tell, without looking at each, whether all ids are non-empty ASCII without control marks."""
+    """Tell whether all ids are plain: not empty, ASCII, and without the first control marks."""
     offsets, every = texts_of(ids)
     data = every[offsets[0] : offsets[-1]]
-    plain = data.min(initial=_FIRST_PLAIN) >= _FIRST_PLAIN and data.max(initial=0) < _NOT_ASCII
+    first, after_last = 14, 128  # ASCII but for the first control marks: tab, LF, CR and NUL
+    plain = data.min(initial=first) >= first and data.max(initial=0) < after_last
     return bool(plain and (offsets[1:] > offsets[:-1]).all())
 
 
@@ -70,7 +65,7 @@ def shown(text: bytes, limit: int = 60) -> str:
 
 
 def id_ranks(ids: pa.Array) -> npt.NDArray[np.int64]:
-    """Return the place of each of n ids in sorted order, shape (n,).
+    """Return the rank of each of n ids in sorted order, from 0, shape (n,).
 
     Ids compare as bytes, which for UTF-8 is the order of code points.
     """
@@ -88,7 +83,9 @@ def _order(ids: pa.Array) -> Places:
         if later.all():
             return np.arange(len(ids))
         return np.lexsort((low, high)) if low.any() else np.argsort(high)
-    if len(ids) < _FEW and np.ptp(texts_of(ids)[0][[0, -1]]) < _FEW_BYTES:
+    most_bytes = 1 << 22  # that the list of ids may copy
+    few = len(ids) < TUNING.few_to_sort
+    if few and np.ptp(texts_of(ids)[0][[0, -1]]) < most_bytes:
         return np.array(sorted(range(len(ids)), key=ids.to_pylist().__getitem__), np.int64)
     import pyarrow.compute as pc
 
@@ -117,7 +114,7 @@ def texts_of_bounds(bounds: Places, data: Bytes | bytearray) -> pa.Array:
 class IdColumn:
     """The ids of all nodes, appended in batches, to be in memory together.
 
-    What it holds while it grows is not copied in the end.
+    It grows in place: the ids are not copied at the end.
     """
 
     def __init__(self, source: str, memory: MemoryBudget) -> None:
@@ -131,7 +128,8 @@ class IdColumn:
     @property
     def bytes(self) -> int:
         """How much memory its nodes take."""
-        return self._size + _BYTES_PER_NODE * self._count
+        beside = 24  # bytes of a node: where its id is, its norm, its scale, its rank
+        return self._size + beside * self._count
 
     def add(self, ids: pa.Array) -> None:
         """Append the ids of a binary array; those beyond the limit are only counted."""

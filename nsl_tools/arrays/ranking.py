@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     Places = npt.NDArray[np.int64]
 
-_WORD = 64
-_SIGN = np.uint64(1 << 63)
+
+RANKING_BYTES = 100
+"""Bytes of memory that choosing the best edges takes for each edge, while it runs."""
 
 
 def rank_edges(
@@ -33,10 +34,10 @@ def rank_edges(
         Places, shape (m,). Edges that are equal in all three come in any order.
     """
     bits = int(sources.max(initial=0)).bit_length()
-    # One number for both: the source above, as much of the falling weight as fits below.
+    # One number for both: the source in the upper bits, and as much of the weight as fits below.
     keys = _falling(weights) >> np.uint64(bits)
     if bits:
-        keys |= sources.astype(np.uint64) << np.uint64(_WORD - bits)
+        keys |= sources.astype(np.uint64) << np.uint64(64 - bits)
     order = np.argsort(keys)
     keys = keys.take(order)
     same = keys[1:] == keys[:-1]
@@ -49,6 +50,7 @@ def rank_edges(
 
 
 def _falling(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
-    """Return numbers that order as falling weights do, and are equal for 0.0 and -0.0."""
+    """Return numbers that rise as weights fall, and are equal for 0.0 and -0.0."""
     bits = (weights + 0.0).view(np.uint64)  # -0.0 becomes 0.0
-    return np.where(bits & _SIGN, bits, ~bits & ~_SIGN)
+    sign = np.uint64(1 << 63)
+    return np.where(bits & sign, bits, ~bits & ~sign)

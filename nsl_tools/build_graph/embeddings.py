@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from nsl_tools.files.streams import Source
     from nsl_tools.spill.matrix import Floats, Matrix, MatrixStore, MatrixWriter
 
-_SMALLEST_SCALE = 2.0**-100
-
 
 @dataclass(frozen=True)
 class Embeddings:
@@ -65,7 +63,8 @@ class Embeddings:
 
         0 where float32 has no good inverse of a norm.
         """
-        good = (self.norms > _SMALLEST_SCALE) & (self.norms < 1 / _SMALLEST_SCALE)
+        smallest = 2.0**-100  # well within the range of float32, as its inverse is
+        good = (self.norms > smallest) & (self.norms < 1 / smallest)
         scales = np.divide(1.0, self.norms, out=np.zeros(len(self.norms)), where=good)
         return scales.astype(np.float32)
 
@@ -123,7 +122,7 @@ class UnitRows:
             out[:] = self.embeddings.rounded_unit(rows)
             return out
         if isinstance(vectors, np.ndarray):
-            # Not clipped: a mode other than the default one writes to `out` at once.
+            # Nothing is clipped: but in the default mode, `take` would fill a copy of `out` first.
             vectors.take(rows, axis=0, out=out, mode="clip")
         else:
             out[:] = vectors[rows]
@@ -176,7 +175,7 @@ def read_embeddings(
 
 
 def _vectors_of(batch: ExampleBatch, name: str, writer: MatrixWriter) -> Floats:
-    """Return the embeddings of a batch, shape (m, d), where `writer` has room for them."""
+    """Return the embeddings of a batch, shape (m, d), in the memory of `writer`."""
     spans, data = batch.column(name), batch.parsed.data
     kinds, runs = sole_contents(data, spans)
     dimensions = (runs.ends - runs.starts) // FLOAT_BYTES

@@ -32,7 +32,7 @@ from nsl_tools.files.paths import (
     resolve_output,
 )
 from nsl_tools.files.preflight import check_outputs, check_space
-from nsl_tools.files.shards.provenance import recipe
+from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.streams import source
 from nsl_tools.formats.example_batch import Omissions, read_ids, refuse_empty
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from nsl_tools.spill.matrix import Rows
 
 _BYTES_PER_DIMENSION = 64
-"""What comparing and weighing two vectors takes: some copies of both, in float32 and float64."""
+"""That comparing two vectors takes: some copies of both, in float32 and float64."""
 
 
 def build_graph(
@@ -102,11 +102,13 @@ def _build(
     check_options(inputs, options, seeded=bool(seeds))
     outputs = resolve_output(output)
     check_outputs(files_of_output(output), inputs + seed_files + ids)
-    # How many edges reach the threshold, only the work tells.
+    # How many edges reach the threshold is known only at the end.
     check_space(outputs, least=1)
     _refuse_to_replace_examples(outputs)
-    run = recipe("build-graph", options, {"embeddings": inputs, "seeds": seed_files, "ids": ids})
-    # Seeds are few, and pairs above a threshold have no bound: exact is the fast way for both.
+    run = provenance_of(
+        "build-graph", options, {"embeddings": inputs, "seeds": seed_files, "ids": ids}
+    )
+    # Seeds are few, and pairs above a threshold may be all: the exact search is fast for both.
     approximately = options.recall < 1 and options.k is not None and not seeds
     budget = _budget(inputs, options, progress, 1 + approximately)
     store = MatrixStore(budget, progress)
@@ -257,7 +259,7 @@ def _approximate(
     if found is None:
         return None
     statistics.measures["recall"] = found.recall.measured
-    statistics.measures["with 99 % confidence at least"] = found.recall.surely
+    statistics.measures["with 99 % confidence at least"] = found.recall.lower_bound
     statistics.measures["products, as a share of those of all pairs"] = found.effort
     return found.edges
 

@@ -25,6 +25,7 @@ from nsl_tools.options import (
     DEFAULT_MAX_RECORD_BYTES,
     memory_of,
 )
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from nsl_tools.options import BuildGraphOptions
     from nsl_tools.spill.matrix import MatrixStore
 
-_BLOCK_BYTES = 1 << 20
-_NPY, _PARQUET = ".npy", ".parquet"
-
 
 def is_table(paths: Sequence[str]) -> bool:
     """Tell whether all files are `.npy` or all are `.parquet`, by name.
@@ -45,12 +43,16 @@ def is_table(paths: Sequence[str]) -> bool:
         UsageError: only some are.
     """
     kinds = {os.path.splitext(path)[1] for path in paths}
-    if not kinds & {_NPY, _PARQUET}:
+    if not kinds & {".npy", ".parquet"}:
         return False
     if len(kinds) > 1:
         listed = ", ".join(sorted(kind or "no suffix" for kind in kinds))
         raise UsageError(f"EMBEDDINGS: expected files of one kind, received {listed}")
     return True
+
+
+def _is_npy(paths: Sequence[str]) -> bool:
+    return paths[0].endswith(".npy")
 
 
 def check_options(paths: Sequence[str], options: BuildGraphOptions, *, seeded: bool) -> None:
@@ -65,7 +67,7 @@ def check_options(paths: Sequence[str], options: BuildGraphOptions, *, seeded: b
         UsageError: one is given, or `.npy` files come without ids.
     """
     tables = is_table(paths)
-    is_npy = tables and paths[0].endswith(_NPY)
+    is_npy = tables and _is_npy(paths)
     if is_npy and options.ids is None:
         raise UsageError(f"--ids: expected the file of the ids of {paths[0]}, received none")
     if not is_npy and options.ids is not None:
@@ -100,7 +102,7 @@ def vector_bytes(paths: Sequence[str]) -> int | None:
     Raises:
         DataError: the header of one is not what it should be.
     """
-    if not is_table(paths) or not paths[0].endswith(_NPY):
+    if not is_table(paths) or not _is_npy(paths):
         return None
     return sum(4 * rows * width for rows, width in map(npy.shape_of, paths))
 
@@ -128,8 +130,8 @@ def read_tables(
         UsageError: the rows, or the ids, are too large for the memory.
     """
     limit = memory_of(options).limit
-    if paths[0].endswith(_NPY):
-        _require_room(paths, limit)
+    if _is_npy(paths):
+        _require_memory(paths, limit)
         nodes = _Nodes(omissions, store, ids, vector_bytes(paths) or 0)
         _read_npy(paths, str(options.ids), nodes)
     else:
@@ -172,25 +174,23 @@ class _Nodes:
         return found if isinstance(rows, slice) else found.taken(rows)
 
 
-def _require_room(paths: Sequence[str], limit: int) -> None:
+def _require_memory(paths: Sequence[str], limit: int) -> None:
     """Refuse `.npy` files of which some rows do not fit the memory."""
     for path in paths:
         width = npy.shape_of(path)[1]
-        if (needed := _ROW_COPIES * 8 * width) > limit:
+        copies = 8  # of a row, each of up to 8 bytes for a number
+        if (needed := copies * 8 * width) > limit:
             raise UsageError(
                 f"--memory-limit: expected at least {shown_size(needed)} for the rows of {path} "
                 f"({width:,} numbers each), received {shown_size(limit)}"
             )
 
 
-_ROW_COPIES = 8  # of which each takes up to 8 bytes for a number
-
-
 def _read_npy(paths: Sequence[str], ids: str, nodes: _Nodes) -> None:
     with id_lines(ids, nodes.statistics) as lines:
         for path in paths:
             first = 0
-            for vectors in npy.read_rows(path, _BLOCK_BYTES):
+            for vectors in npy.read_rows(path, TUNING.table_bytes):
                 line = lines.taken + 1
                 names = lines.take(len(vectors))
                 if len(names) < len(vectors):
@@ -212,7 +212,7 @@ def _read_parquet(
         for path in paths:
             done = 0
             try:
-                for rows in parquet.read_rows(path, columns, _BLOCK_BYTES):
+                for rows in parquet.read_rows(path, columns, TUNING.table_bytes):
                     nodes.add(rows)
                     done = rows.first + len(rows.lengths)
             except MemoryError as err:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import zlib
 from typing import Protocol
 
-_GZIP_WBITS = 16 + zlib.MAX_WBITS
-_LEVEL = 6
-
 
 class ByteSink(Protocol):
     """Something to write bytes to."""
@@ -20,7 +17,8 @@ def wbits_of(path: str, compression: str) -> int | None:
     """Return zlib's `wbits` for an output and `auto`, `none`, `gzip` or `zlib`; None for none."""
     by_name = "gzip" if path.endswith(".gz") else "none"
     kind = by_name if compression == "auto" else compression
-    return {"none": None, "gzip": _GZIP_WBITS, "zlib": zlib.MAX_WBITS}[kind]
+    # zlib writes the header and trailer of GZIP if 16 is added.
+    return {"none": None, "gzip": 16 + zlib.MAX_WBITS, "zlib": zlib.MAX_WBITS}[kind]
 
 
 def is_compressed(path: str, compression: str) -> bool:
@@ -33,7 +31,8 @@ class Deflater:
 
     def __init__(self, file: ByteSink, wbits: int) -> None:
         self._file = file
-        self._deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, wbits)
+        level = 6  # of 0 to 9; zlib's own default
+        self._deflate = zlib.compressobj(level, zlib.DEFLATED, wbits)
 
     def write(self, data: bytes | memoryview, /) -> None:
         """Append `data`."""

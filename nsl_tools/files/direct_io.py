@@ -1,8 +1,9 @@
-"""Getting written data onto the disk while more is being made, so that the last sync is short.
+"""Getting written data onto the disk while more is made, so that the last sync is short.
 
-A file begins in the page cache, synced now and then. What makes it a large one goes
-past the cache: else the kernel has to find, clear and fill a page for each 4 KiB,
-which takes more time than making them, and other files lose their place in memory.
+The first bytes of a file go through the page cache, and are synced now and then. The rest of
+a large file is written past the cache (direct I/O): else the kernel has to find, clear and
+fill a page for each 4 KiB, which takes longer than making them, and other files lose their
+place in the cache.
 """
 
 from __future__ import annotations
@@ -15,21 +16,17 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from nsl_tools.tuning import TUNING
+
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-_MOST_CACHED = 1 << 26
-"""A file's first bytes that go through the cache: whole blocks."""
-_BLOCK = 1 << 22
-_STEP = 1 << 25
-"""Bytes between two syncs: enough to keep a disk busy, few enough to keep the last one short."""
 
 
 class Syncer:
     """Syncs a file now and then, in a thread; a context manager.
 
-    Leaving it without an exception raises the OSError of a sync that failed:
-    the system may report it once only, and not to the last one.
+    Leaving it without an exception raises the OSError of a sync that failed: the system may
+    report a failure only once, and so not to the last sync.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -51,7 +48,7 @@ class Syncer:
         """Count bytes that were written; sync if they are many, unless a sync is running."""
         self._unsynced += written
         running = self._thread is not None and self._thread.is_alive()
-        if self._unsynced >= _STEP and not running:
+        if self._unsynced >= TUNING.synced_bytes and not running:
             self._unsynced = 0
             self._thread = threading.Thread(target=self._sync, daemon=True)
             self._thread.start()
@@ -86,12 +83,12 @@ class DiskWriter:
         Raises:
             OSError: it cannot be written.
         """
-        room = max(0, _MOST_CACHED - self._written)
-        self._write(data[:room])
-        self._gather(data[room:])
+        cached = max(0, TUNING.cached_bytes - self._written)
+        self._write(data[:cached])
+        self._gather(data[cached:])
 
     def finish(self) -> None:
-        """Write what is left of less than a block; nothing is to be appended any more.
+        """Write the last, incomplete block; nothing may be appended after it.
 
         Raises:
             OSError: it cannot be written.
@@ -104,13 +101,14 @@ class DiskWriter:
         """Fill the block, and write it whenever it is full."""
         while left:
             if self._block is None:
-                self._block = memoryview(mmap.mmap(-1, _BLOCK))  # whole pages: a must
+                # Direct I/O takes whole pages of memory only, which a mapping has.
+                self._block = memoryview(mmap.mmap(-1, TUNING.direct_bytes))
                 self._set_direct(True)
-            count = min(len(left), _BLOCK - self._filled)
+            count = min(len(left), len(self._block) - self._filled)
             self._block[self._filled : self._filled + count] = left[:count]
             self._filled += count
             left = left[count:]
-            if self._filled == _BLOCK:
+            if self._filled == len(self._block):
                 self._write(self._block)
                 self._filled = 0
 
@@ -121,7 +119,7 @@ class DiskWriter:
             except OSError as err:
                 if not self._direct or err.errno != errno.EINVAL:
                     raise
-                # Some file systems and devices refuse only now.
+                # Some file systems and devices refuse direct I/O only when it is used.
                 self._set_direct(False)
                 continue
             if not self._direct:

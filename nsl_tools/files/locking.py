@@ -13,8 +13,7 @@ from nsl_tools.files.own_files import is_own
 
 _SUFFIX = ".nsl-lock"
 _NAME = re.compile(r"\..+@[0-9]+" + re.escape(_SUFFIX), re.DOTALL)
-_SAFE = os.O_NOFOLLOW | os.O_NONBLOCK
-_READABLE = 0o644
+_SAFE = os.O_NOFOLLOW | os.O_NONBLOCK  # of what others may have put there
 _STRANGE = "it is no regular file: remove it"
 _held: set[LockFile] = set()
 
@@ -31,7 +30,7 @@ def try_lock(descriptor: int) -> bool | None:
 
 
 def is_at(descriptor: int, name: str, folder: int) -> bool:
-    """Tell whether what is open is still what `name`, in `folder`, stands for."""
+    """Tell whether `name` in `folder` still stands for the file that is open."""
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -42,8 +41,8 @@ def is_at(descriptor: int, name: str, folder: int) -> bool:
 class LockFile:
     """An empty hidden file, locked by the one run that may write a set of shards.
 
-    It is there while that run lives. Of a run that was killed it stays, unlocked, until
-    the next run in that folder.
+    It exists while that run lives. If the run is killed, the file stays, unlocked, until the
+    next run in that folder.
     """
 
     def __init__(self, folder: str, name: str) -> None:
@@ -61,7 +60,7 @@ class LockFile:
         """
         folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         self._folder = folder
-        # Known before it exists: a signal between the two must not leave it behind.
+        # Noted before it exists: so a signal in between leaves nothing behind.
         _held.add(self)
         while True:
             self._descriptor = _open(self.name, folder)
@@ -136,8 +135,8 @@ def _require_file(descriptor: int) -> int:
 
 
 def _open_existing(name: str, folder: int) -> int:
-    # Some network file systems lock only what is open for writing; and that of another user
-    # can be opened for reading only.
+    # Some network file systems lock only what is open for writing; but another user's lock
+    # can be opened only for reading.
     try:
         return os.open(name, os.O_RDWR | _SAFE, dir_fd=folder)
     except PermissionError:
@@ -151,8 +150,9 @@ def _open_existing(name: str, folder: int) -> int:
 
 def _create(name: str, folder: int) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFE
-    descriptor = os.open(name, flags, _READABLE, dir_fd=folder)
+    readable = 0o644  # by all
+    descriptor = os.open(name, flags, readable, dir_fd=folder)
     # Whatever the umask: another user who writes the same set has to see that it is locked.
     with contextlib.suppress(OSError):
-        os.fchmod(descriptor, _READABLE)
+        os.fchmod(descriptor, readable)
     return descriptor

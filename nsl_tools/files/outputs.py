@@ -1,11 +1,11 @@
-"""Bytes out: a final name appears only when its content is complete and durable.
+"""Bytes out: a file gets its final name only when its content is complete and durable.
 
-A regular file is written in a workspace in its destination's folder, flushed,
-synced and renamed, and the folder is synced; what was renamed before a failure
-is renamed back. Until it is complete, only this user may read it. The files of one
-run appear together; a set of shards brings its manifest (`shard_set`). A pipe, a
-device or standard output is written in place. A symbolic link is followed, but
-not one that another user made in a folder of others (`own_files`).
+A regular file is written in a staging directory beside its destination, synced and renamed,
+and the folder is synced. If that fails, what was already renamed is renamed back. Until a file
+is complete, only this user may read it. The files of one run appear together; a set of shards
+comes with its manifest (`shard_set`). A pipe, a device or standard output is written in place.
+A symbolic link is followed, but not one that another user made in somebody else's folder
+(`own_files`).
 """
 
 from __future__ import annotations
@@ -28,18 +28,13 @@ from nsl_tools.files.compression import ByteSink, Deflater, wbits_of
 from nsl_tools.files.direct_io import DiskWriter
 from nsl_tools.files.own_files import destination, require_trusted
 from nsl_tools.files.paths import STANDARD_STREAM
-from nsl_tools.files.staging import Workspace, new_name
-from nsl_tools.files.streams import INCOMPLETE
+from nsl_tools.files.staging import StagingDirectory, new_name
+from nsl_tools.files.streams import CHUNK, INCOMPLETE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from typing_extensions import Self
-
-_BUFFER = 1 << 20
-_PREFIX_LENGTH = 50
-_PRIVATE = 0o600
-_STANDARD_DESCRIPTORS = {STANDARD_STREAM: 1, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
 class OutputError(NslToolsError):
@@ -48,12 +43,12 @@ class OutputError(NslToolsError):
 
 @dataclass(frozen=True)
 class Written:
-    """A complete file that has not got its final name yet.
+    """A complete file that does not have its final name yet.
 
     Attributes:
         path: as it was asked for.
-        final: that, symbolic links followed.
-        workspace: where it is.
+        final: the path with symbolic links followed.
+        staging: where it is.
         temporary: its name there.
         bytes: its size.
         crc32c: of its bytes, in hexadecimal.
@@ -61,7 +56,7 @@ class Written:
 
     path: str
     final: str
-    workspace: Workspace
+    staging: StagingDirectory
     temporary: str
     bytes: int = 0
     crc32c: str = ""
@@ -82,7 +77,7 @@ class Outputs:
         self._compression = compression
         self.warnings: Counter[str] = Counter() if warnings is None else warnings
         self.written: list[Written] = []
-        self.workspaces: dict[str, Workspace] = {}
+        self.staging_directories: dict[str, StagingDirectory] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -97,9 +92,9 @@ class Outputs:
             self.clean_up(done=done)
 
     def clean_up(self, *, done: bool) -> None:  # noqa: ARG002 - for those who keep something
-        """Remove the workspaces."""
-        for workspace in self.workspaces.values():
-            workspace.remove()
+        """Remove the staging directories."""
+        for staging in self.staging_directories.values():
+            staging.remove()
 
     def publish(self) -> None:
         """Give all files their final names."""
@@ -107,7 +102,7 @@ class Outputs:
 
     @contextlib.contextmanager
     def open(self, path: str, compression: str | None = None) -> Iterator[ByteSink]:
-        """Open one file, or `-` for standard output, for writing; compressed as the others or so.
+        """Open one file, or `-` for standard output, for writing; None compresses as all others.
 
         Raises:
             OutputError: the file cannot be written.
@@ -126,30 +121,33 @@ class Outputs:
     @contextlib.contextmanager
     def _temporary(self, path: str) -> Iterator[ByteSink]:
         folder, name = os.path.split(final := destination(path))
-        workspace, temporary = self.workspace(folder), new_name(name[:_PREFIX_LENGTH])
-        with _created(workspace, temporary, workspace.mode_of(name)) as file:
+        # 50 characters of up to 4 bytes, and what is appended, fit the 255 bytes of a name.
+        staging, temporary = self.staging(folder), new_name(name[:50])
+        with _created(staging, temporary, staging.mode_of(name)) as file:
             yield file
         crc32c = f"{file.crc32c:08x}"
-        self.finish(Written(path, final, workspace, temporary, file.bytes, crc32c))
+        self.finish(Written(path, final, staging, temporary, file.bytes, crc32c))
 
     def finish(self, written: Written) -> None:
         """Note a file that is complete."""
         self.written.append(written)
 
-    def workspace(self, folder: str) -> Workspace:
-        """Return the workspace to write in what will be in `folder`."""
-        if folder not in self.workspaces:
-            self.workspaces[folder] = Workspace(folder, self.warnings)
-            self.workspaces[folder].create()
-        return self.workspaces[folder]
+    def staging(self, folder: str) -> StagingDirectory:
+        """Return where to write what will be in `folder`."""
+        if folder not in self.staging_directories:
+            self.staging_directories[folder] = StagingDirectory(folder, self.warnings)
+            self.staging_directories[folder].create()
+        return self.staging_directories[folder]
 
 
 @contextlib.contextmanager
-def _created(workspace: Workspace, name: str, mode: int, *, sync: bool = True) -> Iterator[_File]:
+def _created(
+    staging: StagingDirectory, name: str, mode: int, *, sync: bool = True
+) -> Iterator[_File]:
     """Create a file that has its permissions, and is durable if `sync`, at the end."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    # Who opens a file while it is empty can read all that is written to it later.
-    descriptor = os.open(name, flags, mode & _PRIVATE, dir_fd=workspace.inner)
+    # Whoever opens a file while it is empty can read all that is written to it later.
+    descriptor = os.open(name, flags, mode & 0o600, dir_fd=staging.inner)
     with _closing(descriptor):
         with DiskWriter(descriptor) as disk:
             file = _File(disk.write)
@@ -176,14 +174,14 @@ class _File:
     def write(self, data: bytes | memoryview, /) -> None:
         self._parts.append(data)
         self._size += len(data)
-        if self._size >= _BUFFER:
+        if self._size >= CHUNK:
             self.flush()
 
     def flush(self) -> None:
         parts, self._parts, self._size = self._parts, [], 0
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         self.bytes += len(data)
-        # Of what may be written to, it takes arrays only.
+        # Of writable buffers, it takes arrays only.
         self.crc32c = google_crc32c.extend(self.crc32c, np.frombuffer(data, np.uint8))
         self._put(memoryview(data))
 
@@ -216,7 +214,7 @@ def _closing(descriptor: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _in_place(path: str) -> Iterator[ByteSink]:
-    """Write to what is open or exists already; if that fails, let the last bytes tell."""
+    """Write to what is open or exists already; if that fails, end it by `INCOMPLETE`."""
     descriptor = _open_in_place(path)
     with _closing(descriptor):
         file = _File(partial(_write_all, descriptor))
@@ -236,7 +234,7 @@ def _in_place(path: str) -> Iterator[ByteSink]:
 def marked_if_incomplete(paths: Iterable[str]) -> Iterator[None]:
     """End outputs that are streams by `INCOMPLETE` if the run fails, even before it writes.
 
-    No reader of graphs or records takes what ends so for complete.
+    So no reader of graphs or records takes them for complete.
     """
     try:
         yield
@@ -270,9 +268,9 @@ def publish(*stages: Sequence[Written]) -> None:
                 with os_errors_as_output_errors(file.path):
                     undo.append(_restorer(file))
                     _rename(file)
-            for workspace, path in {file.workspace: file.path for file in stage}.items():
+            for staging, path in {file.staging: file.path for file in stage}.items():
                 with os_errors_as_output_errors(path):
-                    os.fsync(workspace.outer)
+                    os.fsync(staging.outer)
     except BaseException:
         for restore in reversed(undo):
             with contextlib.suppress(OSError):
@@ -281,13 +279,13 @@ def publish(*stages: Sequence[Written]) -> None:
 
 
 def _rename(file: Written) -> None:
-    inner, outer = file.workspace.inner, file.workspace.outer
+    inner, outer = file.staging.inner, file.staging.outer
     os.replace(file.temporary, _name_of(file), src_dir_fd=inner, dst_dir_fd=outer)
 
 
 def _restorer(file: Written) -> Callable[[], None]:
-    """Return what brings back the file of this final name, and the temporary one, as they are."""
-    inner, outer = file.workspace.inner, file.workspace.outer
+    """Return a function that brings back the files of the final and the temporary name."""
+    inner, outer = file.staging.inner, file.staging.outer
     final, backup = _name_of(file), f"{file.temporary}.old"
     try:
         os.link(final, backup, src_dir_fd=outer, dst_dir_fd=inner, follow_symlinks=False)
@@ -312,14 +310,14 @@ def _name_of(file: Written) -> str:
 
 
 def write_file(
-    workspace: Workspace, name: str, data: bytes, mode: int = _PRIVATE, *, sync: bool
+    staging: StagingDirectory, name: str, data: bytes, mode: int = 0o600, *, sync: bool
 ) -> None:
-    """Create a small file in a workspace, with the permissions `mode`.
+    """Create a small file in a staging directory, with the permissions `mode`.
 
     Raises:
         OSError: it cannot be written.
     """
-    with _created(workspace, name, mode, sync=sync) as file:
+    with _created(staging, name, mode, sync=sync) as file:
         file.write(data)
 
 
@@ -372,7 +370,7 @@ def _descriptor_of(path: str) -> int | None:
     with contextlib.suppress(FileNotFoundError):
         if name.isdecimal() and os.path.realpath(folder) == os.path.realpath("/dev/fd"):
             return int(name)
-    return _STANDARD_DESCRIPTORS.get(path)
+    return {STANDARD_STREAM: 1, "/dev/stdout": 1, "/dev/stderr": 2}.get(path)
 
 
 @contextlib.contextmanager

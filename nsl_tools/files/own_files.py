@@ -1,8 +1,8 @@
-"""What others may have put there: files opened without waiting, links followed only if trusted.
+"""Safe access where other users can write: opening without waiting, following trusted links.
 
-Where others can write, a name may stand for a pipe that never ends, a link to somewhere
-else, or a file of another user. What a file is, its descriptor tells, not its name: that
-may stand for another one by now.
+There, a name may stand for a pipe that never ends, a link to somewhere else, or a file of
+another user. So what a file is, is asked of its open descriptor, not of its name: by now the
+name may stand for another file.
 """
 
 from __future__ import annotations
@@ -17,12 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MOST_LINKS = 40
-_MOST_VALUES = 1 << 22
-"""Twice what the most shards, made of three inputs of as many, take."""
-
 MOST_BYTES = 1 << 27
-"""Of a file of JSON: 99,999 shards with names of any length, twice what is usual of inputs."""
+"""Bytes of a file of JSON: enough for 99,999 shards, and twice the usual number of inputs."""
 
 
 def is_own(found: os.stat_result) -> bool:
@@ -34,7 +30,7 @@ def is_own(found: os.stat_result) -> bool:
 def opened(
     path: str, folder: int | None = None, *, follow: bool = False
 ) -> Iterator[tuple[int, os.stat_result]]:
-    """Open what may be anything, for reading.
+    """Open something for reading, whatever it is.
 
     Args:
         path: its path, or its name in `folder`.
@@ -83,8 +79,9 @@ def _read_all(descriptor: int, size: int) -> bytes:
 
 def _parsed(data: bytes) -> Any:
     # Short values take up to a hundred times their bytes.
-    if sum(map(data.count, (b",", b"[", b"{"))) > _MOST_VALUES:
-        raise ValueError(f"it has more than {_MOST_VALUES} values")
+    most = 1 << 22  # twice what the most shards, made of three inputs of as many, take
+    if sum(map(data.count, (b",", b"[", b"{"))) > most:
+        raise ValueError(f"it has more than {most} values")
     try:
         return json.loads(data)
     except RecursionError:
@@ -103,7 +100,7 @@ def destination(path: str) -> str:
         OSError: the last name is a link that somebody else made, or leads in a circle; or the
             working folder was removed.
     """
-    for _ in range(_MOST_LINKS):
+    for _ in range(40):  # as many links as Linux follows
         folder, name = os.path.split(path)
         if name in ("", ".", ".."):
             return os.path.realpath(path)

@@ -28,7 +28,6 @@ STANDARD_STREAM = "-"
 
 _SHARD_SPEC = re.compile(r"(?P<base>.+)@(?P<count>[0-9]+)")
 _SHARD_NAME = re.compile(r"(?P<base>.+)-[0-9]{5,}-of-(?P<count>[0-9]{5,})")
-_MOST_SHARDS = 99_999
 
 
 def shard_names(base: str, count: int) -> list[str]:
@@ -149,8 +148,9 @@ def _resolve_input(path: str) -> list[str]:
 
 def _shard_count(path: str, digits: str) -> int:
     count = int(digits)
-    if not 1 <= count <= _MOST_SHARDS:
-        raise UsageError(f"{path}: expected 1 to {_MOST_SHARDS} shards, found {digits}")
+    most = 99_999  # numbers of shards have five digits
+    if not 1 <= count <= most:
+        raise UsageError(f"{path}: expected 1 to {most} shards, found {digits}")
     return count
 
 

@@ -1,4 +1,4 @@
-"""What is known of outputs before the work: whether they can be written, and will have space."""
+"""Checks before the work: whether outputs can be written, and whether there is space for them."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _check_folder(path: str, folder: str) -> None:
 
 
 def _is_accessible(folder: str, mode: int) -> bool:
-    # Else it is asked for the user who started a program that has another one's rights.
+    # Of the effective user: a program may run with the rights of another user than started it.
     return os.access(folder, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
@@ -121,7 +121,7 @@ def _identity(path: str) -> object:
 
 
 def check_space(outputs: Iterable[str], least: int) -> None:
-    """Refuse outputs that will surely not fit: of `least` bytes or more, all together.
+    """Refuse outputs that cannot fit: all together, they have at least `least` bytes.
 
     An old output keeps its space until the new one is complete. Files of a set
     are about equal in size.
@@ -135,7 +135,7 @@ def check_space(outputs: Iterable[str], least: int) -> None:
         with os_errors_as_output_errors(path):
             found = os.statvfs(folder)
         needed, free = max(1, least * count // len(files)), found.f_bavail * found.f_frsize
-        # A file system that counts no blocks tells nothing.
+        # A file system without a count of blocks says nothing about space.
         if found.f_blocks and free < needed:
             raise OutputError(printable(
                 f"{path}: cannot be written: expected at least {shown_size(needed)} of free space "

@@ -1,9 +1,9 @@
 """Whether a file stays the same while it is read, and from one reading to the next.
 
-At each opening, and at the end of each reading, what the system says of the file is held
-against what it said first. That is not enough: a writer can set times back, and two
-changes within one tick of the clock have one time. So what is read is compared as well,
-batch by batch: how many records there are, and a checksum of their checksums.
+At each opening, and at the end of each reading, size, times and identity of the file are
+compared with those at first. That is not enough: a writer can set times back, and two changes
+within one tick of the clock have the same time. So what is read is compared as well, batch by
+batch: the number of records, and a checksum of their checksums.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from nsl_tools.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
-
-_CRC_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -56,10 +54,10 @@ class Readings:
 
     @contextlib.contextmanager
     def unchanged(self, descriptor: int) -> Iterator[None]:
-        """Read the file that is open as `descriptor`, which is as it was first, and stays so.
+        """Let the file that is open as `descriptor` be read, if it is and stays as it was at first.
 
         Raises:
-            DataError: it is not; also instead of what a changed file was taken for.
+            DataError: it is not. This replaces any other DataError of a changed file.
         """
         if not self.begun:
             self.begun, self._state = True, _state_of(descriptor)
@@ -67,7 +65,7 @@ class Readings:
         try:
             yield
         except DataError:
-            # What was written to while it was read looks cut or damaged.
+            # A file that is written to while it is read looks cut or damaged.
             self._compare(descriptor)
             raise
         self._compare(descriptor)
@@ -87,7 +85,7 @@ class Readings:
         return Content(self)
 
     def compare_batch(self, index: int, first: int, count: int, crc: int) -> None:
-        """Hold batch `index` of a reading against what was there first.
+        """Compare batch `index` of a reading with what was there first.
 
         Args:
             index: of the batch in its reading.
@@ -98,7 +96,7 @@ class Readings:
         Raises:
             DataError: they are others.
         """
-        found = count << _CRC_BITS | crc
+        found = count << 32 | crc  # a checksum has 32 bits
         if index < len(self._batches):
             if self._batches[index] != found:
                 what = f"records {first} to {first + count - 1} are not those that were read before"
@@ -109,7 +107,7 @@ class Readings:
             self._batches.append(found)
 
     def compare_end(self, index: int, count: int) -> None:
-        """Hold the end of a reading, after `index` batches, against the first one's.
+        """Compare the end of a reading, after `index` batches, with that of the first.
 
         Raises:
             DataError: there are fewer of the `count` records.
@@ -120,7 +118,7 @@ class Readings:
 
 
 class Content:
-    """The records of one reading, held against those of the first."""
+    """The records of one reading, compared with those of the first."""
 
     def __init__(self, readings: Readings) -> None:
         self._readings = readings
@@ -156,7 +154,7 @@ def opened(path: str) -> Iterator[BufferedReader]:
         DataError: it cannot be read, is no regular file, or changed meanwhile.
     """
     try:
-        # To open a pipe would wait for its writer.
+        # Opening a pipe would wait for its writer.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise DataError(path, "", "expected a regular file, found a folder, pipe or device")
         with open(path, "rb") as file, Readings(path).unchanged(file.fileno()):

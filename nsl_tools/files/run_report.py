@@ -1,7 +1,7 @@
 """The report of a run, `--report FILE.json`: what was read, written, counted, dropped and skipped.
 
-That of a run which succeeds is one of its outputs, and appears with them or not at
-all; one of a run which fails says why. `docs/reliability.md` describes the fields.
+If a run succeeds, its report is one of its outputs, and appears with them or not at all. If it
+fails, the report says why. `docs/reliability.md` describes the fields.
 """
 
 from __future__ import annotations
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 
     from nsl_tools.options import RunOptions
 
-_FORMAT = 1
-
 
 class Report:
-    """What is to be told of one run.
+    """The report of one run.
 
     Attributes:
         statistics: what the run counts.
@@ -89,7 +87,7 @@ class Report:
         self, status: int, error: str | None, written: Mapping[str, Mapping[str, object]]
     ) -> bytes:
         content = {
-            "format": _FORMAT,
+            "format": 1,  # version of these fields
             "command": self._command,
             "version": __version__,
             "exit_status": status,

@@ -1,14 +1,14 @@
-"""Workspaces: hidden folders beside their destination, where outputs grow until they are complete.
+"""Staging directories: hidden, beside the destination; outputs grow there until they are complete.
 
-A run holds the lock of its workspace (`flock`) for as long as it lives. A
-workspace that nobody has locked is that of a run which was killed: the next run
-that writes to the same folder removes it. One that is to be kept has another name,
-and stays until a run of the same output takes it up. Several runs may share a folder.
+A run holds the lock of its staging directory (`flock`) for as long as it lives. One that
+nobody has locked was left by a run that was killed: the next run that writes to the same
+folder removes it. One that is to be kept for `--resume` has another name, and stays until a
+run of the same output takes it up. Several runs may share a folder.
 
-So may several users, who can rename and plant what they like there. A workspace, and
-the folder that it is in, are therefore held open, and whatever is in them is reached
-from there: no name is looked up twice, and no link is followed. Left by a killed run is
-only what belongs to this user and has a name that this program gives.
+So may several users, who can rename files there and plant their own. A staging directory, and
+the folder that it is in, are therefore held open, and whatever is in them is reached from
+there: no name is looked up twice, and no link is followed. Only what belongs to this user and
+has a name that this program gives counts as left by a killed run.
 """
 
 from __future__ import annotations
@@ -29,19 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RUN = "run.json"
-"""Name of the file in a workspace that tells what it is for."""
+"""Name of the file in a staging directory that tells what it is for."""
 
 _NAME = re.compile(r"\.[0-9a-f]{16}\.nsl-tools\.tmp")
 _KEPT = re.compile(r"\.[0-9a-f]{16}\.nsl-tools\.resume")
 _MADE = re.compile(rf"{re.escape(RUN)}|.+\.[0-9a-f]{{16}}(\.old|\.shard\.json)?", re.DOTALL)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
-_PRIVATE = 0o700
-_PERMISSIONS = 0o777
-_WRITABLE_BY_OTHERS = 0o022
-_live: set[Workspace] = set()
+_live: set[StagingDirectory] = set()
 
 
-class Workspace:
+class StagingDirectory:
     """A folder of this run only, in `folder`, or one that an ended run has left there.
 
     Attributes:
@@ -97,14 +94,14 @@ class Workspace:
             found = os.stat(final, dir_fd=self.outer, follow_symlinks=False)
             if stat.S_ISREG(found.st_mode):
                 # Not whose rights a program gets that runs it: that was said of another content.
-                mode = found.st_mode & _PERMISSIONS
+                mode = found.st_mode & 0o777
                 # Another user's file could open this user's data to all.
                 return mode if is_own(found) else mode & self.default_mode
         return self.default_mode
 
     def is_private(self) -> bool:
         """Tell whether no other user can have changed what is in it."""
-        return not os.fstat(self.inner).st_mode & _WRITABLE_BY_OTHERS
+        return not os.fstat(self.inner).st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
     def create(self) -> None:
         """Create and lock it, and remove those of this user's runs that were killed.
@@ -119,7 +116,7 @@ class Workspace:
             # Known before it exists: a signal between the two must not leave it behind.
             self.name = f".{os.urandom(8).hex()}.nsl-tools.tmp"
             _live.add(self)
-            os.mkdir(self.name, _PRIVATE, dir_fd=self._outer)
+            os.mkdir(self.name, 0o700, dir_fd=self._outer)
             # Another run may have taken it for an abandoned one before it was locked.
             self._inner = _open_locked(self._outer, self.name)
         self._is_locked = True
@@ -219,17 +216,17 @@ class Workspace:
 def remove_all() -> None:
     """Remove what this process has left, but for what is to be kept.
 
-    A signal may come on entering `__exit__`, or while a workspace is removed: then whoever
-    had it cannot remove it. A second signal kills at once, so no other is on its way.
+    A signal may come on entering `__exit__`, or while one is removed: then whoever had it
+    cannot remove it. A second signal kills at once, so no other is on its way.
     """
-    for workspace in [*_live]:
-        if _NAME.fullmatch(workspace.name):
-            workspace.remove()
+    for staging in [*_live]:
+        if _NAME.fullmatch(staging.name):
+            staging.remove()
     release_all()
 
 
-def workspaces(folder: str, warnings: Counter[str]) -> Iterator[Workspace]:
-    """Yield this user's workspaces in `folder`, of runs that live too.
+def staging_directories(folder: str, warnings: Counter[str]) -> Iterator[StagingDirectory]:
+    """Yield this user's staging directories in `folder`, of runs that live too.
 
     Each is closed when the next one is asked for, unless it was taken over.
     """
@@ -238,23 +235,25 @@ def workspaces(folder: str, warnings: Counter[str]) -> Iterator[Workspace]:
 
 
 def new_name(prefix: str) -> str:
-    """Return a name, which begins so, for a file in a workspace."""
+    """Return a name, which begins so, for a file in a staging directory."""
     return f"{prefix}.{os.urandom(8).hex()}"
 
 
-def _opened(folder: str, warnings: Counter[str], *patterns: re.Pattern[str]) -> Iterator[Workspace]:
+def _opened(
+    folder: str, warnings: Counter[str], *patterns: re.Pattern[str]
+) -> Iterator[StagingDirectory]:
     """Yield this user's folders in `folder` of such names; count those of others by reason."""
     refused: Counter[str] = Counter()
     for name in sorted(os.listdir(folder)):
         if any(pattern.fullmatch(name) for pattern in patterns):
-            workspace = Workspace(folder, warnings)
+            staging = StagingDirectory(folder, warnings)
             try:
-                if why := workspace.open_left(name):
+                if why := staging.open_left(name):
                     refused[why] += 1
-                elif workspace.name:
-                    yield workspace
+                elif staging.name:
+                    yield staging
             finally:
-                workspace.leave_unless_taken_over()
+                staging.leave_unless_taken_over()
     for why, count in refused.items():
         _warn(warnings, folder, why, count)
 

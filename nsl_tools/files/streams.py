@@ -32,14 +32,13 @@ if TYPE_CHECKING:
     from nsl_tools.options import RunOptions
 
 CHUNK = 1 << 20
-# Ends a stream whose writer failed. Starts with a newline, since a line before it may be cut;
-# as the header of a record it has no valid checksum.
+"""Bytes that are read, or written, together where nothing else decides about it."""
+# Ends a stream whose writer failed. It starts with a newline, since the line before may be cut.
+# Read as the header of a record, it has no valid checksum.
 INCOMPLETE = b"\n#nsl-tools: incomplete, the program that wrote this failed\n"
-_HEAD_BYTES = 1 << 12
 UTF8_BOM = b"\xef\xbb\xbf"
-_BOMS = {UTF8_BOM: "a byte order mark", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _GZIP_MAGIC = b"\x1f\x8b"
-_AUTO_HEADER = 32 + zlib.MAX_WBITS
+_AUTO_HEADER = 32 + zlib.MAX_WBITS  # for zlib to tell GZIP and ZLIB by their headers
 
 
 class ByteStream(Protocol):
@@ -104,7 +103,7 @@ class Source:
     def _unchanged(self, stream: IO[bytes]) -> contextlib.AbstractContextManager[None]:
         try:
             return self.readings.unchanged(stream.fileno())
-        except OSError:  # no file of the system's
+        except OSError:  # not a file of the system
             return contextlib.nullcontext()
 
     def _opened(self) -> FileIO:
@@ -112,7 +111,7 @@ class Source:
             return open(self.name, "rb", buffering=0)
         try:
             return open(self.name, "rb", buffering=0, opener=_without_waiting)
-        except _GONE as err:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as err:
             raise self.readings.changed(f"it is gone ({err.strerror})") from err
 
     def size(self) -> int | None:
@@ -128,11 +127,8 @@ class Source:
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
-_GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
-
-
 def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe that took its name would wait for a writer."""
+    """Open a file without waiting, as for the writer of a pipe that has taken its name."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
@@ -155,8 +151,8 @@ def rereadable(once: Source, check: Callable[[str, bytes], None]) -> Iterator[So
 
     Args:
         once: the source.
-        check: refuses, by the name and the first few thousand bytes of a stream, what is
-            not worth a copy: it may be as large as any, or have no end.
+        check: refuses, by the name and the first few thousand bytes of a stream, what should
+            not be copied: a stream may be of any size, or have no end.
 
     Raises:
         DataError: the source cannot be read. ScratchError: it cannot be copied.
@@ -166,7 +162,7 @@ def rereadable(once: Source, check: Callable[[str, bytes], None]) -> Iterator[So
         return
     with contextlib.ExitStack() as stack:
         with once.open() as stream:
-            head = read_exactly(stream, _HEAD_BYTES)
+            head = read_exactly(stream, 1 << 12)
             check(once.name, head)
             spool = stack.enter_context(Spool())
             spool.write(head)
@@ -217,14 +213,14 @@ class Compared:
 
 
 class Pushback:
-    """A stream whose first bytes were looked at."""
+    """A stream whose first bytes were read before, to be read again."""
 
     def __init__(self, head: bytes, rest: ByteStream) -> None:
         self._head = head
         self._rest = rest
 
     def read(self, size: int, /) -> bytes:
-        """Return at most `size` bytes, first those that were looked at."""
+        """Return at most `size` bytes, first those that were read before."""
         if not self._head:
             return self._rest.read(size)
         taken, self._head = self._head[:size], self._head[size:]
@@ -276,7 +272,7 @@ class Inflater:
         """Start on the next GZIP member; False at the end."""
         if not self._pending:
             return False
-        # `gzip` pads with zeros and so do tapes; anything else but a member is damage.
+        # `gzip` and tapes pad with zeros; anything else that is not a member is damage.
         self._pending = self._pending.lstrip(b"\0") if self._members else self._pending
         if not self._pending:
             return True
@@ -332,8 +328,9 @@ def without_bom(stream: ByteStream, name: str) -> ByteStream:
     Raises:
         DataError: it does.
     """
-    head = read_exactly(stream, max(map(len, _BOMS)))
-    for bom, what in _BOMS.items():
+    marks = {UTF8_BOM: "a byte order mark", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+    head = read_exactly(stream, max(map(len, marks)))
+    for bom, what in marks.items():
         if head.startswith(bom):
             raise DataError(name, "line 1", f"starts with {what}: expected plain UTF-8, convert it")
     return Pushback(head, stream)

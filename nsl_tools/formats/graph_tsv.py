@@ -1,8 +1,7 @@
 r"""Graphs as TSV: `source<TAB>target[<TAB>weight]`, one edge a line, UTF-8.
 
-A block of lines takes the fast way (pyarrow) when a few counts show that it is
-regular; any other block is read line by line, by the rules that define the
-format. The fast way only ever gives what the slow way would:
+A block of lines is parsed by pyarrow when a few counts show that it is regular. Any other block
+is parsed line by line, which is slow and defines the format. Both follow these rules:
 
 - a weight is a finite decimal number that fits float32; without one it is 1.0;
 - ids are non-empty, without tab, CR, LF or NUL; nothing is trimmed;
@@ -24,7 +23,6 @@ import pyarrow.csv
 from nsl_tools.arrays.ids import id_problem, shown
 from nsl_tools.errors import DataError
 from nsl_tools.files.streams import (
-    CHUNK,
     INCOMPLETE,
     UTF8_BOM,
     ByteStream,
@@ -44,12 +42,9 @@ EDGE_SCHEMA = pa.schema(
     [("source", pa.binary()), ("target", pa.binary()), ("weight", pa.float64())]
 )
 
-_LONGEST_LINE = 64 * CHUNK
 _TOO_LARGE = 2.0**128 - 2.0**103  # the smallest number that float32 rounds to infinity
 _NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-# What the fast way would trim or not notice.
-_IRREGULAR = (b"\r", b"\0")
-_TRIMMED = (b"\t ", b" \n")
+_TRIMMED = (b"\t ", b" \n")  # spaces that pyarrow would trim
 
 
 def read_edges(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatch]:
@@ -69,8 +64,9 @@ def read_edges(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatc
 
 
 def _line_blocks(stream: ByteStream, source: Source, statistics: Statistics) -> Iterator[bytes]:
-    """Yield whole lines, some MiB at a time; the last line gets its newline if it lacks."""
-    name, longest = source.name, _LONGEST_LINE
+    """Yield whole lines, some MiB at a time; the last line gets a newline if it lacks one."""
+    name = source.name
+    longest = most = 64 << 20  # bytes of a line
     if source.memory_limit is not None:
         longest = min(longest, longest_record(source.memory_limit))
     stream = without_bom(stream, name)
@@ -85,7 +81,7 @@ def _line_blocks(stream: ByteStream, source: Source, statistics: Statistics) -> 
         kept += len(data) - cut
         if kept > longest:
             problem = f"a line is longer than {longest} bytes: not a graph"
-            more = ", or one for a larger --memory-limit" if longest < _LONGEST_LINE else ""
+            more = ", or one for a larger --memory-limit" if longest < most else ""
             raise DataError(name, "", problem + more)
     if last := b"".join(parts):
         statistics.warnings[f"{name}: no newline at the end: is the file complete?"] += 1
@@ -111,15 +107,15 @@ def _parse_block(
 
 
 def _count(block: bytes, mark: bytes) -> int:
-    """Count a byte, several times as fast as `bytes.count` and without Python's lock."""
+    """Count a byte, several times as fast as `bytes.count`, and without holding Python's lock."""
     return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord(mark)))
 
 
 def _parse_regular(block: bytes, lines: int) -> pa.RecordBatch | None:
     """Parse lines of three columns, or return None if they need a closer look."""
-    # One mark is sought much faster than two in a row.
+    # Looking for one byte is much faster than for two in a row.
     trimmed = b" " in block and any(mark in block for mark in _TRIMMED)
-    if trimmed or block.startswith(UTF8_BOM) or any(mark in block for mark in _IRREGULAR):
+    if trimmed or block.startswith(UTF8_BOM) or b"\r" in block or b"\0" in block:
         return None
     try:
         table = pa.csv.read_csv(
@@ -145,7 +141,7 @@ def _parse_regular(block: bytes, lines: int) -> pa.RecordBatch | None:
     # Not-a-number fails this comparison too.
     if not (np.abs(weights_of(batches[0])) < _TOO_LARGE).all():
         return None
-    # A cast would import pyarrow.compute, which takes as long as a million edges.
+    # A cast would import pyarrow.compute, which takes as long as parsing a million edges.
     ids = [column.view(pa.binary()) for column in (sources, targets)]
     return pa.record_batch([*ids, weights], schema=EDGE_SCHEMA)
 

@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     Columns = tuple[tuple[pa.Array, Places], ...]
     Spans = tuple[Bytes, Places, Places]
 
-_TAB = b"\t"
-_FEW = 1 << 16  # joined sooner than pyarrow.compute is imported,
-_SHORT = 16  # unless ids are longer, and so of many lengths: then that is faster
-_PIECE = 1 << 15  # edges joined at once, which stay in the processor's cache
+_SHORT = 16  # bytes of an id: copying spans of so few lengths is the faster way
 
 
 def edge_lines(
@@ -44,8 +41,9 @@ def edge_lines(
         targets: rows of `ids`, shape (n,).
         weights: cosines, shape (n,).
     """
-    many = len(weights) >= _FEW and np.diff(texts_of(ids)[0]).max(initial=0) > _SHORT
-    step = _FEW if many else _PIECE
+    many = len(weights) >= TUNING.few_to_join
+    many = many and np.diff(texts_of(ids)[0]).max(initial=0) > _SHORT
+    step = TUNING.few_to_join if many else TUNING.joined_edges
     for start in range(0, len(weights), step):
         p = slice(start, start + step)
         columns = _columns(ids, sources[p], targets[p], weights[p])
@@ -76,7 +74,7 @@ def _join(spans: list[Spans]) -> bytes:
     """Return the texts of each column, joined by tabs, line by line."""
     lengths = np.add.reduce([sizes for _, _, sizes in spans])
     bounds = offsets_of(lengths + len(spans) - 1)
-    out = np.full(bounds[-1], ord(_TAB), np.uint8)
+    out = np.full(bounds[-1], ord("\t"), np.uint8)
     places = bounds[:-1].copy()
     for data, starts, sizes in spans:
         copy_spans(data, starts, sizes, out, places)
@@ -88,7 +86,7 @@ def _join_many(columns: list[pa.Array]) -> bytes:
     import pyarrow.compute as pc
 
     parts = [texts.cast(pa.large_binary()) for texts in columns]
-    lines = pc.binary_join_element_wise(*parts, pa.scalar(_TAB, pa.large_binary()))
+    lines = pc.binary_join_element_wise(*parts, pa.scalar(b"\t", pa.large_binary()))
     _, offsets, data = lines.buffers()
     span = np.frombuffer(offsets, np.int64)[[0, len(lines)]]
     return memoryview(data)[span[0] : span[1]].tobytes()

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from nsl_tools.files.streams import ByteStream
     from nsl_tools.statistics import Statistics
 
-_LF, _CR = b"\n\r"
-_LONGEST_LINE = CHUNK
-
 
 class IdLines:
     """The ids of a text file, in order: a line each, which ends in LF or CRLF.
@@ -63,7 +60,7 @@ class IdLines:
 
 @contextlib.contextmanager
 def id_lines(path: str, statistics: Statistics) -> Iterator[IdLines]:
-    """Open a file, pipe or standard input of ids; a file must not change meanwhile.
+    """Open a file, pipe or standard input of ids; a file must not change until it is closed.
 
     Raises:
         DataError: it cannot be read.
@@ -76,14 +73,15 @@ def id_lines(path: str, statistics: Statistics) -> Iterator[IdLines]:
 def _texts(stream: ByteStream, name: str, statistics: Statistics) -> Iterator[pa.Array]:
     """Yield the ids of some lines at a time."""
     line, rest = 1, b""
+    longest = 1 << 20  # bytes of a line: a file without newlines is not read to its end
     while data := stream.read(CHUNK):
         whole, mark, rest = (rest + data).rpartition(b"\n")
         if mark:
             ids = _split(np.frombuffer(whole + mark, np.uint8))
             yield ids
             line += len(ids)
-        if len(rest) > _LONGEST_LINE:
-            raise DataError(name, f"line {line}", f"longer than {_LONGEST_LINE} bytes: no id")
+        if len(rest) > longest:
+            raise DataError(name, f"line {line}", f"longer than {longest} bytes: no id")
     if rest:
         statistics.warnings[f"{name}: no newline at the end: is the file complete?"] += 1
         yield _split(np.frombuffer(rest + b"\n", np.uint8))
@@ -91,8 +89,8 @@ def _texts(stream: ByteStream, name: str, statistics: Statistics) -> Iterator[pa
 
 def _split(text: Bytes) -> pa.Array:
     """Return whole lines as a binary array, without their ends."""
-    ends = np.flatnonzero(text == _LF)
+    ends = np.flatnonzero(text == ord("\n"))
     starts = np.concatenate([[0], ends[:-1] + 1])
     # The byte before a blank line is the LF of the line before.
-    lengths = ends - starts - (text[ends - 1] == _CR) * (ends > starts)
+    lengths = ends - starts - (text[ends - 1] == ord("\r")) * (ends > starts)
     return texts_at(text, starts, lengths)

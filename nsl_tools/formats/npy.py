@@ -1,8 +1,8 @@
 """Matrices in `.npy` files, read by blocks of rows.
 
-A file is one array of two dimensions, of float16, float32 or float64, in C order. The
-header is text that looks like Python; it is matched, never evaluated, and what it says
-is held against the size of the file before anything is read.
+A file is one array of two dimensions, of float16, float32 or float64, in C order. Its header
+is text that looks like Python; it is matched, never evaluated, and compared with the size of
+the file before anything is read.
 
 Source of the format: NumPy's `numpy/lib/format.py`, versions 1.0 to 3.0.
 """
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
     from nsl_tools.spill.matrix import Floats
 
+
+def _header_patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Return what matches the dictionary that a header is, and each of its pairs."""
+    gap, text, count = rb"[ \t\n]*", rb"'[^'\\]*'|\"[^\"\\]*\"", rb"(?:0|[1-9][0-9]{0,18})"
+    numbers = rb"\(%b(?:%b%b,%b)*(?:%b%b)?\)" % (gap, count, gap, gap, count, gap)
+    entry = rb"%b(?:%b)%b:%b(?:%b|True|False|%b)%b" % (gap, text, gap, gap, text, numbers, gap)
+    dictionary = rb"\{%b,%b,%b(?:,%b)?\} *\n?" % (entry, entry, entry, gap)
+    pair = rb"(%b)%b:%b(%b|True|False|%b)" % (text, gap, gap, text, numbers)
+    return re.compile(dictionary), re.compile(pair)
+
+
 _MAGIC = b"\x93NUMPY"
-_LENGTH_BYTES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}
-_LONGEST_HEADER = 10_000  # as NumPy itself accepts
-_GAP = rb"[ \t\n]*"
-_TEXT = rb"'[^'\\]*'|\"[^\"\\]*\""
-_COUNT = rb"(?:0|[1-9][0-9]{0,18})"
-_TUPLE = rb"\(%b(?:%b%b,%b)*(?:%b%b)?\)" % (_GAP, _COUNT, _GAP, _GAP, _COUNT, _GAP)
-_ENTRY = rb"%b(?:%b)%b:%b(?:%b|True|False|%b)%b" % (_GAP, _TEXT, _GAP, _GAP, _TEXT, _TUPLE, _GAP)
-_DICTIONARY = re.compile(rb"\{%b,%b,%b(?:,%b)?\} *\n?" % (_ENTRY, _ENTRY, _ENTRY, _GAP))
-_PAIR = re.compile(rb"(%b)%b:%b(%b|True|False|%b)" % (_TEXT, _GAP, _GAP, _TEXT, _TUPLE))
-_QUOTES = b"'\""
-_NUMBER = re.compile(rb"[0-9]+")
-_KIND = re.compile(rb"['\"][<>=]?f[248]['\"]")
+_DICTIONARY, _PAIR = _header_patterns()
 _EXPECTED = "expected a matrix of floats in C order"
 
 
@@ -98,7 +98,7 @@ def shape_of(path: str) -> tuple[int, int]:
 
 
 def read_header(path: str, file: BufferedReader) -> Matrix:
-    """Return what the header at the start of `file` says of it.
+    """Return what the header at the start of `file` says.
 
     Raises:
         DataError: it is not the header of a matrix of floats, or not that of this file.
@@ -115,11 +115,13 @@ def _header_text(path: str, file: BufferedReader) -> bytes:
     if not head.startswith(_MAGIC):
         raise DataError(path, "", f"not a .npy file: it starts with {shown(head)}")
     version = head[-2], head[-1]
-    if len(head) < len(_MAGIC) + 2 or version not in _LENGTH_BYTES:
+    length_bytes = {(1, 0): 2, (2, 0): 4, (3, 0): 4}
+    if len(head) < len(_MAGIC) + 2 or version not in length_bytes:
         raise DataError(path, "", "not a .npy file of a known version: expected 1.0, 2.0 or 3.0")
-    length = int.from_bytes(file.read(_LENGTH_BYTES[version]), "little")
-    if length > _LONGEST_HEADER:
-        problem = f"the header takes {length} bytes, expected at most {_LONGEST_HEADER}"
+    length = int.from_bytes(file.read(length_bytes[version]), "little")
+    longest = 10_000  # bytes: as NumPy itself accepts
+    if length > longest:
+        problem = f"the header takes {length} bytes, expected at most {longest}"
         raise DataError(path, "", problem)
     header = file.read(length)
     if len(header) < length:
@@ -128,12 +130,13 @@ def _header_text(path: str, file: BufferedReader) -> bytes:
 
 
 def _checked(path: str, entries: dict[bytes, bytes], offset: int, size: int) -> Matrix:
-    kind, shape = entries[b"descr"], tuple(map(int, _NUMBER.findall(entries[b"shape"])))
+    kind, shape = entries[b"descr"], tuple(map(int, re.findall(rb"[0-9]+", entries[b"shape"])))
     order = entries[b"fortran_order"]
     is_matrix = entries[b"shape"].startswith(b"(") and len(shape) == 2  # noqa: PLR2004 - rows and columns
-    if not is_matrix or not _KIND.fullmatch(kind):
+    if not is_matrix or not re.fullmatch(rb"['\"][<>=]?f[248]['\"]", kind):
         found = entries[b"shape"].decode(errors="replace")
-        raise DataError(path, "", f"shape {found} of {shown(kind.strip(_QUOTES))}, {_EXPECTED}")
+        name = shown(kind.strip(b"'\""))
+        raise DataError(path, "", f"shape {found} of {name}, {_EXPECTED}")
     if order not in (b"True", b"False") or (order == b"True" and min(shape) > 1):
         problem = f"shape {shape} in Fortran order, {_EXPECTED}: save numpy.ascontiguousarray of it"
         raise DataError(path, "", problem)

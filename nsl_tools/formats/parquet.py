@@ -1,14 +1,15 @@
 """Embeddings in Parquet files: a column of ids and a column of lists of numbers.
 
-A file is read a few rows at a time, and of each column a few pages, so that no more than
-some MiB of it are ever in memory. A few bytes can stand for any number of values, and nothing
-tells beforehand how many of them are in which row: while a file is read the system itself
-grants no more than the limit of memory (`bounded`).
+A file is read a few rows, and a few pages of each column, at a time: only some MiB of it are
+in memory. A few bytes can stand for any number of values, and how many a row has is known only
+when it is decoded. So while a file is read, the system is told to grant the process no more
+than the memory limit (`bounded`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
 
     from nsl_tools.arrays.byte_spans import Places
     from nsl_tools.spill.matrix import Floats
-
-_MOST_ROWS = 4096
-_PEEKED = 64  # rows that are looked at for an embedding, and decoded at once if none has one
-_BUFFER = 1 << 16
-_ID_BYTES = 16  # of a row, beside its text
-_EXACT = 1 << 24  # float32 holds all whole numbers up to this
 
 
 @dataclass(frozen=True)
@@ -73,8 +68,8 @@ class _Table:
 
 def _no_divisor(least: int, rows: int) -> int:
     """Return a number of at least 2 and `least` that does not divide a number of rows."""
-    # So the last batch of a row group wants more than is there: else pyarrow would not notice
-    # that one column has more rows than the other.
+    # The last batch of a row group then asks for more rows than there are. Else pyarrow would not
+    # notice that one column has more rows than the other.
     step = max(2, least)
     while rows and rows % step == 0:
         step += 1
@@ -83,14 +78,14 @@ def _no_divisor(least: int, rows: int) -> int:
 
 @contextlib.contextmanager
 def bounded(limit: int) -> Iterator[None]:
-    """Let this process grow by no more than `limit` bytes, where the system can see to that.
+    """Let this process grow by no more than `limit` bytes, where the system can enforce that.
 
     What would take more raises MemoryError.
     """
     import pyarrow.compute
-    import pyarrow.parquet  # noqa: F401 - what they take is none of the limit
+    import pyarrow.parquet  # noqa: F401 - their own memory does not count
 
-    # Arrow's own pool takes memory ahead, by the GiB, which tells nothing of what is used.
+    # Arrow's own pool reserves memory by the GiB, so that its size says nothing about its use.
     before = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())
     try:
@@ -138,7 +133,7 @@ def _open(path: str, file: BufferedReader, columns: tuple[str, str]) -> _Table:
 
     # Without a buffer, all of a column of a row group is read at once.
     opened = pq.ParquetFile(
-        file, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True
+        file, pre_buffer=False, buffer_size=1 << 16, page_checksum_verification=True
     )
     schema = opened.schema_arrow
     places = [_place(path, schema, name) for name in columns]
@@ -147,17 +142,14 @@ def _open(path: str, file: BufferedReader, columns: tuple[str, str]) -> _Table:
 
 
 def _place(path: str, schema: pa.Schema, name: str) -> int:
-    """Return which of the columns has the name; the field of a column is none."""
+    """Return the place of the column with the name; a field within a column does not count."""
     places = [place for place, known in enumerate(schema.names) if known == name]
     if not places:
-        found = ", ".join(schema.names[:_SHOWN])
+        found = ", ".join(schema.names[:8])
         raise DataError(path, "", f"no column {name!r}, expected one; it has {found}")
     if len(places) > 1:
         raise DataError(path, "", f"{len(places)} columns {name!r}, expected one")
     return places[0]
-
-
-_SHOWN = 8
 
 
 def _check_kinds(path: str, columns: tuple[str, str], kinds: list[pa.DataType]) -> None:
@@ -172,12 +164,8 @@ def _check_kinds(path: str, columns: tuple[str, str], kinds: list[pa.DataType]) 
 
 def _is_text(kind: pa.DataType) -> bool:
     kind = kind.value_type if isinstance(kind, pa.DictionaryType) else kind
-    return str(kind) in _TEXTS or isinstance(kind, pa.FixedSizeBinaryType)
-
-
-_TEXTS = {
-    f"{size}{kind}" for kind in ("string", "binary") for size in ("", "large_")
-} | {"string_view", "binary_view"}  # fmt: skip
+    pattern = "(large_)?(string|binary)|(string|binary)_view"
+    return bool(re.fullmatch(pattern, str(kind))) or isinstance(kind, pa.FixedSizeBinaryType)
 
 
 def _is_list_of_numbers(kind: pa.DataType) -> bool:
@@ -190,12 +178,14 @@ def _is_list_of_numbers(kind: pa.DataType) -> bool:
 
 def _rows_at_once(table: _Table, block_bytes: int) -> int:
     """Return how many rows to decode at once, by the first that has an embedding."""
-    # What the footer says of columns is not asked for: if it is damaged, pyarrow ends the process.
-    for rows in (_rows(table, 0, batch) for batch in islice(table.batches(1), _PEEKED)):
+    peeked, most = 64, 4096
+    # Not by the footer: if what it says of columns is damaged, pyarrow ends the process.
+    for rows in (_rows(table, 0, batch) for batch in islice(table.batches(1), peeked)):
         if rows.values.size:
-            row_bytes = rows.values.nbytes + int(rows.ids.nbytes) + _ID_BYTES
-            return min(_MOST_ROWS, max(1, block_bytes // row_bytes))
-    return _PEEKED
+            beside = 16  # bytes of a row, beside its text and its numbers
+            row_bytes = rows.values.nbytes + int(rows.ids.nbytes) + beside
+            return min(most, max(1, block_bytes // row_bytes))
+    return peeked
 
 
 def _rows(table: _Table, first: int, batch: pa.RecordBatch) -> Rows:
@@ -221,7 +211,8 @@ def _numbers(values: pa.Array) -> tuple[Floats, Places]:
         found = numbers.astype(np.float32)
     lost = np.zeros(len(values), np.bool_)
     if letter != "f":
-        lost |= np.abs(numbers.astype(np.float64)) > _EXACT
+        exact = 1 << 24  # float32 holds all whole numbers up to this
+        lost |= np.abs(numbers.astype(np.float64)) > exact
     if values.null_count:
         missing = values.is_null().to_numpy(zero_copy_only=False)
         found[missing] = 0

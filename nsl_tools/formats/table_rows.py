@@ -1,4 +1,4 @@
-"""Rows of a table, which may be wrong each in its own way, and those of them that can be used."""
+"""Rows of a table as they are read, and those of them that can be used."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Rows:
         values: the numbers of all rows, end to end.
         lost: places in `values` where a number is missing (0 stands there) or is a whole one
             that float32 does not hold.
-        ids_source: the file that holds the ids, if it is another one, ...
-        ids_line: ... and the line of the first of them.
+        ids_source: the file that holds the ids, if it is another one.
+        ids_line: the line of the first id in that file.
     """
 
     source: str
@@ -46,12 +46,12 @@ class Rows:
     ids_line: int = 1
 
     def error(self, row: int, problem: str) -> DataError:
-        """Return what is said of one of the rows."""
+        """Return the error that one of the rows has a problem."""
         number = self.first + row
         return DataError(self.source, f"row {number}", problem, number)
 
     def id_error(self, row: int) -> DataError:
-        """Return what is said of a row whose id cannot be used."""
+        """Return the error that the id of a row cannot be used."""
         node = self.ids[row].as_py()
         problem = "the id is missing" if node is None else str(id_problem(node))
         line = f" (line {self.ids_line + row} of {self.ids_source})" if self.ids_source else ""
@@ -78,7 +78,7 @@ class Usable:
 def usable(rows: Rows, width: int, statistics: Statistics) -> Usable:
     """Return the rows that have an id and `width` finite numbers; skip the others.
 
-    A width of 0 stands for that of the first row that is right otherwise.
+    If the width is 0, that of the first row without other errors is taken.
 
     Raises:
         DataError: a row cannot be used, and no more may be skipped.
@@ -108,7 +108,7 @@ def _sifted(rows: Rows, width: int, statistics: Statistics) -> Usable:
 
 
 def _taken(rows: Rows, kept: Places, vectors: Floats) -> Usable:
-    # Copied: a view would keep what the file was decoded into.
+    # A copy: a view would keep all memory that the file was decoded into.
     ids = texts_at(*spans_of(rows.ids, kept))
     whole = len(kept) == len(rows.lengths)
     numbers = range(rows.first, rows.first + len(kept)) if whole else (kept + rows.first).tolist()
@@ -116,7 +116,7 @@ def _taken(rows: Rows, kept: Places, vectors: Floats) -> Usable:
 
 
 def _bad_ids(ids: pa.Array) -> set[int]:
-    """Return the places of ids that are missing, or that no id may be like."""
+    """Return the places of ids that are missing or not allowed."""
     if not ids.null_count and surely_good(texts_at(*spans_of(ids, np.arange(len(ids))))):
         return set()
     names = ids.to_pylist()

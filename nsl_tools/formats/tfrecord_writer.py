@@ -14,8 +14,6 @@ from nsl_tools.formats.tfrecord import FOOTER_BYTES, HEADER_BYTES, Framed, frame
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_RECORDS_PER_WRITE = 256
-
 
 def write_records(
     path: str, payloads: Iterable[bytes], total: int, compression: str = "auto"
@@ -45,7 +43,7 @@ def write_framed(shards: ShardSet, batches: Iterable[Framed], total: int) -> Non
                 file.write(left.data[left.ends[0] : left.ends[count]].data)
                 left = Framed(left.data, left.ends[count:])
                 file.records += count
-    # What yields the last record may still find its input changed.
+    # The iterator may find, after its last record, that an input has changed.
     for _ in remaining:
         pass
 
@@ -57,5 +55,6 @@ def _framed(payloads: list[bytes]) -> Framed:
 
 
 def _batches(payloads: Iterator[bytes]) -> Iterator[list[bytes]]:
-    while batch := list(islice(payloads, _RECORDS_PER_WRITE)):
+    together = 256  # records that are framed, and written, at once
+    while batch := list(islice(payloads, together)):
         yield batch

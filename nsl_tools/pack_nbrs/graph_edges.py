@@ -1,7 +1,7 @@
-"""The edges of graphs as arrays of numbers, read in a thread, if it can be from the start.
+"""The edges of graphs as arrays of numbers, read in a thread.
 
-A graph is parsed while the ids of the examples are still being read. Where lines
-may be skipped it has to wait: how many, depends on how many records were.
+A graph is parsed while the ids of the examples are still being read. Where lines may be
+skipped, it has to wait: how many may be depends on how many records were skipped.
 """
 
 from __future__ import annotations
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     Edges = tuple[tuple[Words, Words], tuple[Words, Words], npt.NDArray[np.float64]]
     """Fingerprints of both ends of m edges, and their weights."""
 
-_BATCH_BYTES = 24 << 20
-"""The most that a batch takes: two MiB of the shortest lines."""
-_MOST_AHEAD = 32
-
 
 class GraphEdges:
     """The edges of all graphs of a run, to be iterated once.
@@ -53,7 +49,8 @@ class GraphEdges:
         if statistics.max_errors:
             self._batches = in_background(_fingerprinted(graphs, statistics))
             return
-        ahead = max(2, min(_MOST_AHEAD, int(memory.share("edges_ahead") / _BATCH_BYTES)))
+        batch_bytes = 24 << 20  # that a batch takes at most: two MiB of the shortest lines
+        ahead = max(2, min(32, int(memory.share("edges_ahead") / batch_bytes)))
         begun = Background(_fingerprinted(graphs, self._own), ahead)
         self._batches = stack.enter_context(contextlib.closing(begun))
 

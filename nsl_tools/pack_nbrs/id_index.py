@@ -1,8 +1,8 @@
 """From id to row, for all examples of a run.
 
-A row is the place of an example among all, labeled ones first. The table is
-sorted by fingerprint and has an index by its first bits: 24 bytes a node. Where
-that is too much, it is used in parts, one after the other.
+A row is the place of an example among all, labeled ones first. The index is sorted by
+fingerprint, and a list of starts finds a fingerprint by its first bits: 24 bytes a node.
+Where that is too much, it is made in partitions, one after the other.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nsl_tools.background import in_background
 from nsl_tools.errors import UsageError
 from nsl_tools.memory import shown_size
 from nsl_tools.memory_budget import sufficient_for
-from nsl_tools.spill.partitions import Records, Runs
+from nsl_tools.spill.partitions import Records, SpilledPartitions
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -32,28 +32,19 @@ Counts = npt.NDArray[np.uint32]
 Weights = npt.NDArray[np.float64]
 
 _ENTRY = np.dtype([("high", "<u8"), ("low", "<u8"), ("row", "<u4")])
-_NODE = np.dtype([("word", "<u8"), ("low", "<u8")])
-_SOURCED = np.dtype([("source", "<i8"), ("high", "<u8"), ("low", "<u8"), ("weight", "<f8")])
-_EDGE = np.dtype([("source_high", "<u8"), ("source_low", "<u8"), *_SOURCED.descr[1:]])
-_SLOT_BITS = 6
-_SLOTS = 1 << _SLOT_BITS
-_SLOT_SHIFT = np.uint64(64 - _SLOT_BITS)
-_BYTES_PER_NODE = 24
-_LEAST_BYTES_PER_NODE = 2
-"""What each node takes wherever its fingerprint is."""
-_MOST_NODES = 1 << 32
-_UNKNOWN = np.uint64((1 << 64) - 1)
-"""Of numbers with a sign, -1."""
+_PARTITION_BITS = 6  # first bits of a fingerprint, which tell its partition
+_PARTITIONS = 1 << _PARTITION_BITS
+_PARTITION_SHIFT = np.uint64(64 - _PARTITION_BITS)
 
 
 class Entries:
     """The fingerprints of all rows, appended in batches."""
 
     def __init__(self, memory: MemoryBudget, stack: contextlib.ExitStack) -> None:
-        """Use a share of the memory, and one for the table."""
+        """Use a share of the memory, and one for the index."""
         self._memory = memory
         self._stack = stack
-        self._runs = Runs(_ENTRY, _SLOTS, memory.share("id_entries"), stack)
+        self._partitions = SpilledPartitions(_ENTRY, _PARTITIONS, memory.share("id_entries"), stack)
         self._pending: list[Records] = []
         self._pending_size = 0
         self.count = 0
@@ -72,18 +63,18 @@ class Entries:
     def _flush(self) -> None:
         if self._pending:
             entries = np.concatenate(self._pending)
-            slots = (entries["high"] >> _SLOT_SHIFT).astype(np.uint8)
-            order = np.argsort(slots, kind="stable")
-            self._runs.add(entries.take(order), slots.take(order))
+            partitions = (entries["high"] >> _PARTITION_SHIFT).astype(np.uint8)
+            order = np.argsort(partitions, kind="stable")
+            self._partitions.add(entries.take(order), partitions.take(order))
         self._pending, self._pending_size = [], 0
 
-    def table(self) -> tuple[NodeTable | SplitTable, Rows, Rows]:
-        """Return the table, and the rows whose fingerprint is not their own.
+    def table(self) -> tuple[IdIndex | SplitIdIndex, Rows, Rows]:
+        """Return the index, and the rows whose fingerprint is not their own.
 
-        Of rows with one fingerprint, the table has the first one.
+        Of rows with one fingerprint, the index has the first one.
 
         Returns:
-            The table; the rows that share a fingerprint, ascending; for each
+            The index; the rows that share a fingerprint, ascending; for each
             the first of those that it shares it with.
 
         Raises:
@@ -91,28 +82,30 @@ class Entries:
         """
         self._check_size()
         self._flush()
-        split = self.count * _BYTES_PER_NODE > self._memory.share("id_index")
-        found: NodeTable | SplitTable = (
-            SplitTable(self._runs, self.count, self._stack)
+        node_bytes = 24  # in the index: 16, and up to two places of 4 bytes in its list of starts
+        split = self.count * node_bytes > self._memory.share("id_index")
+        found: IdIndex | SplitIdIndex = (
+            SplitIdIndex(self._partitions, self.count, self._stack)
             if split
-            else NodeTable(self.count, self.count)
+            else IdIndex(self.count, self.count)
         )
         shared, firsts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        for slot in range(_SLOTS):
-            entries, members, first = _sorted(self._runs.read(slot, slot + 1))
-            if isinstance(found, NodeTable):
+        for partition in range(_PARTITIONS):
+            entries, members, first = _sorted(self._partitions.read(partition, partition + 1))
+            if isinstance(found, IdIndex):
                 found.add(entries)
             shared.append(members)
             firsts.append(first)
-        if isinstance(found, NodeTable):
+        if isinstance(found, IdIndex):
             found.seal()
         members = np.concatenate(shared)
         order = np.argsort(members)
         return found, members[order], np.concatenate(firsts)[order]
 
     def _check_size(self) -> None:
-        needed = sufficient_for(self.count * _LEAST_BYTES_PER_NODE, "id_index")
-        if needed > self._memory.limit or self.count >= _MOST_NODES:
+        least_bytes = 2  # that a node takes wherever its fingerprint is
+        needed = sufficient_for(self.count * least_bytes, "id_index")
+        if needed > self._memory.limit or self.count >= 1 << 32:  # row numbers have 32 bits
             raise UsageError(
                 f"--memory-limit: expected at least {shown_size(needed)} for {self.count:,} "
                 f"examples, received {shown_size(self._memory.limit)}"
@@ -139,21 +132,21 @@ def _sorted(entries: Records) -> tuple[Records, Rows, Rows]:
     return entries[fresh], entries["row"][shared].astype(np.int64), firsts.astype(np.int64)
 
 
-class NodeTable:
-    """Rows by fingerprint, for n nodes: added in order, then sealed, then sought."""
+class IdIndex:
+    """Rows by fingerprint, for n nodes: add all in order, seal it, then look rows up."""
 
     def __init__(self, count: int, rows: int, equal_bits: int = 0) -> None:
-        """Make room for `count` nodes, whose rows are below `rows`.
+        """Allocate memory for `count` nodes, whose rows are below `rows`.
 
         The first `equal_bits` bits of all fingerprints, also of those sought, are the same.
         """
         bits = max(count.bit_length(), rows.bit_length() - equal_bits, 1)
         self._equal_bits = np.uint64(equal_bits)
         self._shift = np.uint64(64 - bits)
-        # What the bucket tells of a fingerprint need not be stored: the row takes its place.
-        self._told = np.uint64(bits + equal_bits)
+        # The bucket implies the first bits of a fingerprint: the row is stored in their place.
+        self._implied = np.uint64(bits + equal_bits)
         self._row_mask = np.uint64((1 << bits + equal_bits) - 1)
-        self._nodes = np.empty(count + 1, _NODE)
+        self._nodes = np.empty(count + 1, [("word", "<u8"), ("low", "<u8")])
         self._starts = np.zeros((1 << bits) + 1, np.uint32)
         self._count = 0
 
@@ -166,7 +159,7 @@ class NodeTable:
         for first in range(0, len(entries), TUNING.index_piece):
             piece = entries[first : first + TUNING.index_piece]
             end = self._count + len(piece)
-            self._nodes["word"][self._count : end] = (piece["high"] << self._told) | piece["row"]
+            self._nodes["word"][self._count : end] = (piece["high"] << self._implied) | piece["row"]
             self._nodes["low"][self._count : end] = piece["low"]
             buckets = self._buckets_of(piece["high"])
             sizes = np.bincount(buckets - buckets[0]).astype(np.uint32)
@@ -183,7 +176,7 @@ class NodeTable:
         yield from in_background((self._rows_of_runs(*s), self.rows(*t), w) for s, t, w in edges)
 
     def _rows_of_runs(self, high: Words, low: Words) -> Rows:
-        """Return what `rows` does, sooner where the same fingerprint comes several times in a row.
+        """Return what `rows` does, faster where equal fingerprints follow each other.
 
         So do the sources of most graphs.
         """
@@ -198,7 +191,7 @@ class NodeTable:
         """Return the row of each of m fingerprints, -1 for an unknown one."""
         buckets = self._buckets_of(high)
         place, end = self._starts.take(buckets), self._starts.take(buckets + 1)
-        words = high << self._told
+        words = high << self._implied
         found = self._rows_at(place, end, words, low)
         place += np.uint32(1)
         left = np.flatnonzero((found < 0) & (place < end))
@@ -212,13 +205,13 @@ class NodeTable:
         return found
 
     def _rows_at(self, place: Counts, end: Counts, words: Words, low: Words) -> Rows:
-        """Return the row of the node at each place if it is the one that is sought, else -1."""
+        """Return the row of the node at each place if it has the wanted fingerprint, else -1."""
         near = self._nodes.take(place)  # the whole node: one access to memory for each
         rows: Words = near["word"] ^ words
         hit = rows <= self._row_mask
         hit &= near["low"] == low
         hit &= place < end
-        rows[~hit] = _UNKNOWN
+        rows[~hit] = np.uint64((1 << 64) - 1)  # -1, once it has a sign
         return rows.view(np.int64)
 
     def renumber(self, new: Rows) -> None:
@@ -229,17 +222,16 @@ class NodeTable:
             words ^= rows ^ new.take(rows.view(np.int64)).view(np.uint64)
 
 
-class SplitTable:
-    """Rows by fingerprint, where a table of all does not fit the memory.
+class SplitIdIndex:
+    """Rows by fingerprint, where an index of all does not fit the memory.
 
-    It is made in parts, by the first bits of the fingerprints. Edges are put
-    into scratch files by the part that their source is in, then by that of their
-    target, and so meet each part twice (a Grace join). Edges between the same
-    nodes keep their order.
+    It is made in partitions, by the first bits of the fingerprints. Edges are spilled by the
+    partition of their source, then by that of their target, so that each partition is made
+    twice (a Grace hash join). Edges between the same nodes keep their order.
     """
 
-    def __init__(self, entries: Runs, rows: int, stack: contextlib.ExitStack) -> None:
-        """Take entries by slot, whose rows are below `rows`; `stack` closes scratch files."""
+    def __init__(self, entries: SpilledPartitions, rows: int, stack: contextlib.ExitStack) -> None:
+        """Take entries by partition, whose rows are below `rows`; `stack` closes scratch files."""
         self._entries = entries
         self._rows = rows
         self._stack = stack
@@ -251,36 +243,40 @@ class SplitTable:
 
     def resolved(self, edges: Iterable[Edges]) -> Iterator[tuple[Rows, Rows, Weights]]:
         """Yield the rows of both ends of edges, and their weights; in another order."""
-        by_source, by_target = (Runs(d, _SLOTS, 0, self._stack) for d in (_EDGE, _SOURCED))
-        for source, target, weights in edges:
-            _add(by_source, source[0], (*source, *target, weights))
-        for slot in range(_SLOTS):
-            table = self._part(slot)
-            for found in by_source.pieces(slot, TUNING.index_piece // 4):
-                rows = table.rows(found["source_high"], found["source_low"])
+        target = [("high", "<u8"), ("low", "<u8"), ("weight", "<f8")]
+        unresolved = [("source_high", "<u8"), ("source_low", "<u8"), *target]
+        half_resolved = [("source", "<i8"), *target]
+        by_source = SpilledPartitions(unresolved, _PARTITIONS, 0, self._stack)
+        by_target = SpilledPartitions(half_resolved, _PARTITIONS, 0, self._stack)
+        for sources, targets, weights in edges:
+            _add(by_source, sources[0], (*sources, *targets, weights))
+        for partition in range(_PARTITIONS):
+            index = self._part(partition)
+            for found in by_source.pieces(partition, TUNING.index_piece // 4):
+                rows = index.rows(found["source_high"], found["source_low"])
                 columns = [found[name] for name in ("high", "low", "weight")]
                 _add(by_target, columns[0], (rows, *columns))
-        for slot in range(_SLOTS):
-            table = self._part(slot)
-            for found in by_target.pieces(slot, TUNING.index_piece // 4):
-                rows = table.rows(found["high"], found["low"])
+        for partition in range(_PARTITIONS):
+            index = self._part(partition)
+            for found in by_target.pieces(partition, TUNING.index_piece // 4):
+                rows = index.rows(found["high"], found["low"])
                 yield found["source"], rows, found["weight"]
 
-    def _part(self, slot: int) -> NodeTable:
-        entries = _sorted(self._entries.read(slot, slot + 1))[0]
-        table = NodeTable(len(entries), self._rows, _SLOT_BITS)
-        table.add(entries)
-        table.seal()
+    def _part(self, partition: int) -> IdIndex:
+        entries = _sorted(self._entries.read(partition, partition + 1))[0]
+        index = IdIndex(len(entries), self._rows, _PARTITION_BITS)
+        index.add(entries)
+        index.seal()
         if self._new is not None:
-            table.renumber(self._new)
-        return table
+            index.renumber(self._new)
+        return index
 
 
-def _add(runs: Runs, high: Words, columns: Iterable[npt.NDArray[Any]]) -> None:
-    """Add records made of `columns` by the slot of the word `high`."""
-    records = np.empty(len(high), runs.dtype)
-    for name, column in zip(runs.dtype.names or (), columns, strict=True):
+def _add(spilled: SpilledPartitions, high: Words, columns: Iterable[npt.NDArray[Any]]) -> None:
+    """Add records made of `columns` by the partition of the word `high`."""
+    records = np.empty(len(high), spilled.dtype)
+    for name, column in zip(spilled.dtype.names or (), columns, strict=True):
         records[name] = column
-    slots = (high >> _SLOT_SHIFT).astype(np.uint8)
-    order = np.argsort(slots, kind="stable")
-    runs.add(records.take(order), slots.take(order))
+    partitions = (high >> _PARTITION_SHIFT).astype(np.uint8)
+    order = np.argsort(partitions, kind="stable")
+    spilled.add(records.take(order), partitions.take(order))

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from nsl_tools.arrays.byte_spans import Bytes, Places, copy_spans, offsets_of
 from nsl_tools.pack_nbrs.neighbor_blocks import GAP_BYTES
-from nsl_tools.spill.partitions import Records, Runs
+from nsl_tools.spill.partitions import Records
+from nsl_tools.spill.partitions import SpilledPartitions as Runs
 
 if TYPE_CHECKING:
     import contextlib

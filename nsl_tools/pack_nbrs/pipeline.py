@@ -4,10 +4,9 @@
     graph -> top edges ---------+-> plan -> blocks of the neighbours kept -+
     labeled records ------------------------------------------------------ + -> splice -> shards
 
-Inputs are read up to three times, each time in order; only the neighbours that
-some seed keeps are held, and what does not fit the memory lies in scratch
-files. Output is in the order of the seeds: the labeled examples and, if asked
-for, the unlabeled ones after them.
+Inputs are read up to three times, each time in order. Only the neighbours that some seed keeps
+are held, and what does not fit the memory is spilled to scratch files. The output has the order
+of the seeds: the labeled examples and, if asked for, the unlabeled ones after them.
 
 Node rows: labeled examples first, then unlabeled ones. Source of the contract:
 NSL 1.4, `tools/pack_nbrs.py`.
@@ -36,7 +35,7 @@ from nsl_tools.files.paths import (
     resolve_output,
 )
 from nsl_tools.files.preflight import check_outputs, check_space
-from nsl_tools.files.shards.provenance import recipe
+from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.streams import rereadable, source
 from nsl_tools.formats.example_batch import Omissions, refuse_empty
@@ -62,10 +61,6 @@ if TYPE_CHECKING:
     from nsl_tools.options import PackOptions
 
 Rows = npt.NDArray[np.int64]
-
-_INPUTS = ("labeled", "unlabeled", "graph")
-_MOST_KEPT = 200_000_000
-"""Bytes of records that are kept between readings, however large the limit."""
 
 
 def pack_nbrs(
@@ -101,7 +96,8 @@ def pack_nbrs(
         refuse_shared_streams(inputs)
         check_outputs(files_of_output(output), inputs)
         check_space(outputs, _least_output(paths[0], outputs, options))
-        run = recipe("pack-nbrs", options, dict(zip(_INPUTS, paths, strict=True)))
+        kinds = ("labeled", "unlabeled", "graph")
+        run = provenance_of("pack-nbrs", options, dict(zip(kinds, paths, strict=True)))
         shards = ShardSet(
             output,
             options.compression,
@@ -148,7 +144,7 @@ def pack_nbrs(
 
 
 def _least_output(labeled: Sequence[str], outputs: Sequence[str], options: PackOptions) -> int:
-    """Return the bytes that the output surely takes: those of its seeds, where these are known."""
+    """Return the bytes that the output takes at least: those of its seeds, if known, else 0."""
     # What is finished of a set that is resumed takes no more.
     unknown = options.resume or options.max_errors or options.on_duplicate != "error"
     if unknown or any(is_compressed(path, options.compression) for path in outputs):
@@ -161,12 +157,13 @@ def _is_plain(path: str) -> bool:
 
 
 def _room(inputs: Sequence[Sequence[str]], memory: MemoryBudget) -> Room:
-    """Return the room for records that are kept between readings.
+    """Return the memory budget for records that are kept between readings.
 
-    Plain files of records that are soon parsed are read again sooner than new memory is got.
+    Plain files are read again faster than new memory is allocated, if parsing them is fast.
     """
     plain = all(_is_plain(path) for part in inputs for path in part)
-    return Room(min(memory.share("kept_records"), _MOST_KEPT), plain)
+    most = 200_000_000  # bytes, however large the limit
+    return Room(min(memory.share("kept_records"), most), plain)
 
 
 def _claim_space(inputs: Sequence[str], memory: int, progress: Progress) -> None:
@@ -181,7 +178,7 @@ def _claim_space(inputs: Sequence[str], memory: int, progress: Progress) -> None
 
 @dataclass(frozen=True)
 class _Job:
-    """One run: what was asked for, what was met, and what it may use."""
+    """One run: its options, its statistics, and the memory that it may use."""
 
     options: PackOptions
     statistics: Statistics
@@ -207,10 +204,10 @@ class _Job:
     def read_graph(self, edges: GraphEdges, nodes: NodeRows) -> JoinPlan:
         """Read the edges, and plan which are packed."""
         options, statistics = self.options, self.statistics
-        limit, allowance = options.max_neighbors, self.memory.share("top_edges")
+        limit, budget = options.max_neighbors, self.memory.share("top_edges")
         check = partial(refuse_hub, nodes=nodes, limit=self.memory.limit)
         ids = nodes.mean_id_bytes
-        top = TopEdges(nodes.count, limit, nodes.order, allowance, self.stack, ids, check)
+        top = TopEdges(nodes.count, limit, nodes.order, budget, self.stack, ids, check)
         count = 0
         oddities = _Oddities()
         for sources, targets, weights in nodes.table.resolved(edges.batches()):
@@ -231,10 +228,9 @@ class _Job:
 
     def read_neighbors(self, inputs: Sequence[Input], plan: JoinPlan) -> BlockStore:
         """Read the records of all neighbours that are kept."""
-        allowance = self.memory.share("blocks")
         if len(plan.ends) > 1:
             claim_space(int(plan.bytes), "records of neighbours", self.progress)
-        store = BlockStore(len(plan.ends), allowance, plan.bytes, self.stack)
+        store = BlockStore(len(plan.ends), self.memory.share("blocks"), plan.bytes, self.stack)
         if plan.edges:
             again = [True, self.options.seed_unlabeled]
             parts = zip(inputs, again, strict=True)
@@ -245,7 +241,7 @@ class _Job:
 
 
 class _Oddities:
-    """Counts edges that are no ordinary ones, in whatever order they come."""
+    """Counts edges that are unusual: dropped, of unknown ends, or loops."""
 
     def __init__(self) -> None:
         self._dropped = self._sourceless = self._targetless = self._loops = 0

@@ -1,8 +1,8 @@
 """Which neighbours each seed gets, and which seeds are packed together.
 
-Seeds are cut into consecutive ranges, such that the blocks of the neighbours of
-one range fit the memory. Each range needs some rows, each for ranks of some
-number of digits; needs are sorted by row, the order in which records are read.
+Seeds are cut into consecutive ranges, so that the blocks of the neighbours of one range fit
+the memory. A range needs some rows, each for ranks of some number of digits. Needs are sorted
+by row, the order in which records are read.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from nsl_tools.arrays.groups import digit_counts, rank_in_group
 from nsl_tools.arrays.ids import shown
+from nsl_tools.arrays.ranking import RANKING_BYTES
 from nsl_tools.errors import UsageError
 from nsl_tools.memory import shown_size, sufficient_limit
-from nsl_tools.pack_nbrs.neighbor_store import need_keys
+from nsl_tools.pack_nbrs.neighbor_store import DIGITS_BITS, need_keys
 from nsl_tools.pack_nbrs.top_edges import EDGE
-from nsl_tools.spill.partitions import Records, Runs
+from nsl_tools.spill.partitions import Records, SpilledPartitions
 
 if TYPE_CHECKING:
     import contextlib
@@ -30,13 +31,8 @@ if TYPE_CHECKING:
     from nsl_tools.pack_nbrs.nodes import NodeRows
 
 NEED = np.dtype([("key", "<u8"), ("range", "<u4")])
-_ROW_SHIFT = np.uint64(4)
-_SLOTS = 256
-_COPIES = 2  # of the neighbours of one seed: as they are held, and as they are packed
-_BYTES_PER_EDGE = 100
-_MARGIN = 1.25
-_NAMES_BYTES = 128
-"""A guess of what names, weight and headers add to a neighbour's record."""
+_ROW_SHIFT = np.uint64(DIGITS_BITS)
+_PARTITIONS = 256  # parts that rows are cut into: what is needed of one is sorted in memory
 
 
 class JoinPlan:
@@ -45,7 +41,7 @@ class JoinPlan:
     Attributes:
         ends: of each range, the row after its last one; the last is the number of rows.
         edges: how many there are.
-        bytes: about as many the blocks of all ranges have.
+        bytes: about how many the blocks of all ranges have.
     """
 
     def __init__(
@@ -69,13 +65,13 @@ class JoinPlan:
         self.ends: list[int] = []
         self.edges = 0
         self.bytes = 0.0
-        self._width = -(-nodes.count // _SLOTS) or 1
+        self._width = -(-nodes.count // _PARTITIONS) or 1
         self._nodes = nodes
         self._limit = memory.limit
-        self._allowance = memory.share("blocks")
-        self._edges = Runs(EDGE, 1, memory.share("plan_edges"), stack)
-        self._needs = Runs(NEED, _SLOTS, memory.share("plan_needs"), stack)
-        self._slot, self._loaded = 0, np.empty(0, NEED)
+        self._budget = memory.share("blocks")
+        self._edges = SpilledPartitions(EDGE, 1, memory.share("plan_edges"), stack)
+        self._needs = SpilledPartitions(NEED, _PARTITIONS, memory.share("plan_needs"), stack)
+        self._partition, self._loaded = 0, np.empty(0, NEED)
         for edges in best:
             self._cut(edges)
         if self.ends:
@@ -86,7 +82,7 @@ class JoinPlan:
         self.edges += len(edges)
         keys = distinct(edge_keys(edges))
         needed = float(_block_sizes(self._nodes, (keys >> _ROW_SHIFT).astype(np.int64)).sum())
-        if needed <= self._allowance:
+        if needed <= self._budget:
             self.bytes += needed
             self._add_range(edges, keys)
             return
@@ -94,7 +90,7 @@ class JoinPlan:
         sizes = _block_sizes(self._nodes, edges["target"])
         before = np.cumsum(sizes) - sizes
         firsts = np.flatnonzero(np.r_[True, sources[1:] != sources[:-1]][: len(sources)])
-        steps = np.diff(before[firsts] // self._allowance) > 0
+        steps = np.diff(before[firsts] // self._budget) > 0
         bounds = [0, *firsts[1:][steps].tolist(), len(edges)]
         self.bytes += float(sizes.sum())
         for start, end in pairwise(bounds):
@@ -107,12 +103,12 @@ class JoinPlan:
         needs = np.empty(len(keys), NEED)
         needs["key"], needs["range"] = keys, len(self.ends)
         self._needs.add(needs, (keys >> _ROW_SHIFT).astype(np.int64) // self._width)
-        self._edges.add_slots(edges, np.array([0, len(edges)]))
+        self._edges.add_run(edges, np.array([0, len(edges)]))
         self.ends.append(int(edges["source"][-1]) + 1 if len(edges) else 0)
 
     def edges_of(self, index: int) -> Records:
         """Return the edges of a range, by seed and rank."""
-        return self._edges.run(index)
+        return self._edges.sorted_run(index)
 
     def needs_before(self, row: int) -> tuple[Records, Places, Places]:
         """Return what is needed of the rows before `row` that were not asked for yet.
@@ -121,9 +117,9 @@ class JoinPlan:
             The keys, ascending; the place of the key, and the range, of each need.
         """
         parts = [self._loaded]
-        while self._slot < _SLOTS and self._slot * self._width < row:
-            parts.append(self._needs.read(self._slot, self._slot + 1))
-            self._slot += 1
+        while self._partition < _PARTITIONS and self._partition * self._width < row:
+            parts.append(self._needs.read(self._partition, self._partition + 1))
+            self._partition += 1
         if len(parts) > 1:
             self._loaded = np.concatenate(parts)
             self._loaded = self._loaded[np.argsort(self._loaded["key"], kind="stable")]
@@ -135,25 +131,26 @@ class JoinPlan:
 
 def _block_sizes(nodes: NodeRows, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
     """Return for each of `rows` about how long its block is."""
-    return nodes.mean_sizes(rows) * _MARGIN + _NAMES_BYTES
+    # A guess of what names, weight and headers add to a neighbour's record, in bytes.
+    margin, names = 1.25, 128
+    return nodes.mean_sizes(rows) * margin + names
 
 
 def _bytes_for(edges: Records, nodes: NodeRows) -> float:
     """Return about how much memory the neighbours that edges lead to take together."""
-    return _COPIES * float(_block_sizes(nodes, edges["target"]).sum()) + _BYTES_PER_EDGE * len(
-        edges
-    )
+    # Twice: as they are held, and as they are packed.
+    return 2 * float(_block_sizes(nodes, edges["target"]).sum()) + RANKING_BYTES * len(edges)
 
 
 def refuse_hub(edges: Records, nodes: NodeRows, limit: float) -> None:
     """Raise UsageError if even the edges, all of one seed, are more than the memory holds."""
-    if _BYTES_PER_EDGE * len(edges) > limit:
+    if RANKING_BYTES * len(edges) > limit:
         raise _too_many(edges, nodes, limit)
 
 
 def _too_many(edges: Records, nodes: NodeRows, limit: float) -> UsageError:
     seed = shown(nodes.id_of(int(edges["source"][0])))
-    # Also for the record that they make, so that nobody is sent to a second refusal.
+    # The record that they make must fit, too, or a user would be refused a second time.
     record = float(_block_sizes(nodes, edges["target"]).sum())
     needed = max(_bytes_for(edges, nodes), sufficient_limit(record))
     return UsageError(
@@ -164,7 +161,7 @@ def _too_many(edges: Records, nodes: NodeRows, limit: float) -> UsageError:
 
 
 def distinct(keys: Records) -> Records:
-    """Return each of `keys` once, ascending; faster than by a table of hashes."""
+    """Return each of `keys` once, ascending; faster than by a hash table."""
     ordered = np.sort(keys)
     fresh = np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)]
     return np.asarray(ordered[fresh])

@@ -3,13 +3,13 @@
 Largest weight first, ties to the larger id (compared as bytes, which is the
 order of its code points); an edge given several times keeps its largest weight.
 
-Edges are collected up to an allowance of memory, then cut to the best of each
-seed; what is still too much is put aside as a run, sorted by seed. At the end
-the runs are merged, some seeds at a time.
+Edges are collected up to a memory budget, then cut to the best of each seed. What is still
+too much is spilled as a run, sorted by seed. At the end the runs are merged, some seeds at a
+time.
 
-Most graphs have the edges of a source together, and many have the sources in the
-order of the examples. As long as they come so, edges are cut to the best as they
-come, in arrays that stay in the processor's cache.
+Most graphs have the edges of a source together, and many have the sources in the order of the
+examples. As long as that is so, edges are cut to the best as they come, in arrays that stay in
+the processor's cache.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.arrays.groups import rank_in_group
-from nsl_tools.arrays.ranking import rank_edges
-from nsl_tools.spill.partitions import Records, Runs, group_slots
+from nsl_tools.arrays.groups import HALF_WORD, rank_in_group
+from nsl_tools.arrays.ranking import RANKING_BYTES, rank_edges
+from nsl_tools.spill.partitions import Records, SpilledPartitions, group_partitions
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -33,19 +33,6 @@ if TYPE_CHECKING:
 
 EDGE = np.dtype([("weight", "<f8"), ("source", "<u4"), ("target", "<u4")])
 
-_BYTES_PER_EDGE = 100
-"""What cutting to the best needs for each edge while it runs."""
-_ID_COPIES = 1.1
-"""Of the ids that decide between edges of one weight; more, but not of long ones."""
-_MOST_ID_BYTES = 1 << 30
-"""Well below what one array of texts holds."""
-_MOST_SLOTS = 1024
-_MOST_PENDING = 1 << 22
-_FEW_NODES = 1 << 20
-"""For more, ids that decide between equal weights are compared for all edges together."""
-_MOST_OPEN = 1 << 16
-_HALF = np.uint64(32)
-
 
 class TopEdges:
     """Collects edges and keeps the best."""
@@ -55,7 +42,7 @@ class TopEdges:
         nodes: int,
         limit: int | None,
         order: Callable[[Rows], Rows],
-        allowance: float,
+        budget: float,
         stack: contextlib.ExitStack,
         id_bytes: float = 0,
         check: Callable[[Records], None] = lambda _: None,
@@ -65,8 +52,8 @@ class TopEdges:
         Args:
             nodes: rows there are.
             limit: edges to keep of each seed, None for all.
-            order: tells for rows, shape (m,), numbers that order their ids.
-            allowance: bytes of memory to use.
+            order: returns for rows, shape (m,), numbers that order their ids.
+            budget: bytes of memory to use.
             stack: closes the scratch file.
             id_bytes: how long ids are on average, which `order` looks at.
             check: raises an error if edges of one seed are too many to be cut to the best.
@@ -74,16 +61,20 @@ class TopEdges:
         self._check = check
         self._limit = limit
         self._order = order
-        slots = max(1, min(_MOST_SLOTS, nodes))
-        self._width = -(-nodes // slots) or 1
-        self._runs = Runs(EDGE, slots, allowance / 4, stack)
-        per_edge = _BYTES_PER_EDGE + _ID_COPIES * id_bytes
-        least = TUNING.least_edges * _BYTES_PER_EDGE / per_edge
-        most = min(_MOST_PENDING, _MOST_ID_BYTES / max(1.0, id_bytes))
-        self._most = max(1, int(np.clip(allowance / per_edge, min(least, most), most)))
+        partitions = max(1, min(1024, nodes))
+        self._width = -(-nodes // partitions) or 1
+        self._spilled = SpilledPartitions(EDGE, partitions, budget / 4, stack)
+        # Long ids that decide between edges of one weight are there once, and a little more.
+        per_edge = RANKING_BYTES + 1.1 * id_bytes
+        least = TUNING.least_edges * RANKING_BYTES / per_edge
+        most_id_bytes = 1 << 30  # well below what one array of texts holds
+        most = min(TUNING.most_edges, most_id_bytes / max(1.0, id_bytes))
+        self._most = max(1, int(np.clip(budget / per_edge, min(least, most), most)))
         self._pending = [np.empty(0, EDGE)]
         self._count = 0
-        self._ascending = nodes <= _FEW_NODES
+        # With more nodes, ids that decide between equal weights are compared for all edges at once.
+        few_nodes = 1 << 20
+        self._ascending = nodes <= few_nodes
         self._open = np.empty(0, EDGE)
 
     def add(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> None:
@@ -97,16 +88,16 @@ class TopEdges:
         if self._count > self._most:
             self._compact()
             if self._count > self._most // 2:
-                self._put_aside()
+                self._spill()
 
     def _closed(self, edges: Records) -> Records:
         """Return the best edges of all sources but the last, which is still open; or all edges.
 
-        All, if sources do not ascend, or if one has too many to have them in hand.
+        All, if sources do not ascend, or if the last one has too many to keep it open.
         """
         sources = edges["source"]
         end = int(np.searchsorted(sources, sources[-1])) if len(edges) else 0
-        few = len(edges) - end <= _MOST_OPEN
+        few = len(edges) - end <= TUNING.open_edges
         self._ascending = few and bool((sources[1:] >= sources[:-1]).all())
         self._open = edges[end if self._ascending else len(edges) :].copy()
         return self._best(edges[:end]) if self._ascending else edges
@@ -117,9 +108,9 @@ class TopEdges:
         self._count = len(self._pending[0])
         self._ascending = False
 
-    def _put_aside(self) -> None:
+    def _spill(self) -> None:
         (edges,) = self._pending
-        self._runs.add(edges, edges["source"] // self._width)
+        self._spilled.add(edges, edges["source"] // self._width)
         self._pending, self._count = [np.empty(0, EDGE)], 0
 
     def best(self) -> Iterator[Records]:
@@ -128,16 +119,16 @@ class TopEdges:
             yield np.concatenate([*self._pending, self._best(self._open)])
             return
         self._compact()
-        if not self._runs.sizes().any():
+        if not self._spilled.sizes().any():
             yield from self._pending
             return
-        self._put_aside()
-        for slots in group_slots(self._runs.sizes(), self._most):
-            edges = self._runs.read(slots.start, slots.stop)
+        self._spill()
+        for partitions in group_partitions(self._spilled.sizes(), self._most):
+            edges = self._spilled.read(partitions.start, partitions.stop)
             yield from map(self._best, self._parts(edges))
 
     def _parts(self, edges: Records) -> Iterator[Records]:
-        """Yield edges by source, at most so many as are pending, or those of one."""
+        """Yield edges by source, at most as many as may wait, or those of one source."""
         if len(edges) <= self._most:
             yield edges
             return
@@ -166,7 +157,7 @@ class TopEdges:
 
 def _without_repeats(edges: Records) -> Records:
     """Keep the largest weight of each pair of source and target."""
-    pairs = edges["source"].astype(np.uint64) << _HALF | edges["target"]
+    pairs = edges["source"].astype(np.uint64) << HALF_WORD | edges["target"]
     ordered = np.sort(pairs)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if not len(repeated):
@@ -174,7 +165,7 @@ def _without_repeats(edges: Records) -> Records:
     places = np.minimum(np.searchsorted(repeated, pairs), len(repeated) - 1)
     members = np.flatnonzero(repeated[places] == pairs)
     weights = edges["weight"][members]
-    # 0.0 before -0.0, which is equal to it, so that the order of edges tells nothing.
+    # 0.0 before -0.0, which is equal to it, so that the order of edges makes no difference.
     order = members[np.lexsort((np.signbit(weights), -weights, pairs[members]))]
     again = order[1:][pairs[order[1:]] == pairs[order[:-1]]]
     kept = np.ones(len(edges), np.bool_)

@@ -1,4 +1,4 @@
-"""The ids of all rows, for the few rows where the text itself matters: ties and messages."""
+"""The ids of all rows, for the few rows whose text itself is needed: for ties and messages."""
 
 from __future__ import annotations
 
@@ -27,21 +27,14 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.int64]
 
-_GAPS = 4
-"""So many times the bytes of the texts, what lies between them is not read with them."""
-_FEW = 16
-"""For fewer than one in so many rows, not all ids are ranked."""
-_RANK_BYTES = 60
-"""What ranking all ids needs for each, beside the ids themselves, while it runs."""
-
 
 class IdTexts:
-    """Ids, appended in batches; beyond an allowance they lie in a scratch file."""
+    """Ids, appended in batches; beyond a memory budget they lie in a scratch file."""
 
     def __init__(self, memory: MemoryBudget, stack: contextlib.ExitStack) -> None:
         """Keep a share of the memory; `stack` closes the scratch file."""
         self._memory = memory
-        self._allowance = memory.share("id_texts")
+        self._budget = memory.share("id_texts")
         self._stack = stack
         self._data = bytearray()
         self._file: ScratchFile | None = None
@@ -72,7 +65,7 @@ class IdTexts:
     def _append(self, data: Bytes) -> None:
         self._size += len(data)
         self._data += data.data
-        if len(self._data) > self._allowance:
+        if len(self._data) > self._budget:
             if self._file is None:
                 self._file = self._stack.enter_context(ScratchFile())
             self._file.write(self._data)
@@ -109,7 +102,9 @@ class IdTexts:
     def _fill(self, out: Bytes, offset: int, starts: Places, lengths: Places) -> None:
         """Put the texts of one piece end to end into `out`."""
         first, last = int(starts[0]), int(starts[-1] + lengths[-1])
-        if self._file is not None and offset < self._file.size and last - first > _GAPS * len(out):
+        written = self._file is not None and offset < self._file.size
+        # Where most of it is not asked for, each text is read by itself.
+        if self._file is not None and written and last - first > 4 * len(out):
             spans = zip((offset + starts).tolist(), lengths.tolist(), strict=True)
             self._file.read_spans(out.data, spans)
             return
@@ -133,9 +128,10 @@ class IdTexts:
         Raises:
             UsageError: their ids are longer together than may be in memory.
         """
-        many = len(rows) * _FEW > self._count
-        needed = self._count * _RANK_BYTES + self._size
-        fits = needed < self._allowance and self._size <= MOST_BYTES
+        many = len(rows) * 16 > self._count
+        ranking = 60  # bytes that it takes for each id, beside the id itself
+        needed = self._count * ranking + self._size
+        fits = needed < self._budget and self._size <= MOST_BYTES
         if self._ranks is None and many and fits:
             self._ranks = id_ranks(self.fetch(np.arange(self._count)))
         if self._ranks is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.arrays.groups import blocks
+from nsl_tools.arrays.groups import HALF_WORD, blocks
 from nsl_tools.progress import Progress
 from nsl_tools.spill.scratch import ScratchFile, announce
 from nsl_tools.tuning import TUNING
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
-
-_HALF = np.uint64(32)
-_COPIES = 2  # of rows that are put into another order: as read, and in order
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -111,14 +108,15 @@ def select(matrix: Matrix, rows: Rows) -> Matrix:
 def reordered(matrix: Matrix, rows: Rows, store: MatrixStore) -> Matrix:
     """Return a matrix in a scratch file copied to another one, in which rows lie as in `rows`.
 
-    So those that follow each other in `rows`, which is distinct, are soon read. Row `i` of
-    `matrix` is row `i` of what is returned, too, if `rows` holds it: else it is any row. A
-    matrix in memory is returned as it is.
+    So rows that follow each other in `rows`, which are distinct, are read fast. Row `i` of the
+    result is row `i` of `matrix` if `rows` holds `i`, else any row. A matrix in memory is
+    returned as it is.
     """
     if isinstance(matrix, np.ndarray) or not len(rows):
         return matrix
     file = store.file()
-    step = max(1, store.budget // _COPIES // max(1, 4 * matrix.shape[1]))
+    # Rows are in memory twice: as they are read, and in their new order.
+    step = max(1, store.budget // 2 // max(1, 4 * matrix.shape[1]))
     for start in range(0, len(rows), step):
         file.write(matrix[rows[start : start + step]].data)
     places = np.zeros(len(matrix), np.int64)
@@ -136,14 +134,14 @@ def row_hashes(matrix: Matrix) -> npt.NDArray[np.uint64]:
     """Return a number for each row of `matrix`, shape (n, d), the same for rows of equal bytes.
 
     Two rows that differ have the same number with a chance of 2^-64: factors are secret, and the
-    halves are hashes of the family that `nsl_tools.arrays.fingerprints` tells the source of.
+    halves are hashes of a universal family (see `nsl_tools.arrays.fingerprints`).
     """
     factors = np.frombuffer(os.urandom(16 * matrix.shape[1]), np.uint64).reshape(2, -1)
     hashes = np.empty(len(matrix), np.uint64)
     for block in blocks(*matrix.shape):
         bits = matrix[block].view(np.uint32).astype(np.uint64)
-        upper, lower = (np.einsum("ij,j->i", bits, factor) >> _HALF for factor in factors)
-        hashes[block] = upper << _HALF | lower
+        upper, lower = (np.einsum("ij,j->i", bits, factor) >> HALF_WORD for factor in factors)
+        hashes[block] = upper << HALF_WORD | lower
     return hashes
 
 
@@ -173,7 +171,7 @@ class MatrixStore:
             file.__exit__(kind, error, trace)
 
     def reserve(self, held: int) -> None:
-        """Leave `held` bytes to something else: each of four large things has a quarter less."""
+        """Leave `held` bytes to something else: each of the four large parts gives up a quarter."""
         self.budget = max(0, self._whole - held // 4)
 
     @property
@@ -191,7 +189,7 @@ class MatrixStore:
         return self._files[-1]
 
     def announce(self, content: str) -> None:
-        """Say, once, what goes to scratch files of a size that was not known before."""
+        """Say, once, that something goes to scratch files, of a size that is not known before."""
         if content not in self._announced:
             self._announced.add(content)
             announce(content, self._progress)
@@ -202,7 +200,7 @@ class MatrixWriter:
 
     def __init__(self, store: MatrixStore, expected: int) -> None:
         self._store = store
-        # Takes memory only as it is filled, and saves a copy of all at the end.
+        # The system grants memory only as it is filled; and nothing is copied at the end.
         self._room = np.empty(min(expected, store.budget) // 4, np.float32)
         self._filled = 0
         self._blocks: list[Floats] = []
@@ -216,7 +214,7 @@ class MatrixWriter:
         return self._shape
 
     def room(self, shape: tuple[int, int]) -> Floats:
-        """Return where the next rows may be put, before they are appended: that saves a copy."""
+        """Return an array for the next rows, to be filled and appended: that saves a copy."""
         end = self._filled + shape[0] * shape[1]
         if end <= len(self._room) and not self._blocks:
             return self._room[self._filled : end].reshape(shape)

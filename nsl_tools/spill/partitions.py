@@ -1,8 +1,8 @@
-"""Records in runs, read back by slots: in memory while they fit, else in a scratch file.
+"""Records in sorted runs, read back by partition: in memory while they fit, else on disk.
 
-A slot is a range of keys. Each run holds its records in the order of slots, so
-that what a slot has is one piece of each run. Runs are written one after the
-other and read in pieces that follow each other: sequentially.
+A partition is a range of keys. Each run has its records in the order of partitions, so that
+what belongs to a partition is one piece of each run. Runs are written one after the other
+to a scratch file, and read in pieces that follow each other: all I/O is sequential.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 Records = npt.NDArray[Any]
 
 
-class Runs:
-    """Runs of records of one dtype.
+class SpilledPartitions:
+    """Records of one dtype, in partitions numbered from 0.
 
     Attributes:
         spilled: whether some are in a scratch file.
     """
 
     def __init__(
-        self, dtype: npt.DTypeLike, slots: int, allowance: float, stack: contextlib.ExitStack
+        self, dtype: npt.DTypeLike, partitions: int, budget: float, stack: contextlib.ExitStack
     ) -> None:
-        """Keep up to `allowance` bytes in memory; `stack` closes the scratch file."""
+        """Keep up to `budget` bytes in memory; `stack` closes the scratch file."""
         self.dtype = np.dtype(dtype)
-        self.slots = slots
-        self._allowance = allowance
+        self.partitions = partitions
+        self._budget = budget
         self._stack = stack
         self._kept: list[tuple[Records, Places]] = []
         self._written: list[tuple[int, Places]] = []
@@ -48,15 +48,15 @@ class Runs:
         """Tell whether a scratch file is in use."""
         return self._file is not None
 
-    def add(self, records: Records, slots: npt.NDArray[np.integer]) -> None:
-        """Add a run of m records, whose `slots`, shape (m,), ascend."""
-        self.add_slots(records, np.searchsorted(slots, np.arange(self.slots + 1)))
+    def add(self, records: Records, partitions: npt.NDArray[np.integer]) -> None:
+        """Add a run of m records, whose `partitions`, shape (m,), ascend."""
+        self.add_run(records, np.searchsorted(partitions, np.arange(self.partitions + 1)))
 
-    def add_slots(self, records: Records, bounds: Places) -> None:
-        """Add a run: slot `i` has its records `bounds[i]` to `bounds[i + 1]`."""
+    def add_run(self, records: Records, bounds: Places) -> None:
+        """Add a run: partition `i` has its records from `bounds[i]` to `bounds[i + 1]` - 1."""
         self._kept.append((records, bounds))
         self._resident += records.nbytes
-        if self._resident > self._allowance:
+        if self._resident > self._budget:
             self._spill()
 
     def _spill(self) -> None:
@@ -65,14 +65,14 @@ class Runs:
         self._kept, self._resident = [], 0
 
     def write(self, parts: Iterable[Records], bounds: Places) -> None:
-        """Put a run, in `parts` that follow each other, into the scratch file at once."""
+        """Write a run, in `parts` that follow each other, to the scratch file at once."""
         if self._file is None:
             self._file = self._stack.enter_context(ScratchFile())
         self._written.append((self._file.size, bounds))
         for part in parts:
             self._file.write(np.ascontiguousarray(part).view(np.uint8).data)
 
-    def run(self, index: int) -> Records:
+    def sorted_run(self, index: int) -> Records:
         """Return a whole run."""
         if index >= len(self._written):
             return self._kept[index - len(self._written)][0]
@@ -83,14 +83,14 @@ class Runs:
         return found
 
     def sizes(self) -> Places:
-        """Return the number of records in each slot, shape (slots,)."""
-        sizes = np.zeros(self.slots, np.int64)
+        """Return the number of records in each partition, shape (partitions,)."""
+        sizes = np.zeros(self.partitions, np.int64)
         for _, bounds in [*self._written, *self._kept]:
             sizes += np.diff(bounds)
         return sizes
 
     def read(self, first: int, last: int, runs: slice = slice(None)) -> Records:
-        """Return the records of the slots `first` to `last` - 1, run by run, of some runs."""
+        """Return the records of partitions `first` to `last` - 1, run by run, of some runs."""
         if self._file is None and len(self._kept) == 1:
             (records, bounds), *_ = self._kept
             return records[bounds[first] : bounds[last]]
@@ -110,21 +110,21 @@ class Runs:
         elif len(out) and self._file is not None:
             self._file.read_into(out.view(np.uint8).data, where + first * self.dtype.itemsize)
 
-    def pieces(self, slot: int, most: int) -> Iterator[Records]:
-        """Yield the records of a slot in the order of the runs, about `most` of them at a time."""
+    def pieces(self, partition: int, most: int) -> Iterator[Records]:
+        """Yield the records of a partition, in the order of the runs, about `most` at a time."""
         bounds = [bounds for _, bounds in [*self._written, *self._kept]]
-        sizes = np.array([b[slot + 1] - b[slot] for b in bounds], np.int64)
-        for runs in group_slots(sizes, most):
-            yield self.read(slot, slot + 1, slice(runs.start, runs.stop))
+        sizes = np.array([b[partition + 1] - b[partition] for b in bounds], np.int64)
+        for runs in group_partitions(sizes, most):
+            yield self.read(partition, partition + 1, slice(runs.start, runs.stop))
 
 
-def group_slots(sizes: npt.NDArray[np.integer], most: float) -> list[range]:
-    """Group consecutive slots so that each group has at most `most` records, or one slot."""
+def group_partitions(sizes: npt.NDArray[np.integer], most: float) -> list[range]:
+    """Group consecutive partitions so that each group has at most `most` records, or is one."""
     groups: list[range] = []
     start = total = 0
-    for slot, size in enumerate(sizes.tolist()):
-        if slot > start and total + size > most:
-            groups.append(range(start, slot))
-            start, total = slot, 0
+    for partition, size in enumerate(sizes.tolist()):
+        if partition > start and total + size > most:
+            groups.append(range(start, partition))
+            start, total = partition, 0
         total += size
     return [*groups, range(start, len(sizes))]

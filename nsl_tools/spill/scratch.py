@@ -1,9 +1,8 @@
-"""Scratch files: what does not fit the memory limit, on disk for as long as the process lives.
+"""Scratch files: what does not fit the memory limit, on disk while the process lives.
 
-A scratch file has no name (`tempfile.TemporaryFile`: O_TMPFILE, or unlinked
-at once), so it vanishes with the process however that ends. It lies in the
-temporary folder, which `TMPDIR` names; if that cannot be used, no other is taken
-in its place.
+A scratch file has no name (`tempfile.TemporaryFile`: O_TMPFILE, or unlinked at once), so it
+vanishes with the process, however that ends. It lies in the folder that `TMPDIR` names; if
+that cannot be used, no other is taken instead.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from nsl_tools.progress import Progress
 
 _REMEDY = "name another folder by TMPDIR, or raise --memory-limit"
-_REMEDY_FOR_STREAMS = "name another folder by TMPDIR, or give a file instead of a stream"
 
 
 class ScratchError(NslToolsError):
@@ -48,14 +46,14 @@ def claim_space(size: int, content: str, progress: Progress) -> None:
 
 
 def announce(content: str, progress: Progress) -> None:
-    """Say that a run puts `content` into scratch files, of a size that only the work tells."""
+    """Say that a run puts `content` into scratch files, of a size that is not known before."""
     progress.note(f"scratch files in {_folder()}, for {content}, as many as are found")
 
 
 class ScratchFile:
     """A nameless file to append to and to read at any place; a context manager.
 
-    Its methods raise ScratchError, which ends in what is to be done about it.
+    Its methods raise ScratchError, whose message ends with a remedy.
     """
 
     def __init__(self, remedy: str = _REMEDY) -> None:
@@ -107,7 +105,7 @@ class Spool(ScratchFile):
     """The copy of a stream: written first, then read from its start as often as needed."""
 
     def __init__(self) -> None:
-        super().__init__(_REMEDY_FOR_STREAMS)
+        super().__init__("name another folder by TMPDIR, or give a file instead of a stream")
         self._place = 0
 
     def seek(self, place: int, /) -> None:

@@ -68,7 +68,7 @@ def test_ranking_uses_what_is_written(weights: list[float]) -> None:
     assert as_written(np.array(weights, np.float64)).tolist() == millionths
 
 
-@pytest.mark.parametrize(("few", "short"), [(1, 0), (1, 99), (graph_tsv_writer._FEW, 0)])
+@pytest.mark.parametrize(("few", "short"), [(1, 0), (1, 99), (TUNING.few_to_join, 0)])
 @given(
     st.lists(st.text("aé\u2028 #\"'", min_size=1).map(str.encode), min_size=1, max_size=9),
     st.lists(st.tuples(st.integers(0), st.integers(0), _cosines), max_size=20),
@@ -84,8 +84,8 @@ def test_edges_are_lines_in_order(
     edges = [(source % len(ids), target % len(ids), weight) for source, target, weight in drawn]
     sources, targets = ([edge[end] for edge in edges] for end in (0, 1))
     with (
-        mock.patch.multiple(graph_tsv_writer, _FEW=few, _SHORT=short, _PIECE=4),
-        mock.patch.object(TUNING, "lines_bytes", size),
+        mock.patch.object(graph_tsv_writer, "_SHORT", short),
+        mock.patch.multiple(TUNING, few_to_join=few, joined_edges=4, lines_bytes=size),
     ):
         found = list(
             edge_lines(
@@ -103,7 +103,7 @@ def test_edges_are_lines_in_order(
 @pytest.mark.parametrize("short", [0, graph_tsv_writer._SHORT])
 def test_a_slice_of_ids(short: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows count from the start of the slice."""
-    monkeypatch.setattr(graph_tsv_writer, "_FEW", 1)
+    monkeypatch.setattr(TUNING, "few_to_join", 1)
     monkeypatch.setattr(graph_tsv_writer, "_SHORT", short)
     ids = pa.array([b"x", b"a", b"b"], pa.binary()).slice(1)
     zero, one = np.array([0]), np.array([1])

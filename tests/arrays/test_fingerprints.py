@@ -154,7 +154,7 @@ def test_rows_are_among_ids(
     some = data.draw(st.permutations([*{*others, *ids[::2]}]))
     expected = [row for row, node in enumerate(ids) if node in some]
     arrays = (pa.array(ids, pa.binary()), pa.array(some, pa.binary()))
-    with mock.patch.object(module, "_FEW", few):
+    with mock.patch.object(TUNING, "few_to_seek", few):
         assert rows_among(*arrays).tolist() == expected
 
 
@@ -183,7 +183,7 @@ def test_the_table_finds_the_first_row_of_an_id(
 def test_ids_rank_as_bytes_do(few: int, ids: list[bytes], short: int) -> None:
     """Be they few or many, short or long."""
     with (
-        mock.patch("nsl_tools.arrays.ids._FEW", few),
+        mock.patch.object(TUNING, "few_to_sort", few),
         mock.patch("nsl_tools.arrays.ids._SHORT", short),
     ):
         for some in (ids, sorted(ids)):
@@ -193,7 +193,7 @@ def test_ids_rank_as_bytes_do(few: int, ids: list[bytes], short: int) -> None:
 
 def test_many_short_ids_rank_as_bytes_do() -> None:
     """More than are done at once, and all of 8 bytes or less."""
-    ids = [b"%d" % i for i in range(3 * module._ROWS)]
+    ids = [b"%d" % i for i in range(3 * TUNING.hashed_ids)]
     ranks = id_ranks(pa.array(ids, pa.binary()))
     assert [ids[row] for row in np.argsort(ranks)] == sorted(ids)
 

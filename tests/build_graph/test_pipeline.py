@@ -16,7 +16,7 @@ from support import drawn, write_examples
 from nsl_tools.arrays import ids
 from nsl_tools.build_graph import pipeline as building
 from nsl_tools.build_graph.pipeline import build_graph
-from nsl_tools.build_graph.search import block_products, lsh
+from nsl_tools.build_graph.search import block_products
 from nsl_tools.build_graph.search.exact import Edges, NearestNeighbors
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.files.paths import split_evenly
@@ -216,7 +216,7 @@ def test_bucketing_keeps_the_edges_within_a_bucket(
     Whatever buckets are small ones, and for seeds too.
     """
     monkeypatch.setattr(building, "_budget", lambda *_: budget)
-    monkeypatch.setattr(lsh, "_SMALL", small)
+    monkeypatch.setattr(TUNING, "small_bucket", small)
     monkeypatch.setattr(TUNING, "bucket_pairs", pairs_at_once)
     graph = clustered(80, 6)
     pairs = bucket_oracle(graph, splits, rounds, seed)

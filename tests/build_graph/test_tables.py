@@ -13,6 +13,7 @@ from nsl_tools.build_graph import tables
 from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.options import BuildGraphOptions
+from nsl_tools.tuning import TUNING
 
 VECTORS = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
 IDS = [f"n{row}" for row in range(len(VECTORS))]
@@ -47,7 +48,7 @@ def test_npy_files_give_the_same_graph(
     tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, block: int, kind: str
 ) -> None:
     """In one file or several, whose rows the ids name in order."""
-    monkeypatch.setattr(tables, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(TUNING, "table_bytes", block)
     path, ids = write_npy(tmp_path, VECTORS.astype(kind), IDS)
     assert graph(tmp_path, path, ids=ids) == expected
     for name, part in (("a.npy", VECTORS[:20]), ("b.npy", VECTORS[20:])):
@@ -60,7 +61,7 @@ def test_npy_files_give_the_same_graph(
 def test_parquet_files_give_the_same_graph(
     tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, kind: pa.DataType
 ) -> None:
-    monkeypatch.setattr(tables, "_BLOCK_BYTES", 300)
+    monkeypatch.setattr(TUNING, "table_bytes", 300)
     vectors = pa.array(VECTORS.tolist(), kind)
     assert graph(tmp_path, write_parquet(tmp_path / "e.parquet", vectors, IDS)) == expected
 
@@ -135,7 +136,7 @@ def test_rows_are_skipped_and_chosen_as_records_are(
     tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, suffix: str, block: int
 ) -> None:
     """Within --max-errors, by --on-duplicate, each counted by its reason."""
-    monkeypatch.setattr(tables, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(TUNING, "table_bytes", block)
     path, ids = _dirty(tmp_path, suffix)
     options = BuildGraphOptions(
         similarity_threshold=0.0, ids=ids, max_errors=2, on_duplicate="first"

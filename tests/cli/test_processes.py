@@ -240,7 +240,7 @@ main(sys.argv[1:])
 _AT_THE_END = [
     "outputs.Outputs.__exit__",
     "shard_set.ShardSet.clean_up",
-    "staging.Workspace.remove",
+    "staging.StagingDirectory.remove",
     "os.rmdir",
 ]
 

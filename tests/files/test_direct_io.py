@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nsl_tools.files import direct_io
 from nsl_tools.files.direct_io import DiskWriter, Syncer
+from nsl_tools.tuning import TUNING
 
 MANY = 1 << 26
 
@@ -57,8 +57,8 @@ def test_an_error_before_it_is_not_replaced(
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are large from 8 KiB on, in blocks of 4 KiB."""
-    monkeypatch.setattr(direct_io, "_MOST_CACHED", 1 << 13)
-    monkeypatch.setattr(direct_io, "_BLOCK", 1 << 12)
+    monkeypatch.setattr(TUNING, "cached_bytes", 1 << 13)
+    monkeypatch.setattr(TUNING, "direct_bytes", 1 << 12)
 
 
 def written(path: Path, pieces: list[bytes]) -> bytes:

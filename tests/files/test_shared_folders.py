@@ -25,7 +25,7 @@ from users import (
     contents,
     fill,
     other_user_does,
-    our_recipe,
+    our_provenance,
 )
 
 from nsl_tools.errors import DataError
@@ -34,7 +34,7 @@ from nsl_tools.files.locking import LockFile
 from nsl_tools.files.outputs import Outputs
 from nsl_tools.files.paths import resolve_inputs
 from nsl_tools.files.shards.shard_set import ShardSet
-from nsl_tools.files.staging import Workspace
+from nsl_tools.files.staging import StagingDirectory
 from nsl_tools.formats.tfrecord_writer import write_records
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _warnings(run: Run, *options: str) -> str:
 def test_a_planted_link_is_not_followed(
     shared: Path, private: Path, kind: str, options: list[str], run: Run
 ) -> None:
-    """What it points to stays, though root may remove it, and has the files of a workspace."""
+    """What it points to stays, though root may remove it, and it has files as we write them."""
     before = contents(private)
     other_user_does(f"ln -s {private} {LEFT}.{kind}", shared)
     said = _warnings(run, *options)
@@ -74,12 +74,12 @@ def test_a_planted_link_is_not_followed(
 
 @pytest.mark.parametrize("options", [[], ["--resume"]], ids=["anew", "resume"])
 @pytest.mark.parametrize("kind", ["tmp", "resume"])
-def test_another_users_workspace_is_left_alone(
+def test_another_users_staging_directory_is_left_alone(
     shared: Path, kind: str, options: list[str], run: Run
 ) -> None:
     """Though it says to be of the same set: nothing of it is used or removed."""
     name = f"{LEFT}.{kind}"
-    text = json.dumps({"set": "out@3", "run": our_recipe()})
+    text = json.dumps({"set": "out@3", "run": our_provenance()})
     other_user_does(f"mkdir -m 777 {name}; cat > {name}/run.json <<'E'\n{text}\nE\n", shared)
     other_user_does(f"echo evil > {name}/{FILE}; ln -s /etc/passwd {name}/link", shared)
     before = sorted(os.listdir(name))
@@ -120,7 +120,7 @@ _PLANTS = [_plant_link, _plant_other, _plant_hard_link, _plant_pipe, _plant_fold
 @pytest.mark.parametrize("plant", _PLANTS)
 @pytest.mark.parametrize("kind", ["tmp", "resume"])
 @pytest.mark.parametrize("options", [[], ["--resume"]], ids=["anew", "resume"])
-def test_a_workspace_with_what_is_not_ours_is_left_alone(
+def test_a_staging_directory_with_what_is_not_ours_is_left_alone(
     shared: Path, plant: Callable[[Path], None], kind: str, options: list[str], run: Run
 ) -> None:
     """All of it, and it is said where it is."""
@@ -135,7 +135,7 @@ def test_a_workspace_with_what_is_not_ours_is_left_alone(
     assert f"{folder.resolve()}: holds what no run of this user made: left alone (1)" in said
 
 
-def test_a_workspace_of_our_own_goes(shared: Path, run: Run) -> None:
+def test_a_staging_directory_of_our_own_goes(shared: Path, run: Run) -> None:
     """The same without anything planted: so the tests above can tell."""
     for kind in ("tmp", "resume"):
         (shared / f"{LEFT}.{kind}").mkdir()
@@ -176,15 +176,15 @@ def test_a_name_that_is_retargeted_in_time(
 
     monkeypatch.setattr(module, "try_lock", try_lock)
     monkeypatch.setattr(os, "listdir", listdir)
-    workspace = Workspace(str(shared))
-    workspace.create()
-    workspace.remove()
+    staging = StagingDirectory(str(shared))
+    staging.create()
+    staging.remove()
     assert retargeted
     assert contents(private) == before
     assert bool(listed(shared / "aside")) == (when == "locked")
 
 
-def test_our_own_workspace_is_reached_when_its_name_is_retargeted(
+def test_our_own_staging_directory_is_reached_when_its_name_is_retargeted(
     shared: Path, private: Path
 ) -> None:
     """What is written goes to the folder that was made, and from there to its place."""
@@ -192,7 +192,7 @@ def test_our_own_workspace_is_reached_when_its_name_is_retargeted(
     with Outputs() as outputs:
         with outputs.open("first") as file:
             file.write(b"first")
-        (own,) = outputs.workspaces.values()
+        (own,) = outputs.staging_directories.values()
         os.rename(own.path, shared / "aside")
         os.symlink(private, own.path)
         with outputs.open("second") as file:
@@ -256,7 +256,7 @@ def test_a_manifest_that_is_no_file(shared: Path, make: Callable[[str], None], r
 
 
 @pytest.mark.parametrize("name", ["run.json", f"{FILE}.shard.json", FILE])
-def test_a_pipe_in_a_workspace_is_not_waited_for(shared: Path, name: str, run: Run) -> None:
+def test_a_pipe_in_a_staging_directory_is_not_waited_for(shared: Path, name: str, run: Run) -> None:
     """Whatever it stands for."""
     left = shared / f"{LEFT}.resume"
     left.mkdir()
@@ -316,7 +316,7 @@ def test_a_run_of_no_rights_in_a_folder_of_all(shared: Path) -> None:
         (shared / f"{LEFT}.{kind}").mkdir(mode=0o700)
         fill(shared / f"{LEFT}.{kind}")
     warnings: Counter[str] = Counter()
-    with as_other_user(), ShardSet("out@3", run=our_recipe(), warnings=warnings) as shards:
+    with as_other_user(), ShardSet("out@3", run=our_provenance(), warnings=warnings) as shards:
         for name, _ in shards.parts(3):
             with shards.open_part(name) as part:
                 part.write(b"x")
@@ -325,13 +325,13 @@ def test_a_run_of_no_rights_in_a_folder_of_all(shared: Path) -> None:
     assert len(os.listdir(f"{LEFT}.tmp")) == len(os.listdir(f"{LEFT}.resume")) == 3
 
 
-def test_a_workspace_that_others_could_write_is_not_resumed(shared: Path, run: Run) -> None:
+def test_a_staging_directory_that_others_could_write_is_not_resumed(shared: Path, run: Run) -> None:
     """What is in it may have been changed since it was noted, or after it is checked."""
     left = shared / f"{LEFT}.resume"
     for mode, kept in ((0o700, True), (0o720, False), (0o777, False)):
         left.mkdir()
         left.chmod(mode)
-        (left / "run.json").write_text(json.dumps({"set": "out@3", "run": our_recipe()}))
+        (left / "run.json").write_text(json.dumps({"set": "out@3", "run": our_provenance()}))
         (left / FILE).write_bytes(b"")
         note = {"name": SHARDS[0], "bytes": 0, "records": 3, "crc32c": "00000000"}
         (left / f"{FILE}.shard.json").write_text(json.dumps(note))

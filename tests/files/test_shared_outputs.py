@@ -172,13 +172,13 @@ def test_nobody_reads_what_is_not_complete(old: int | None) -> None:
     try:
         with Outputs() as outputs, outputs.open("out") as file:
             file.write(b"x" * (1 << 21))
-            (workspace,) = outputs.workspaces.values()
-            (name,) = os.listdir(workspace.path)
-            found = os.stat(os.path.join(workspace.path, name))
+            (staging,) = outputs.staging_directories.values()
+            (name,) = os.listdir(staging.path)
+            found = os.stat(os.path.join(staging.path, name))
             assert stat.S_IMODE(found.st_mode) == (0o600 if old is None else old & 0o600)
-            assert stat.S_IMODE(os.stat(workspace.path).st_mode) == 0o700
+            assert stat.S_IMODE(os.stat(staging.path).st_mode) == 0o700
             with as_other_user(), pytest.raises(PermissionError):
-                os.listdir(workspace.path)
+                os.listdir(staging.path)
     finally:
         os.umask(umask)
     mode = stat.S_IMODE(os.stat("out").st_mode)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nsl_tools.files.outputs import OutputError, Outputs, marked_if_incomplete
-from nsl_tools.files.staging import Workspace
+from nsl_tools.files.staging import StagingDirectory
 from nsl_tools.files.streams import INCOMPLETE
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_what_a_living_run_has_stays(tmp_path: Path) -> None:
 
 
 def test_other_names_are_left_alone(tmp_path: Path) -> None:
-    """A file, a folder and a name that only look like a workspace."""
+    """A file, a folder and a name that only look like a staging directory."""
     names = [
         ".0123456789abcdef.nsl-tools.tmp",
         ".x.nsl-tools.tmp",
@@ -68,7 +68,7 @@ def test_other_names_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_many_runs_in_one_folder(tmp_path: Path) -> None:
-    """None takes another's workspace for abandoned, however they interleave."""
+    """None takes another's staging directory for abandoned, however they interleave."""
     failures: list[BaseException] = []
 
     def run(number: int) -> None:
@@ -87,7 +87,7 @@ def test_many_runs_in_one_folder(tmp_path: Path) -> None:
     assert len(os.listdir(tmp_path)) == 240
 
 
-def test_a_workspace_that_is_taken_before_it_is_locked(
+def test_a_staging_directory_that_is_taken_before_it_is_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another one is made."""
@@ -100,22 +100,22 @@ def test_a_workspace_that_is_taken_before_it_is_locked(
         real(descriptor, flags)
 
     monkeypatch.setattr(fcntl, "flock", take_first)
-    workspace = Workspace(str(tmp_path))
-    workspace.create()
+    staging = StagingDirectory(str(tmp_path))
+    staging.create()
     assert os.listdir(tmp_path) != taken
-    assert os.path.isdir(workspace.path)
-    workspace.remove()
+    assert os.path.isdir(staging.path)
+    staging.remove()
     assert os.listdir(tmp_path) == []
 
 
 def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Output works, and nobody's workspace is removed."""
+    """Output works, and nobody's staging directory is removed."""
 
     def no_locks(*_: object) -> None:
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    living = Workspace(str(tmp_path))
+    living = StagingDirectory(str(tmp_path))
     living.create()
     _write(tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == b"new"

@@ -23,6 +23,7 @@ from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import BuildGraphOptions
 from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.statistics import Statistics
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +105,7 @@ def test_rows_are_read_as_they_were_written(
     path = write(tmp_path_factory.mktemp("parquet") / "e", *columns, row_group_size=group, **how)
     statistics = Statistics(max_errors=len(rows))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tables, "_BLOCK_BYTES", block)
+        patch.setattr(TUNING, "table_bytes", block)
         found = read(path, statistics)
     vectors = np.asarray(found.vectors).tolist()
     right = right_rows(

@@ -329,7 +329,7 @@ def parquet(data: bytes) -> None:
     path = _named(content)
     statistics = Statistics(max_errors=_MOST_NUMBERS)
     options = BuildGraphOptions(memory_limit=LEAST_LIMIT)
-    tables._BLOCK_BYTES = 1 + 8 * plan
+    TUNING.table_bytes = 1 + 8 * plan
     try:
         with MatrixStore(LEAST_LIMIT // 4) as store:
             ids = IdColumn(path, MemoryBudget(1 << 30))

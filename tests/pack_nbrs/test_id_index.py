@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.memory_budget import MemoryBudget
-from nsl_tools.pack_nbrs.id_index import Entries, NodeTable, SplitTable
+from nsl_tools.pack_nbrs.id_index import Entries, IdIndex, SplitIdIndex
 from nsl_tools.tuning import TUNING
 
 # Few values of each half, so that many fingerprints share one: also the first and the last bucket.
@@ -31,13 +31,13 @@ def words(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
     return halves[:, 0].copy(), halves[:, 1].copy()
 
 
-def table_of(pairs: list[tuple[int, int]]) -> NodeTable:
-    """Return the table of rows 0, 1, ... with these fingerprints."""
+def index_of(pairs: list[tuple[int, int]]) -> IdIndex:
+    """Return the index of rows 0, 1, ... with these fingerprints."""
     entries = Entries(_MEMORY, contextlib.ExitStack())
     entries.add(*words(pairs))
-    table, _, _ = entries.table()
-    assert isinstance(table, NodeTable)
-    return table
+    index, _, _ = entries.table()
+    assert isinstance(index, IdIndex)
+    return index
 
 
 @given(known=_FINGERPRINTS, sought=_FINGERPRINTS)
@@ -49,27 +49,27 @@ def test_it_finds_the_first_row_of_a_fingerprint_and_no_other(
     for row, pair in enumerate(known):
         first.setdefault(pair, row)
     wanted = [*known, *sought]
-    found = table_of(known).rows(*words(wanted))
+    found = index_of(known).rows(*words(wanted))
     assert found.tolist() == [first.get(pair, -1) for pair in wanted]
 
 
 @given(known=st.lists(st.tuples(_HALVES, _HALVES), unique=True, max_size=40))
 def test_it_finds_rows_by_their_new_numbers(known: list[tuple[int, int]]) -> None:
     """Renumbering changes what is found, and nothing of what is sought."""
-    table = table_of(known)
-    table.renumber(np.arange(len(known))[::-1].copy())
-    assert table.rows(*words(known)).tolist() == list(range(len(known)))[::-1]
+    index = index_of(known)
+    index.renumber(np.arange(len(known))[::-1].copy())
+    assert index.rows(*words(known)).tolist() == list(range(len(known)))[::-1]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 1000, 70_000])
-def test_a_table_in_parts_finds_what_the_whole_finds(count: int) -> None:
+def test_an_index_in_parts_finds_what_the_whole_finds(count: int) -> None:
     """Edges are resolved alike, in memory and by parts, up to their order."""
     random = np.random.default_rng(count)
     high, low = random.integers(0, 1 << 64, (2, count), dtype=np.uint64)
     entries = Entries(_MEMORY, contextlib.ExitStack())
     entries.add(high, low)
     whole, _, _ = entries.table()
-    assert isinstance(whole, NodeTable)
+    assert isinstance(whole, IdIndex)
     source, target = random.integers(0, count, (2, 500))
     unknown = (high.take(target) ^ np.uint64(1), low.take(target))
     weights = random.random(500)
@@ -78,10 +78,10 @@ def test_a_table_in_parts_finds_what_the_whole_finds(count: int) -> None:
         ((high.take(source), low.take(source)), unknown, weights),
     ]
     with contextlib.ExitStack() as stack:
-        parts = SplitTable(entries._runs, count, stack)
+        parts = SplitIdIndex(entries._partitions, count, stack)
         found = [
             sorted(zip(*(np.concatenate(column).tolist() for column in columns), strict=True))
-            for columns in (zip(*table.resolved(edges), strict=True) for table in (whole, parts))
+            for columns in (zip(*index.resolved(edges), strict=True) for index in (whole, parts))
         ]
     assert found[0] == found[1]
     expected = [*zip(source.tolist(), target.tolist(), weights.tolist(), strict=True)]

@@ -23,7 +23,7 @@ from nsl_tools.pack_nbrs.nodes import Input, Room
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 from nsl_tools.spill import id_texts
 from nsl_tools.spill.id_texts import IdTexts
-from nsl_tools.spill.partitions import Runs, group_slots
+from nsl_tools.spill.partitions import SpilledPartitions, group_partitions
 from nsl_tools.statistics import Statistics
 
 LIBRARIES = 200_000_000
@@ -130,39 +130,41 @@ def test_too_many_nodes_for_the_limit_are_a_usage_error(
         pack_nbrs(*paths, PackOptions())
 
 
-def test_runs_give_back_what_each_slot_has() -> None:
+def test_partitions_give_back_what_they_have() -> None:
     """Whether they are in memory, in the scratch file, or both."""
     random = np.random.default_rng(0)
     parts = [np.sort(random.integers(0, 5, n)) for n in (0, 7, 1, 20)]
-    for allowance in (0, 100, 10_000):
+    for budget in (0, 100, 10_000):
         with contextlib.ExitStack() as stack:
-            runs = Runs(np.int64, 5, allowance, stack)
+            partitions = SpilledPartitions(np.int64, 5, budget, stack)
             for part in parts:
-                runs.add(part, part)
-            assert runs.spilled == (allowance < 200)
+                partitions.add(part, part)
+            assert partitions.spilled == (budget < 200)
             everything = np.concatenate(parts)
             for most in (1, 10, 100):
-                pieces = list(runs.pieces(3, most))
-                assert np.concatenate(pieces).tolist() == runs.read(3, 4).tolist()
+                pieces = list(partitions.pieces(3, most))
+                assert np.concatenate(pieces).tolist() == partitions.read(3, 4).tolist()
                 assert len(pieces) > 1 or most > 1
             for first, last in ((0, 5), (1, 3), (2, 2), (4, 5)):
                 expected = everything[(everything >= first) & (everything < last)]
-                assert runs.read(first, last).tolist() == expected.tolist()
-            assert runs.sizes().tolist() == np.bincount(everything, minlength=5).tolist()
-            assert [runs.run(i).tolist() for i in range(4)] == [p.tolist() for p in parts]
+                assert partitions.read(first, last).tolist() == expected.tolist()
+            assert partitions.sizes().tolist() == np.bincount(everything, minlength=5).tolist()
+            assert [partitions.sorted_run(i).tolist() for i in range(4)] == [
+                p.tolist() for p in parts
+            ]
 
 
-def test_slots_are_grouped_up_to_a_size() -> None:
-    assert group_slots(np.array([1, 2, 9, 1, 1, 1]), 3) == [
+def test_partitions_are_grouped_up_to_a_size() -> None:
+    assert group_partitions(np.array([1, 2, 9, 1, 1, 1]), 3) == [
         range(2), range(2, 3), range(3, 6),
     ]  # fmt: skip
-    assert group_slots(np.array([0]), 3) == [range(1)]
+    assert group_partitions(np.array([0]), 3) == [range(1)]
 
 
-@pytest.mark.parametrize("allowance", [0, 1000, 10**9])
+@pytest.mark.parametrize("budget", [0, 1000, 10**9])
 @pytest.mark.parametrize("length", [1, 500])
 def test_ids_come_back_and_are_ranked(
-    monkeypatch: pytest.MonkeyPatch, allowance: int, length: int
+    monkeypatch: pytest.MonkeyPatch, budget: int, length: int
 ) -> None:
     """In memory, in a scratch file, and where the file ends; short ones, and long ones alone."""
     import pyarrow as pa
@@ -171,7 +173,7 @@ def test_ids_come_back_and_are_ranked(
     monkeypatch.setitem(SHARES, "id_texts", 1)
     ids = [b"%d" % (i * 7919 % 1000) + b"x" * (i % length) for i in range(300)]
     with contextlib.ExitStack() as stack:
-        texts = IdTexts(MemoryBudget(allowance + 1), stack)
+        texts = IdTexts(MemoryBudget(budget + 1), stack)
         for start in range(0, 300, 17):
             texts.add(pa.array(ids[start : start + 17], pa.binary()))
         rows = np.array([0, 3, 4, 16, 17, 120, 299])

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.pack_nbrs import top_edges
 from nsl_tools.pack_nbrs.top_edges import TopEdges
 from nsl_tools.tuning import TUNING
 
@@ -77,8 +76,7 @@ def test_the_best_are_kept_in_any_order_and_portions(
     if order == "by source, then not":
         edges = edges + edges[::-1]
     with (
-        mock.patch.object(TUNING, "least_edges", pending),
-        mock.patch.object(top_edges, "_MOST_OPEN", most_open),
+        mock.patch.multiple(TUNING, least_edges=pending, open_edges=most_open),
     ):
         found = best(portions_of(edges, cuts), limit)
     assert found == expected(edges, limit)

@@ -1,18 +1,18 @@
 """Candidate pairs from float32 products: every pair that could be an edge, and few others.
 
-A row keeps a *floor*: no pair below it can be among the row's k best. Floors
-start at the threshold and rise as better pairs are found, always short of the
-k-th value by a slack that covers float32 rounding, so that nothing is lost
-whatever the order of the work. Where float32 cannot tell candidates apart, and so keeps
-too many, `Ties` can.
+Each row has a threshold: no pair below it can be among the row's k best. It begins as the
+smallest similarity of an edge, and rises as better pairs are found. It stays below the
+k-th value by a slack that covers float32 rounding, so that nothing is lost whatever the
+order of the work. Where float32 cannot tell candidates apart, and so keeps too many, `Ties`
+can.
 
 The products are cut into square tiles. All pairs of one set are a triangle of
 them: a tile's product serves the rows of both its sides, so half the products
 are enough. Queries against another set are a rectangle, which serves one side.
 
-Tiles of queries are taken by bands, so that each tile of the base is made once a
-band. Threads multiply the next band while the pairs of the one before are taken
-away; what they find they put into `Pending`, which keeps to its budget.
+Tiles of queries are taken by bands, so that each tile of the base is made once for each
+band. Threads multiply the next band while the pairs of the one before are weighed. What
+they find goes to `Pending`, which spills what its memory budget does not hold.
 """
 
 from __future__ import annotations
@@ -35,14 +35,6 @@ if TYPE_CHECKING:
     from nsl_tools.build_graph.search.ties import Ties
     from nsl_tools.spill.matrix import Floats, MatrixStore, Rows
 
-_TILE_SHARE, _LEAST_TILE_BYTES = 4, 1 << 20  # of the budget at most, in units: wide rows are few
-_CROWD = 4
-_BANDS, _SMALLEST_BAND, _LARGEST_BAND = 8, 8, 64
-_BANDS_AT_ONCE = 4  # two of units, and the vectors of a lot as read, with room to spare
-_LOT_BYTES = 512  # for a pair, some lots at a time, with all that weighing it takes
-_LARGEST_LOT = 1 << 20
-_CACHED_LOT = 1 << 16  # where weighing a lot means no reading of a file, which wants large ones
-
 
 class Units(Protocol):
     """Unit vectors, shape (n, d), float32: a block of rows at a time."""
@@ -64,12 +56,12 @@ class Wanted:
 
     Attributes:
         best: pairs per row at most, the row itself counted; None for all.
-        floor: smallest similarity.
-        slack: how far float32 similarities must differ to be surely in that order.
+        threshold: smallest similarity.
+        slack: how far float32 similarities differ if their order is certain.
     """
 
     best: int | None
-    floor: float
+    threshold: float
     slack: float
 
 
@@ -78,7 +70,7 @@ def all_pairs(
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield candidates `(sources, targets)` among the rows of `unit`, shape (n, d), itself.
 
-    By lots of consecutive sources, in order; a row may be paired with itself. Without `ties`
+    By batches of consecutive sources, in order; a row may be paired with itself. Without `ties`
     all that float32 cannot tell apart are candidates.
     """
     return _Sweep(unit, unit, wanted, pool, store, ties).pairs()
@@ -94,13 +86,13 @@ def pairs_between(
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield candidates `(row of queries, row of base)`, shapes (m, d) and (n, d).
 
-    By lots of consecutive queries, in order; `ties` as of `all_pairs`.
+    By batches of consecutive queries, in order; `ties` as of `all_pairs`.
     """
     return _Sweep(queries, base, wanted, pool, store, ties).pairs()
 
 
 class _Sweep:
-    """The state of one sweep: floors, and the candidates found so far for each tile of queries.
+    """The state of one sweep: thresholds, and the candidates found so far for each tile of queries.
 
     If `queries` is `base`, it is a triangle.
     """
@@ -119,17 +111,14 @@ class _Sweep:
         self._triangle = queries is base
         self._wanted = wanted
         self._pool = pool
-        self._floors = np.full(len(queries), wanted.floor, np.float32)
+        self._thresholds = np.full(len(queries), wanted.threshold, np.float32)
         height = tile_height(store.budget, queries.shape[1])
         self._tiles, self._base_tiles = _tiles(len(queries), height), _tiles(len(base), height)
         self._pending = Pending(len(self._tiles), height, store)
-        self._limits = [_CROWD * (wanted.best or 0) * height] * len(self._tiles)
-        room = store.budget // _BANDS_AT_ONCE // (4 * height * max(1, queries.shape[1]))
-        # Several bands, so that weighing the pairs of one goes on beside the products of the next.
-        several = max(_SMALLEST_BAND, len(self._tiles) // _BANDS)
-        self._band = max(1, min(room, several, _LARGEST_BAND))
-        largest = _LARGEST_LOT if store.spilled else _CACHED_LOT
-        self._lot = min(max(TUNING.least_candidates, store.budget // _LOT_BYTES), largest)
+        self._limits = [TUNING.crowd * (wanted.best or 0) * height] * len(self._tiles)
+        tile_floats = height * max(1, queries.shape[1])
+        self._band = _band_tiles(len(self._tiles), tile_floats, store.budget)
+        self._batch_size = _pairs_of_batch(store)
         self._buffers = Buffers()
         self._stopped = False
 
@@ -144,7 +133,7 @@ class _Sweep:
                     started.append(self._start(following))
                 for done in started.pop(0):
                     done.result()
-                yield from self._lots(band)
+                yield from self._batches(band)
         finally:
             self._stopped = True
 
@@ -157,20 +146,20 @@ class _Sweep:
             due = [*due[band.stop :], *reversed(band)]
         return [self._pool.submit(self._multiply_band, band, queries, j) for j in due]
 
-    def _lots(self, band: range) -> Iterator[tuple[Rows, Rows]]:
-        """Yield the candidates of a band, a lot at a time."""
-        lot, size = [], 0
+    def _batches(self, band: range) -> Iterator[tuple[Rows, Rows]]:
+        """Yield the candidates of a band, a batch at a time."""
+        batch, size = [], 0
         for i in band:
-            for taken in self._pending.take(i, self._lot):
-                for pairs in by_rows(self._pruned(i, taken), self._lot):
+            for taken in self._pending.take(i, self._batch_size):
+                for pairs in by_rows(self._pruned(i, taken), self._batch_size):
                     sources = pairs.rows.astype(np.int64) + self._tiles[i].start
-                    lot.append((sources, pairs.others.astype(np.int64)))
+                    batch.append((sources, pairs.others.astype(np.int64)))
                     size += len(pairs)
-                    if size >= self._lot:
-                        yield _concatenated(lot)
-                        lot, size = [], 0
+                    if size >= self._batch_size:
+                        yield _concatenated(batch)
+                        batch, size = [], 0
         if size:
-            yield _concatenated(lot)
+            yield _concatenated(batch)
 
     def _multiply_band(self, band: range, queries: Floats, j: int) -> None:
         """Multiply a band with tile `j`, and keep the candidates."""
@@ -192,9 +181,9 @@ class _Sweep:
         products = self._buffers.array("products", np.float32, len(queries), len(base))
         mask = self._buffers.array("mask", np.bool_, len(queries), len(base))
         np.matmul(queries, base.T, out=products)
-        lowest = min(self._floors[self._tiles[tile]].min() for tile, _, _ in sides)
+        lowest = min(self._thresholds[self._tiles[tile]].min() for tile, _, _ in sides)
         np.greater_equal(products, lowest, out=mask)
-        few = np.count_nonzero(mask) <= _CROWD * sum(products.shape)
+        few = np.count_nonzero(mask) <= TUNING.crowd * sum(products.shape)
         loose = true_places(mask) if few else None
         for tile, axis, other in sides:
             own = self._tiles[tile]
@@ -211,19 +200,19 @@ class _Sweep:
         own: slice,
         other: slice,
     ) -> Iterator[Rows]:
-        """Yield the places that reach the floors of the rows along `axis`, some at a time."""
-        floors = np.expand_dims(self._floors[own], 1 - axis)
-        np.greater_equal(products, floors, out=mask)
+        """Yield the places that reach the thresholds of rows along `axis`, some at a time."""
+        thresholds = np.expand_dims(self._thresholds[own], 1 - axis)
+        np.greater_equal(products, thresholds, out=mask)
         best, ties = self._wanted.best, self._ties
         if best is not None:
-            most = _CROWD * best * floors.size
+            most = TUNING.crowd * best * thresholds.size
             if not (ties and ties.known(own)) and np.count_nonzero(mask) > most:
                 self._raise_by_products(products, axis, own, best)
-                np.greater_equal(products, floors, out=mask)
+                np.greater_equal(products, thresholds, out=mask)
             if ties and (ties.known(own) or np.count_nonzero(mask) > most):
                 ties.narrow(mask.T if axis else mask, own, other, most)
                 self._raise_by_ties(own, ties)
-        few = np.count_nonzero(mask) <= _CROWD * sum(mask.shape)
+        few = np.count_nonzero(mask) <= TUNING.crowd * sum(mask.shape)
         step = len(mask) if few else TUNING.strip_rows
         for start in range(0, len(mask), step):
             yield true_places(mask[start : start + step]) + start * mask.shape[1]
@@ -231,28 +220,28 @@ class _Sweep:
     def _passing(
         self, products: Floats, places: Rows, axis: int, own: slice, other: slice
     ) -> Pairs:
-        """Return those of the products at `places` that reach the floors of `own`, along `axis`."""
+        """Return the products at `places` that reach the thresholds of `own`, along `axis`."""
         sides = np.divmod(places, products.shape[1])
         similarities = products.ravel()[places]
-        kept = similarities >= self._floors[own][sides[axis]]
+        kept = similarities >= self._thresholds[own][sides[axis]]
         rows, others = (side[kept].astype(np.int32) for side in (sides[axis], sides[1 - axis]))
         pairs = Pairs(rows, others + np.int32(other.start), similarities[kept])
         tied = self._ties and self._ties.known(own)
         return self._ties.hopeful(pairs, own) if self._ties and tied else pairs
 
     def _raise_by_products(self, products: Floats, axis: int, own: slice, best: int) -> None:
-        """Raise floors by what at least `best` products reach."""
+        """Raise thresholds by what at least `best` products reach."""
         if (kth := reached_by(products, axis, best)) is not None:
-            self._raise_floors(own, np.arange(len(kth)), kth)
+            self._raise_thresholds(own, np.arange(len(kth)), kth)
 
-    def _raise_floors(self, tile: slice, rows: Rows, kth: Floats) -> None:
-        # Two threads may raise one floor at a time: the lower of both is a floor as well.
-        floors = self._floors[tile]
-        floors[rows] = np.maximum(floors[rows], kth - np.float32(self._wanted.slack))
+    def _raise_thresholds(self, tile: slice, rows: Rows, kth: Floats) -> None:
+        # Two threads may raise one at a time: the lower of both values is right as well.
+        thresholds = self._thresholds[tile]
+        thresholds[rows] = np.maximum(thresholds[rows], kth - np.float32(self._wanted.slack))
 
     def _raise_by_ties(self, tile: slice, ties: Ties) -> None:
         least = ties.least_weights(tile) - self._wanted.slack / 2
-        np.maximum(self._floors[tile], least.astype(np.float32), out=self._floors[tile])
+        np.maximum(self._thresholds[tile], least.astype(np.float32), out=self._thresholds[tile])
 
     def _keep(self, i: int, pairs: Pairs) -> None:
         if not len(pairs):
@@ -268,26 +257,44 @@ class _Sweep:
             self._pending.add(i, fewer)
 
     def _pruned(self, i: int, pairs: Pairs) -> Pairs:
-        """Raise the floors of tile `i` by its pairs, and drop what is below them."""
+        """Raise the thresholds of tile `i` by its pairs, and drop what is below them."""
         if self._wanted.best is None:
             return pairs
-        floors = self._floors[self._tiles[i]]
+        thresholds = self._thresholds[self._tiles[i]]
         kth = kth_largest(pairs.rows, pairs.similarities, self._wanted.best)
-        self._raise_floors(self._tiles[i], *kth)
-        kept = pairs.similarities >= floors[pairs.rows]
+        self._raise_thresholds(self._tiles[i], *kth)
+        kept = pairs.similarities >= thresholds[pairs.rows]
         return Pairs(pairs.rows[kept], pairs.others[kept], pairs.similarities[kept])
 
 
 def tile_height(budget: int, dimension: int) -> int:
     """Return the rows of a tile, where units of `dimension` may take a share of `budget` bytes."""
-    room = max(_LEAST_TILE_BYTES, budget // _TILE_SHARE)
-    return max(1, min(TUNING.tile_rows, room // (4 * max(1, dimension))))
+    tile_bytes = max(1 << 20, budget // 4)  # of unit vectors: where these are long, rows are few
+    return max(1, min(TUNING.tile_rows, tile_bytes // (4 * max(1, dimension))))
+
+
+def _band_tiles(tiles: int, tile_floats: int, budget: int) -> int:
+    """Return how many tiles a band has."""
+    # Two bands of unit vectors, and the vectors of a batch of pairs as read, with some to spare.
+    fitting = budget // 4 // (4 * tile_floats)
+    # Several bands, so that weighing the pairs of one goes on beside the products of the next.
+    eighth = tiles // 8
+    least, most = 8, 64
+    return max(1, min(fitting, max(least, eighth), most))
+
+
+def _pairs_of_batch(store: MatrixStore) -> int:
+    """Return how many candidates are weighed together."""
+    pair_bytes = 512  # some batches at a time, with all that weighing a pair takes
+    # Reading a file wants large batches; without, those that stay in the cache are faster.
+    largest = 1 << 20 if store.spilled else 1 << 16
+    return min(max(TUNING.least_candidates, store.budget // pair_bytes), largest)
 
 
 def _tiles(rows: int, height: int) -> list[slice]:
     return [slice(i, min(i + height, rows)) for i in range(0, rows, height)]
 
 
-def _concatenated(lot: list[tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
-    sources, targets = zip(*lot, strict=True)
+def _concatenated(batch: list[tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
+    sources, targets = zip(*batch, strict=True)
     return np.concatenate(sources), np.concatenate(targets)

@@ -2,8 +2,8 @@
 
     owner | distance | other
 
-So one sort of integers ranks the candidates of all rows. The distance has the bits
-that two row numbers leave, 32 at most; what it cannot tell apart counts as equal.
+One sort of integers so ranks the candidates of all rows. The distance has the bits that two
+row numbers leave, 32 at most; similarities that differ by less count as equal.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from nsl_tools.arrays.groups import rank_in_group
 Keys = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
 NO_KEY = np.uint64(2**64 - 1)
-"""Sorts after all candidates, of which a row is none of its own."""
+"""Sorts after the keys of all candidates."""
 
-_WIDE = 64  # keys of one owner: with more a table would be too large
-_FARTHEST = 1.5  # similarity less distance: cosines may leave their range by a little
+_WIDE = 64  # candidates of one row: with more, a table of all rows would be too large
+_FARTHEST = 1.5  # distance plus similarity; above 1, since rounded cosines may be
 
 
 class PairKeys:
@@ -50,8 +50,8 @@ class PairKeys:
         """Return the candidates themselves."""
         return np.asarray(keys & self._low, np.int64)
 
-    def floors(self, keys: Keys) -> npt.NDArray[np.float32]:
-        """Return similarities that whatever sorts before `keys`, for their owners, surpasses."""
+    def thresholds(self, keys: Keys) -> npt.NDArray[np.float32]:
+        """Return for each key a similarity that all candidates sorted before it surpass."""
         distances = (keys << self._bits) >> (self._bits + self._bits)
         reached = _FARTHEST - (distances + np.uint64(1)) / self._scale
         return np.asarray(np.nextafter(reached.astype(np.float32), np.float32(-np.inf)))

@@ -1,4 +1,4 @@
-"""Candidate pairs that wait for their turn, in memory or, beyond a budget, in a scratch file."""
+"""Candidate pairs that wait to be weighed: in memory or, beyond a budget, in a scratch file."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     Counts = npt.NDArray[np.int32]
 
-_COLUMNS = 3
-_PAIR_BYTES = 4 * _COLUMNS
+_PAIR_BYTES = 12  # of a row, another row and their similarity: 4 bytes each
 
 
 @dataclass
@@ -51,7 +50,7 @@ class _Piece:
 class Pending:
     """The pairs of each of `tiles` tiles of `height` rows that were found so far, in any order.
 
-    Threads may share it. `store` gives the scratch file, and the bytes to hold in memory.
+    Threads may share it. `store` has the scratch file and the memory budget.
     """
 
     def __init__(self, tiles: int, height: int, store: MatrixStore) -> None:
@@ -116,7 +115,7 @@ class Pending:
         """Put pairs into the scratch file."""
         self._file = self._file or self._store.file()
         order = np.argsort(pairs.rows.astype(np.uint16), kind="stable")
-        table = np.empty((len(pairs), _COLUMNS), np.int32)
+        table = np.empty((len(pairs), 3), np.int32)
         table[:, 0] = pairs.rows[order]
         table[:, 1] = pairs.others[order]
         table[:, 2] = pairs.similarities[order].view(np.int32)
@@ -128,7 +127,7 @@ class Pending:
     def _load(self, piece: _Piece, start: int, stop: int) -> Pairs:
         """Return the pairs of a piece in the groups of rows from `start` to `stop`."""
         before, after = int(piece.bounds[start]), int(piece.bounds[stop])
-        table = np.empty((after - before, _COLUMNS), np.int32)
+        table = np.empty((after - before, 3), np.int32)
         if len(table) and self._file is not None:
             self._file.read_into(table.data, piece.offset + _PAIR_BYTES * before)
         return Pairs(table[:, 0], table[:, 1], table[:, 2].copy().view(np.float32))

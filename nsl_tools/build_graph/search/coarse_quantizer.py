@@ -1,10 +1,11 @@
-"""K-means cells, and for each row the cells nearest to it, with how much farther each is.
+"""The coarse quantizer of an inverted file (IVF): k-means cells, and those nearest to each row.
 
-FAISS places centroids on a sample of the rows. A row that lies between two cells has
-neighbours in both; one well within its cell has them all there. So how far behind its
-nearest cell another lies, the *margin*, tells which cells are worth a visit: all rows
-visit what lies within one margin. Two rows meet where one visits the cell of the other,
-so that the margin at which they do is known without a search.
+FAISS places the centroids on a sample of the rows, and each row is assigned to its nearest
+centroid. A row that lies between two cells has neighbours in both; a row well within its cell
+has them all there. So what counts is the *margin*: by how much another centroid is farther
+than the nearest one. A search has one margin for all rows; each row probes the cells within
+it. Two rows are compared once one of them probes the cell of the other, so the margin by which
+a search finds a pair is known without the search.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from nsl_tools.arrays.buffers import Buffers
 from nsl_tools.arrays.groups import rank_in_group, reached_by, true_places
 from nsl_tools.build_graph.search.faiss_loader import load_faiss
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,27 +29,10 @@ if TYPE_CHECKING:
     from nsl_tools.spill.matrix import Floats, Rows
     from nsl_tools.threads import Workers
 
-_MOST_CELLS = 1 << 15
-_ROWS = 16  # of a cell, times the fourth root of all rows: small ones are seldom worth the call
-_SAMPLED = 20  # rows for each centroid,
-_SAMPLED_SHARE = 10  # one row of so many, since small clusters want to be seen
-_SAMPLED_FLOATS = 1 << 24  # at most, but
-_LEAST_SAMPLED = 2  # rows for each centroid
-_ITERATIONS = 5  # of k-means: more would cost more than denser cells save
-_LARGEST = 8  # times the mean cell
-_LISTED = 32
-_LISTED_NUMBERS = 1 << 24  # fewer columns where rows are many, but
-_LEAST_LISTED = 12
-_SMALL = 1024  # rows: cells that are not too large
-_BLOCK_FLOATS = 1 << 20
-_COUNTED = 1 << 14
-_MARGIN_BITS = 15  # below the point: margins are up to 2
-_FARTHEST = (1 << 16) - 1
-_SCALE_BITS = 29  # so that distances, which are up to 2.5, have 31
-_SCALE = 1 << _SCALE_BITS
-_COARSEST_BITS = 7  # of a distance in float32, below 2.5 times the scale
-_NO_KEY = np.int32(2**31 - 1)  # sorts after all
-_MANY = 4  # times what is wanted: not all are sorted
+_LARGEST = 8  # times the mean size of a cell: what is larger is cut,
+_SMALL = 1024  # but not if it has no more rows than this
+_FARTHEST = (1 << 16) - 1  # the largest margin that is stored, in steps of 2^-15
+_SCALE_BITS = 29  # behind the binary point of a distance: up to 2.5, it has 31 bits
 NEVER = _FARTHEST + 1
 """A margin that no cell is listed with."""
 
@@ -55,13 +40,14 @@ T = TypeVar("T")
 Numbers = npt.NDArray[np.uint16]
 
 
-class NearestCells:
+class CoarseQuantizer:
     """The cells of the rows of a matrix, numbered from 0.
 
     Args:
         unit: unit vectors, shape (rows, d); at least one.
         workers: the threads.
         seed: of the centroids.
+        columns: how many cells to list for each row at first; None for the usual number.
 
     Attributes:
         listed: the cells nearest to each row, nearest first, shape (rows, columns).
@@ -69,29 +55,31 @@ class NearestCells:
         cost: products of a row and a centroid so far, those that placed the centroids too.
     """
 
-    def __init__(self, unit: UnitRows, workers: Workers, seed: int) -> None:
+    def __init__(
+        self, unit: UnitRows, workers: Workers, seed: int, columns: int | None = None
+    ) -> None:
         self._unit, self._pool = unit, workers.products
         self._centroids, self.cost = _centroids(unit, workers.count, seed)
         self._buffers = Buffers()
-        self._list(max(_LEAST_LISTED, min(_LISTED, _LISTED_NUMBERS // len(unit))))
+        self._list(columns or _usual_columns(len(unit)))
 
     def __len__(self) -> int:
         return self.cells
 
-    def visits(self, margin: int) -> Numbers:
-        """Return how many of its listed cells lie within a margin of each row, shape (rows,)."""
+    def probes(self, margin: int) -> Numbers:
+        """Return how many of its listed cells each row probes, shape (rows,)."""
         # Margins rise from column to column.
         counts = self._of_blocks(
             lambda block: np.count_nonzero(block <= margin, axis=1), self._margins
         )
         return np.concatenate(counts).astype(np.uint16)
 
-    def mean_visits(self, margin: int) -> float:
-        """Return the mean of `visits`."""
+    def mean_probes(self, margin: int) -> float:
+        """Return the mean of `probes`."""
         return float(self._histogram[: margin + 1].sum() / len(self._unit))
 
-    def meetings(self, margin: int) -> int:
-        """Return how many pairs of a row and a row of a cell within a margin of it there are."""
+    def comparisons(self, margin: int) -> int:
+        """Return how many products of two rows a search by a margin takes."""
         sizes = np.bincount(self.listed[:, 0], minlength=self.cells)
         met = self._of_blocks(
             lambda cells, margins: int(sizes.take(cells[margins <= margin]).sum()),
@@ -101,27 +89,27 @@ class NearestCells:
         return sum(met)
 
     def _of_blocks(self, function: Callable[..., T], *lists: Numbers) -> list[T]:
-        parts = len(self._unit) // _COUNTED + 1
+        parts = len(self._unit) // TUNING.counted_rows + 1
         return list(self._pool.map(function, *(np.array_split(each, parts) for each in lists)))
 
-    def meeting_margins(self, rows: Rows, others: Rows) -> npt.NDArray[np.int64]:
-        """Return the least margin at which each of some pairs of rows meets, shape (m,); or NEVER.
+    def margins_of_pairs(self, rows: Rows, others: Rows) -> npt.NDArray[np.int64]:
+        """Return the least margin by which each of some pairs is compared, shape (m,); or NEVER.
 
         Args:
             rows: their places, shape (m,).
             others: places of the other ones.
         """
         margins = np.full(len(rows), NEVER)
-        for visitors, hosts in ((rows, others), (others, rows)):
-            homes = self.listed[hosts, :1]
-            pairs, columns = np.nonzero(self.listed[visitors] == homes)
-            found = self._margins[visitors[pairs], columns]
+        for queries, targets in ((rows, others), (others, rows)):
+            assigned = self.listed[targets, :1]
+            pairs, columns = np.nonzero(self.listed[queries] == assigned)
+            found = self._margins[queries[pairs], columns]
             np.minimum.at(margins, pairs, found)
         return margins
 
     def list_enough(self, margin: int) -> bool:
-        """List more cells if rows would visit most of those listed; tell whether it did."""
-        mean, columns = self.mean_visits(margin), self.listed.shape[1]
+        """List more cells if rows would probe most of those listed; return whether it did."""
+        mean, columns = self.mean_probes(margin), self.listed.shape[1]
         if columns >= min(2 * mean, len(self._centroids)):
             return False
         self._list(math.ceil(4 * mean))
@@ -133,7 +121,7 @@ class NearestCells:
         self.listed = np.empty((len(self._unit), columns), np.uint16)
         self._margins = np.empty_like(self.listed)
         self._histogram = np.zeros(_FARTHEST + 1, np.int64)
-        step = max(1, _BLOCK_FLOATS // max(self._centroids.shape))
+        step = max(1, TUNING.listed_floats // max(self._centroids.shape))
         blocks = (slice(start, start + step) for start in range(0, len(self._unit), step))
         for counts in self._pool.map(self._list_block, blocks):
             self._histogram += counts
@@ -150,7 +138,8 @@ class NearestCells:
         self.listed[block] = nearest & np.int32((1 << bits) - 1)
         nearest >>= np.int32(bits)
         nearest -= nearest[:, :1].copy()
-        nearest >>= np.int32(max(0, _SCALE_BITS - bits - _MARGIN_BITS))
+        margin_bits = 15  # behind the binary point: with the one before it, a margin has 16
+        nearest >>= np.int32(max(0, _SCALE_BITS - bits - margin_bits))
         self._margins[block] = margins = np.minimum(nearest, _FARTHEST)
         return np.bincount(margins.ravel(), minlength=_FARTHEST + 1)
 
@@ -166,6 +155,12 @@ class NearestCells:
         return cells
 
 
+def _usual_columns(rows: int) -> int:
+    """Return how many cells to list for each row: few where rows are many."""
+    least, most, most_numbers = 12, 32, 1 << 24
+    return max(least, min(most, most_numbers // rows))
+
+
 def nearest_keys(similarities: Floats, columns: int, bits: int) -> npt.NDArray[np.int32]:
     """Return for each row the keys of the nearest cells, shape (rows, columns), ascending.
 
@@ -177,21 +172,24 @@ def nearest_keys(similarities: Floats, columns: int, bits: int) -> npt.NDArray[n
         bits: enough for the number of a cell.
     """
     cells = similarities.shape[1]
-    # Where a bound would leave a large part of the cells, it gains nothing.
-    seldom = cells >= 2 * _MANY * columns
+    many = 4 * columns
+    # A bound gains nothing where a large part of the cells reaches it.
+    seldom = cells >= 2 * many
     bounds = reached_by(similarities, 0, columns) if seldom else None
     if bounds is None:
         keys = _keys(similarities, np.arange(cells, dtype=np.int32), bits)
     else:
-        # What a key cannot tell from the bound counts too, or longer lists would begin otherwise.
-        bounds -= np.float32(2.0 ** (max(bits, _COARSEST_BITS) + 2 - _SCALE_BITS))
+        # Cells whose key equals that of the bound count too: a longer list begins as a shorter one.
+        coarsest_bits = 7  # that float32 does not tell of a distance of up to 2.5, so scaled
+        bounds -= np.float32(2.0 ** (max(bits, coarsest_bits) + 2 - _SCALE_BITS))
         places = true_places(similarities >= bounds[:, np.newaxis])
         rows, numbers = np.divmod(places, cells)
         ranks = rank_in_group(rows)
-        keys = np.full((len(similarities), ranks.max() + 1), _NO_KEY)
+        no_key = np.int32(2**31 - 1)  # sorts after all others
+        keys = np.full((len(similarities), ranks.max() + 1), no_key)
         found = similarities.ravel().take(places)
         keys[rows, ranks] = _keys(found, numbers.astype(np.int32), bits)
-    if keys.shape[1] > _MANY * columns:
+    if keys.shape[1] > many:
         keys.partition(columns, axis=1)
         keys = keys[:, :columns]
     keys.sort(axis=1)
@@ -200,22 +198,28 @@ def nearest_keys(similarities: Floats, columns: int, bits: int) -> npt.NDArray[n
 
 def _keys(similarities: Floats, cells: npt.NDArray[np.int32], bits: int) -> npt.NDArray[np.int32]:
     """Return what sorts as distances do, then as the numbers of cells, in the last `bits`."""
-    distances = np.float32(1.5 * _SCALE) - np.float32(_SCALE) * similarities
+    scale = 1 << _SCALE_BITS
+    distances = np.float32(1.5 * scale) - np.float32(scale) * similarities
     return np.asarray(distances.astype(np.int32) & np.int32(-1 << bits) | cells)
 
 
 def _centroids(unit: UnitRows, threads: int, seed: int) -> tuple[Floats, int]:
     """Return centroids of the cells of all rows, shape (cells, d), and the products it took."""
     faiss = load_faiss()
-    count = min(_MOST_CELLS, max(math.isqrt(len(unit)), int(len(unit) ** 0.75 / _ROWS)))
-    wanted = max(_SAMPLED * count, len(unit) // _SAMPLED_SHARE)
-    sampled = max(_LEAST_SAMPLED * count, min(wanted, _SAMPLED_FLOATS // unit.shape[1]))
+    # A cell has about 16 times the fourth root of all rows: small ones are seldom worth a product.
+    most = 1 << 15
+    count = min(most, max(math.isqrt(len(unit)), int(len(unit) ** 0.75 / 16)))
+    # 20 rows for each centroid, or a tenth of all, so that small clusters are seen.
+    wanted = max(20 * count, len(unit) // 10)
+    most_floats = 1 << 24  # of the sample, if that leaves two rows for each centroid
+    sampled = max(2 * count, min(wanted, most_floats // unit.shape[1]))
+    iterations = 5  # more would cost more than denser cells save
     random = np.random.default_rng(seed)
     sample = np.sort(random.choice(len(unit), min(len(unit), sampled), replace=False))
     means = faiss.Kmeans(
         unit.shape[1],
         count,
-        niter=_ITERATIONS,
+        niter=iterations,
         seed=int(random.integers(1 << 31)),
         min_points_per_centroid=1,
         max_points_per_centroid=sampled,
@@ -226,11 +230,11 @@ def _centroids(unit: UnitRows, threads: int, seed: int) -> tuple[Floats, int]:
     centroids = np.asarray(means.centroids, np.float32)
     norms = np.linalg.norm(centroids, axis=1, keepdims=True)
     centroids /= np.where(norms > 0, norms, 1)
-    return np.asarray(centroids), _ITERATIONS * len(sample) * count
+    return np.asarray(centroids), iterations * len(sample) * count
 
 
 def _divide(nearest: Numbers, cell: int, more: range) -> None:
-    """Cut a cell that is too large anywhere, and let its visitors visit one part."""
+    """Cut a cell that is too large anywhere; each row that probes it probes one part."""
     parts = np.array([cell, *more], np.uint16)
     for column in nearest.T:
         places = np.flatnonzero(column == cell)

@@ -1,8 +1,8 @@
 """How sure a recall is that was measured on random rows.
 
 The recall is a ratio: of the exact edges of all rows, the share that a search found. It is
-judged by the rows of the sample that have edges, since the others tell nothing: where edges
-are rare, so are these rows, and a sample is only as large as they are many.
+judged by the rows of the sample that have edges, since the others tell nothing. Where edges
+are rare, so are such rows, and only they count as the size of the sample.
 
 The bound is that of empirical likelihood for a ratio (Owen, "Empirical Likelihood", 2001,
 chapters 2 and 3). A recall `p` is ruled out if no weights that make it the recall of the
@@ -32,8 +32,7 @@ import numpy.typing as npt
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_NORMAL_QUANTILE = 2.3263  # of 0.99
-_HALVINGS = 40  # of an interval, which float64 then hardly divides
+_HALVINGS = 40  # steps of a bisection: what is left is about as small as float64 can tell
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,11 @@ class Recall:
 
     Attributes:
         measured: the share of exact edges found.
-        surely: what it is at least, with 99 % confidence.
+        lower_bound: of the recall of all rows, with 99 % confidence.
     """
 
     measured: float
-    surely: float
+    lower_bound: float
 
 
 def recall_of(hits: Counts, wanted: Counts, most: int, share: float) -> Recall:
@@ -59,7 +58,7 @@ def recall_of(hits: Counts, wanted: Counts, most: int, share: float) -> Recall:
         share: the part of all rows that was sampled, without replacement; below 1.
     """
     if not wanted.any():
-        # Nothing was seen, so nothing is sure.
+        # Nothing was seen, so the bound is the lowest.
         return Recall(1.0, 0.0)
     rows = _Rows(hits, wanted, most)
     measured = float(hits.sum() / wanted.sum())
@@ -71,7 +70,7 @@ def recall_of(hits: Counts, wanted: Counts, most: int, share: float) -> Recall:
 
 
 def is_promised(hits: Counts, wanted: Counts, most: int, share: float, least: float) -> bool:
-    """Tell whether `recall_of` is surely at least `least`, sooner than that."""
+    """Tell whether the lower bound of `recall_of` is at least `least`; faster than that."""
     return bool(wanted.any()) and _Rows(hits, wanted, most).rule_out(least, share)
 
 
@@ -88,7 +87,8 @@ class _Rows:
     def rule_out(self, recall: float, share: float) -> bool:
         """Tell whether a recall of all rows that is no more than this is too unlikely."""
         # What was sampled is known: only the rest is in doubt.
-        doubt = _NORMAL_QUANTILE**2 / 2 * (1 - share)
+        normal_quantile = 2.3263  # of 0.99
+        doubt = normal_quantile**2 / 2 * (1 - share)
         return _log_likelihood_ratio(self._hits - recall * self._edges, self._times) > doubt
 
 

@@ -30,7 +30,7 @@ from nsl_tools.arrays.ids import id_ranks, texts_at
 from nsl_tools.arrays.ranking import rank_edges
 from nsl_tools.build_graph.embeddings import UnitRows
 from nsl_tools.build_graph.search.block_products import Wanted, all_pairs, pairs_between
-from nsl_tools.build_graph.search.ivf import Cells
+from nsl_tools.build_graph.search.ivf import InvertedLists
 from nsl_tools.build_graph.search.ties import Ties
 from nsl_tools.spill.matrix import Rows, file_order, row_hashes
 from nsl_tools.tuning import TUNING
@@ -42,18 +42,14 @@ if TYPE_CHECKING:
     from nsl_tools.spill.matrix import Matrix, MatrixStore
     from nsl_tools.threads import Workers
 
-_FEW = 4
-"""Until one in so many nodes was asked for, not all ids are ranked."""
-_UNIT_ROUNDOFF = 2.0**-24
-_PRODUCT_BYTES = 6  # a float32, a mask, and what is picked of both
-_PAIR_BYTES = 20  # both sides in float64, one in float32 before
-
 
 def bytes_per_thread(dimension: int) -> int:
     """Return the memory that each thread takes: products and units of a tile, pairs to weigh."""
+    product_bytes = 6  # a float32, a mask, and what is picked of both
+    weighed_bytes = 20  # of a number of two vectors: both in float64, one in float32 before
     return (
-        TUNING.tile_rows * TUNING.tile_rows * _PRODUCT_BYTES
-        + max(TUNING.weighed_floats, dimension) * _PAIR_BYTES
+        TUNING.tile_rows * TUNING.tile_rows * product_bytes
+        + max(TUNING.weighed_floats, dimension) * weighed_bytes
     )
 
 
@@ -84,7 +80,7 @@ class EdgeFlow:
     """Edges in order of their sources, to take part by part from one search.
 
     Args:
-        found: lots of edges, ascending by source from lot to lot.
+        found: batches of edges, ascending by source from batch to batch.
     """
 
     def __init__(self, found: Iterator[Edges]) -> None:
@@ -139,9 +135,10 @@ class NearestNeighbors:
         self.store = store
         self._buffers = Buffers()
         # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, each number of which is off by 2 u;
-        # floors are rounded, too.
-        rounding = min(0.5, embeddings.vectors.shape[1] * _UNIT_ROUNDOFF)
-        margin = rounding / (1 - rounding) + 6 * _UNIT_ROUNDOFF
+        # thresholds are rounded, too.
+        roundoff = 2.0**-24  # u of float32
+        rounding = min(0.5, embeddings.vectors.shape[1] * roundoff)
+        margin = rounding / (1 - rounding) + 6 * roundoff
         # One place more than k, since a row is its own best match.
         best = None if k is None else k + 1
         self._wanted = Wanted(best, threshold - margin, 2 * margin + 1 / MICRO)
@@ -180,7 +177,7 @@ class NearestNeighbors:
         pool, ties = self._workers.products, self._ties(base, base)
         for i, j in all_pairs(units, self._wanted, pool, self.store, ties):
             sources, targets = [base[i]], [base[j]]
-            # A row meets itself, so the largest source is the end of the lot.
+            # A row meets itself, so the largest source is the end of the batch.
             due = int(np.searchsorted(rest, sources[0].max()))
             for more in self._between(rest[done:due], base):
                 sources.append(more[0])
@@ -190,7 +187,7 @@ class NearestNeighbors:
         yield from self._between(rest[done:], base)
 
     def _surplus_duplicates(self, rows: Rows) -> npt.NDArray[np.bool_]:
-        """Tell which rows need not be searched for: k + 1 equal vectors with larger ids exist.
+        """Tell which rows need not be candidates: those with k + 1 equal vectors of larger ids.
 
         Without this, n equal vectors would mean n * n ties to be weighed.
         """
@@ -203,7 +200,7 @@ class NearestNeighbors:
         repeated = np.flatnonzero(ranks)
         first = order[repeated - ranks[repeated]]
         same = self._same_vectors(rows[first], rows[order[repeated]])
-        # Equal numbers are only a hint: where vectors that differ share one, all are searched for.
+        # Equal hashes are only a hint: where different vectors share one, all stay candidates.
         certain = ~np.isin(hashes[first], hashes[first[~same]])
         surplus[order[repeated[certain & (ranks[repeated] > self.k)]]] = True
         return surplus
@@ -236,8 +233,8 @@ class NearestNeighbors:
         return self.select(sources[near], targets[near], weights[near])
 
     def best_of_each(self, pairs: Iterable[tuple[Rows, Rows]]) -> Iterator[Edges]:
-        """Yield `best` of each lot of pairs, in order, some lots ahead on other threads."""
-        return self._workers.ahead(lambda lot: self.best(*lot), pairs)
+        """Yield `best` of each batch of pairs, in order; other threads work some batches ahead."""
+        return self._workers.ahead(lambda batch: self.best(*batch), pairs)
 
     def weigh_compactly(self, sources: Rows, targets: Rows) -> npt.NDArray[np.int32]:
         """Return the weight of each pair as `compact` does; negative below the threshold."""
@@ -247,21 +244,23 @@ class NearestNeighbors:
     def choose_of_each(
         self, pairs: Iterable[tuple[Rows, Rows, npt.NDArray[np.int32]]]
     ) -> Iterator[Edges]:
-        """Yield the best of each source of each lot of pairs, weighed by `weigh_compactly`.
+        """Yield the best of each source of each batch of pairs, weighed by `weigh_compactly`.
 
-        In order, some lots ahead on other threads.
+        In order; other threads work some batches ahead.
         """
 
         def choose(sources: Rows, targets: Rows, weights: npt.NDArray[np.int32]) -> Edges:
             near = weights >= 0
             return self.select(sources[near], targets[near], restored(weights[near]))
 
-        return self._workers.ahead(lambda lot: choose(*lot), pairs)
+        return self._workers.ahead(lambda batch: choose(*batch), pairs)
 
-    def cells(self, rows: Rows, seed: int) -> Cells:
-        """Return the means to approximate the k best among `rows`."""
+    def inverted_lists(self, rows: Rows, seed: int) -> InvertedLists:
+        """Return the inverted lists that find about the k best among `rows`."""
         units, wanted = self.units(rows), self._wanted
-        return Cells(units, self.k or 0, wanted.floor, wanted.slack, self._workers, seed)
+        return InvertedLists(
+            units, self.k or 0, wanted.threshold, wanted.slack, self._workers, seed
+        )
 
     def reordered(self, rows: Rows) -> NearestNeighbors:
         """Return the same for `rows` only; vectors as `spill.matrix.reordered` returns them."""
@@ -278,7 +277,7 @@ class NearestNeighbors:
         norms, far = self.embeddings.norms, self.embeddings.vectors
         near, places, order = far, sources, np.arange(len(sources))
         if not isinstance(far, np.ndarray):
-            # The sources of a lot are few; targets are read in the order of the file.
+            # The sources of a batch are few; targets are read in the order of the file.
             distinct, places = np.unique(sources, return_inverse=True)
             near, order = far[distinct], file_order(far, targets)
         weights = np.empty(len(sources), np.float64)
@@ -301,7 +300,7 @@ class NearestNeighbors:
         found = self._buffers.array(name, np.float64, *shape)
         if isinstance(matrix, np.ndarray):
             taken = self._buffers.array("taken", np.float32, *shape)
-            # Not clipped: a mode other than the default one writes to `out` at once.
+            # Nothing is clipped: but in the default mode, `take` would fill a copy of `out` first.
             found[:] = matrix.take(rows, axis=0, out=taken, mode="clip")
         else:
             found[:] = matrix[rows]
@@ -311,9 +310,10 @@ class NearestNeighbors:
         """Return numbers that order `rows`, shape (m,), as their ids are ordered, by bytes."""
         ids = self.embeddings.ids
         self._ranked += len(rows)
-        if self._ranked * _FEW > len(ids):
+        # Where few nodes have edges, most ids are nobody's target: once a quarter was asked for,
+        # all are ranked.
+        if self._ranked * 4 > len(ids):
             return self.id_ranks[rows]
-        # Where few nodes have edges, most ids are nobody's target.
         distinct, places = np.unique(rows, return_inverse=True)
         return id_ranks(texts_at(*spans_of(ids, distinct)))[places]
 

@@ -1,7 +1,7 @@
 """FAISS with the BLAS kernels of this processor.
 
-FAISS brings an OpenBLAS of its own, which may be older than the processor, and then takes
-old kernels, several times as slow as those that numpy's takes.
+FAISS brings its own OpenBLAS. If that is older than the processor, it takes old kernels, which
+are several times as slow as those of numpy.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from typing import Any
 
 from threadpoolctl import threadpool_info
 
-_CORE_TYPE = "OPENBLAS_CORETYPE"
 _KERNELS = {"cooperlake": "SkylakeX", "sapphirerapids": "SkylakeX", "skylakex": "SkylakeX",
             "haswell": "Haswell", "zen": "Zen"}  # fmt: skip
-"""By what OpenBLAS says of itself: kernels that one of the last ten years has too."""
+"""Kernels that an OpenBLAS of the last ten years has, by the name of those it chose."""
 
 
 def load_faiss() -> Any:
-    """Return the module `faiss`; its OpenBLAS takes the kernels of numpy's, if it has any."""
+    """Return the module `faiss`, whose OpenBLAS takes the same kernels as that of numpy."""
     libraries = (str(library.get("architecture")).lower() for library in threadpool_info())
     kernels = next(filter(None, map(_KERNELS.get, libraries)), None)
-    told = kernels is not None and _CORE_TYPE not in os.environ
-    if told:
-        os.environ[_CORE_TYPE] = str(kernels)
+    variable = "OPENBLAS_CORETYPE"
+    is_set_here = kernels is not None and variable not in os.environ
+    if is_set_here:
+        os.environ[variable] = str(kernels)
     try:
         import faiss
     finally:
-        if told:
-            del os.environ[_CORE_TYPE]
+        if is_set_here:
+            del os.environ[variable]
     return faiss

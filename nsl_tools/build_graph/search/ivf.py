@@ -1,13 +1,13 @@
-"""Approximate candidates: each row compared with the k-means cells nearest to it.
+"""Approximate candidates by inverted lists (IVF): each row probes the cells nearest to it.
 
-A row is a *member* of the cell nearest to it, and *visits* the next nearest ones: one
-dense product of the members of a cell and its visitors serves both. A search by a larger
-margin lets rows visit more cells, so that more neighbours meet; a row keeps its best so
-far, and recall can only grow.
+The list of a cell holds the rows that are assigned to it, its *members*. One dense product of
+the members and of the rows that probe the cell, the *queries*, gives candidates to both. A
+search by a larger margin probes more cells, and so compares more pairs. A row keeps its best
+candidates so far: recall can only grow.
 
-What is kept does not depend on threads, nor on when a row learns what was found: a
-pair meets once, and candidates are totally ordered, by similarity, then row. The
-similarities are float32 products, so that another BLAS may choose other pairs.
+What is kept does not depend on threads, nor on when a row learns what was found: a pair is
+compared once, and candidates are totally ordered, by similarity, then row. The similarities
+are float32 products, so that another BLAS may choose other pairs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import numpy.typing as npt
 from nsl_tools.arrays.buffers import Buffers
 from nsl_tools.arrays.groups import reached_by, true_places
 from nsl_tools.build_graph.search.candidate_keys import NO_KEY, PairKeys, best_of_each
-from nsl_tools.build_graph.search.coarse_quantizer import NearestCells
+from nsl_tools.build_graph.search.coarse_quantizer import CoarseQuantizer
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,18 +34,11 @@ if TYPE_CHECKING:
     from nsl_tools.spill.matrix import Floats, Rows
     from nsl_tools.threads import Workers
 
-_SPARE = 2
-_CROWD = 4
-_BLOCK = 1024
-_CELLS_AT_ONCE, _LEAST_CELLS = 64, 8
-_TABLE_ROWS, _LEAST_TABLE = 1 << 14, 1 << 11
-_USUAL_DEPTH = 16  # of rows that want more candidates, fewer are taken at once
-_LOT = 1024
-_STEPS = 0.0, 1.0  # of the margin: what rows find in their own cell first spares much after it
+_SPARE = 2  # candidates kept beyond the best: float32 may mistake the order of the last ones
 Weights = npt.NDArray[np.int32]
 
 
-class Cells:
+class InvertedLists:
     """The best candidates of each row so far.
 
     Inside, a row is its place among `unit.rows`.
@@ -52,50 +46,54 @@ class Cells:
     Args:
         unit: the rows to find neighbours for, and among; at least one.
         best: how many neighbours a row wants.
-        floor: smallest similarity.
-        slack: by how much two similarities differ if their order is sure.
+        threshold: smallest similarity.
+        slack: by how much two similarities differ if their order is certain.
         workers: the threads.
         seed: of the cells.
     """
 
     def __init__(
-        self, unit: UnitRows, best: int, floor: float, slack: float, workers: Workers, seed: int
+        self, unit: UnitRows, best: int, threshold: float, slack: float, workers: Workers, seed: int
     ) -> None:
         self._unit, self._pool = unit, workers.products
         self._keys, self._slack = PairKeys(len(unit)), slack
-        # A few more than wanted: float32 may mistake the order of the last ones.
         self._best = np.full((len(unit), best + _SPARE), NO_KEY)
-        self._floors = np.full(len(unit), floor, np.float32)
-        share = min(1.0, _USUAL_DEPTH / self._best.shape[1])
-        self._table_rows = max(min(_LEAST_TABLE, _TABLE_ROWS), int(share * _TABLE_ROWS))
-        self._at_once = max(min(_LEAST_CELLS, _CELLS_AT_ONCE), int(share * _CELLS_AT_ONCE))
-        self._nearest = NearestCells(unit, workers, seed)
-        self._homes = self._nearest.listed[:, 0].copy()
-        self._members = self._by_cell(np.arange(len(unit)), self._homes)
+        self._thresholds = np.full(len(unit), threshold, np.float32)
+        # Where rows keep more than 16 candidates each, fewer rows and lists are taken together.
+        share = min(1.0, 16 / self._best.shape[1])
+        tables, lists = TUNING.kept_rows, TUNING.probed_lists
+        self._table_rows = max(min(1 << 11, tables), int(share * tables))
+        self._at_once = max(min(8, lists), int(share * lists))
+        self._quantizer = CoarseQuantizer(unit, workers, seed)
+        self._assigned = self._quantizer.listed[:, 0].copy()
+        self._members = self._by_cell(np.arange(len(unit)), self._assigned)
         self._buffers = Buffers()
-        self._before = self._visits = np.zeros(len(unit), np.uint16)
+        self._before = self._probes = np.zeros(len(unit), np.uint16)
 
-    def meeting_margins(self, rows: Rows, others: Rows) -> npt.NDArray[np.int64]:
-        """Return the least margin at which each of some pairs meets, shape (m,), or NEVER."""
+    def margins_of_pairs(self, rows: Rows, others: Rows) -> npt.NDArray[np.int64]:
+        """Return the least margin by which each of some pairs is compared, shape (m,), or NEVER."""
         known = self._unit.rows
-        return self._nearest.meeting_margins(*(np.searchsorted(known, r) for r in (rows, others)))
+        return self._quantizer.margins_of_pairs(
+            *(np.searchsorted(known, r) for r in (rows, others))
+        )
 
     def list_enough(self, margin: int) -> bool:
-        """List more cells if `margin` makes rows visit most of those listed; tell whether."""
-        return self._nearest.list_enough(margin)
+        """List more cells if rows would probe most of those listed; return whether it did."""
+        return self._quantizer.list_enough(margin)
 
     def cost(self, margin: int) -> int:
-        """Return how many products a search takes: of k-means, of the lists, and of all visits."""
-        return self._nearest.cost + self._nearest.meetings(margin)
+        """Return how many products a search takes: of k-means, of the lists, and of the probes."""
+        return self._quantizer.cost + self._quantizer.comparisons(margin)
 
     def search(self, margin: int) -> None:
-        """Compare rows with the members of the cells within a margin that they did not visit yet.
+        """Let rows probe the cells within a margin that they did not probe yet.
 
         Args:
             margin: no smaller than before.
         """
-        for share in _STEPS:
-            self._visit(self._nearest.visits(int(share * margin)))
+        # What rows find in their own cell spares much of what follows.
+        for share in (0.0, 1.0):
+            self._probe(self._quantizer.probes(int(share * margin)))
 
     def order(self) -> Rows:
         """Return the places of all rows, those of a cell together."""
@@ -107,37 +105,37 @@ class Cells:
 
     def end_search(self) -> None:
         """Free what only a search needs."""
-        del self._nearest, self._members, self._before, self._visits, self._floors
+        del self._quantizer, self._members, self._before, self._probes, self._thresholds
 
-    def _visit(self, visits: Numbers) -> None:
-        self._before = self._visits
-        self._visits = np.maximum(self._before, visits)
-        self._most = int(self._visits.max())
+    def _probe(self, probes: Numbers) -> None:
+        self._before = self._probes
+        self._probes = np.maximum(self._before, probes)
+        self._most = int(self._probes.max())
         found: list[Keys] = []
-        meetings = self._meetings()
-        while some := list(islice(meetings, self._at_once)):
-            found += self._pool.map(self._meet, some)
+        searches = self._searches()
+        while some := list(islice(searches, self._at_once)):
+            found += self._pool.map(self._search_list, some)
             if sum(map(len, found)) > self._best.size // 2:
                 self._keep(found)
                 found = []
         self._keep(found)
 
-    def _meetings(self) -> Iterator[tuple[Rows, Rows]]:
-        """Yield the members of a cell and who visits it now; at first, the members themselves."""
-        listed = self._nearest.listed
+    def _searches(self) -> Iterator[tuple[Rows, Rows]]:
+        """Yield the members of each cell and its queries; at first, the members themselves."""
+        listed = self._quantizer.listed
         column = np.arange(listed.shape[1], dtype=np.uint16)
-        now = column < self._visits[:, np.newaxis]
+        now = column < self._probes[:, np.newaxis]
         now &= column >= np.maximum(self._before, 1)[:, np.newaxis]
         places = np.flatnonzero(now)
-        visitors = self._by_cell(places // len(column), listed.ravel().take(places))
-        meetings = zip(self._members, visitors, strict=True)
+        queries = self._by_cell(places // len(column), listed.ravel().take(places))
+        searches = zip(self._members, queries, strict=True)
         own = () if self._before.any() else zip(self._members, self._members, strict=True)
-        return ((members, guests) for members, guests in chain(own, meetings) if len(guests))
+        return ((members, queries) for members, queries in chain(own, searches) if len(queries))
 
     def _by_cell(self, rows: Rows, cells: Numbers) -> list[Rows]:
         """Return for each cell the `rows` whose cell it is, shapes (m,), (m,)."""
         order = rows.take(np.argsort(cells, kind="stable"))
-        return np.split(order, np.cumsum(np.bincount(cells, minlength=len(self._nearest)))[:-1])
+        return np.split(order, np.cumsum(np.bincount(cells, minlength=len(self._quantizer)))[:-1])
 
     def pairs(self, rows: Rows) -> tuple[Rows, Rows]:
         """Return the candidates `(sources, targets)` of some of the rows, in their order."""
@@ -147,8 +145,8 @@ class Cells:
     def weigh(self, rows: Rows, weigh: Callable[[Rows, Rows], Weights]) -> None:
         """Weigh the candidates of some of the rows.
 
-        It goes from cell to cell: the rows of one have most of their candidates in common, which
-        are then at hand.
+        Cell by cell, since the members of one have most of their candidates in common: these are
+        in the processor's cache then.
 
         Args:
             rows: for `weighed` to return.
@@ -156,9 +154,10 @@ class Cells:
         """
         self._weights = np.zeros(self._best.shape, np.int32)
         places = np.searchsorted(self._unit.rows, rows)
-        order = places[np.argsort(self._homes[places], kind="stable")]
-        lots = (order[start : start + _LOT] for start in range(0, len(order), _LOT))
-        for _ in self._pool.map(partial(self._weigh, weigh), lots):
+        order = places[np.argsort(self._assigned[places], kind="stable")]
+        step = TUNING.weighed_rows
+        batches = (order[start : start + step] for start in range(0, len(order), step))
+        for _ in self._pool.map(partial(self._weigh, weigh), batches):
             pass
 
     def _weigh(self, weigh: Callable[[Rows, Rows], Weights], places: Rows) -> None:
@@ -187,16 +186,17 @@ class Cells:
         rows = self._unit.rows
         return rows.take(self._keys.owners(keys)), rows.take(self._keys.others(keys))
 
-    def _meet(self, meeting: tuple[Rows, Rows]) -> Keys:
-        """Return candidates among the members of a cell and its visitors, table by table."""
-        members, visitors = meeting
+    def _search_list(self, search: tuple[Rows, Rows]) -> Keys:
+        """Return candidates among the members of a cell and its queries, table by table."""
+        members, queries = search
         base = self._units("members", members)
         found = [np.empty(0, np.uint64)]
-        for start in range(0, len(visitors), _BLOCK):
-            block = visitors[start : start + _BLOCK]
+        step = TUNING.probing_rows
+        for start in range(0, len(queries), step):
+            block = queries[start : start + step]
             products = self._buffers.array("products", np.float32, len(block), len(members))
-            own = visitors is members
-            units = base[start : start + _BLOCK] if own else self._units("visitors", block)
+            own = queries is members
+            units = base[start : start + step] if own else self._units("queries", block)
             np.matmul(units, base.T, out=products)
             if own:
                 np.fill_diagonal(products[:, start:], -np.inf)
@@ -214,39 +214,41 @@ class Cells:
     def _passing(
         self, products: Floats, axis: int, sides: tuple[Rows, Rows], *, strangers: bool = True
     ) -> Keys:
-        """Return what the rows along `axis` of `products`, shape (visitors, members), let pass."""
+        """Return candidates of the rows along `axis` of `products`, shape (queries, members)."""
         own, depth = sides[axis], self._best.shape[1]
-        floors = self._floors.take(own)
+        thresholds = self._thresholds.take(own)
         passing = self._buffers.array("passing", np.bool_, *products.shape)
-        np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=passing)
-        crowd = _CROWD * depth * len(own)
+        np.greater_equal(products, np.expand_dims(thresholds, 1 - axis), out=passing)
+        crowd = TUNING.crowd * depth * len(own)
         if np.count_nonzero(passing) > crowd:
             if (reached := reached_by(products, axis, depth)) is not None:
-                floors = np.maximum(floors, reached)
-            np.greater_equal(products, np.expand_dims(floors, 1 - axis), out=passing)
+                thresholds = np.maximum(thresholds, reached)
+            np.greater_equal(products, np.expand_dims(thresholds, 1 - axis), out=passing)
         places = true_places(passing)
         found = products.ravel().take(places)
         pair = np.divmod(places, products.shape[1])
         both = sides[0].take(pair[0]), sides[1].take(pair[1])
         keys, owners = self._keys.pack(both[axis], both[1 - axis], found), pair[axis]
         if strangers:
-            met = self._met_already(*both)
-            keys, owners = np.delete(keys, met), np.delete(owners, met)
+            compared = self._compared_already(*both)
+            keys, owners = np.delete(keys, compared), np.delete(owners, compared)
         if len(keys) <= crowd:
             return keys
         best = best_of_each(keys, owners, len(own), depth)
         return np.asarray(best[best != NO_KEY])
 
-    def _met_already(self, visitors: Rows, members: Rows) -> Rows:
-        """Return the places of pairs that met before, or meet in a cell of smaller number too."""
-        homes = self._homes.take(visitors)
-        back = self._nearest.listed.take(members, axis=0)[:, : self._most] == homes[:, np.newaxis]
+    def _compared_already(self, queries: Rows, members: Rows) -> Rows:
+        """Return the places of pairs compared before, or in a cell of a smaller number too."""
+        assigned = self._assigned.take(queries)
+        back = (
+            self._quantizer.listed.take(members, axis=0)[:, : self._most] == assigned[:, np.newaxis]
+        )
         pair, place = np.divmod(np.flatnonzero(back), self._most)
         members = members[pair]
-        # Those of one cell met there at first.
-        met = place < self._before[members]
-        met |= (place < self._visits[members]) & (homes[pair] < self._homes[members])
-        return pair[met]
+        # The members of one cell were compared at first.
+        compared = place < self._before[members]
+        compared |= (place < self._probes[members]) & (assigned[pair] < self._assigned[members])
+        return pair[compared]
 
     def _keep(self, found: list[Keys]) -> None:
         """Keep the best of what was kept and of `found`, which go table by table each."""
@@ -269,6 +271,6 @@ class Cells:
         both.sort(axis=1)
         table[:] = both[:, : table.shape[1]]
         full = np.flatnonzero(table[:, -1] != NO_KEY)
-        reached = self._keys.floors(table[full, -1])
-        floors = self._floors[start : start + self._table_rows]
-        floors[full] = np.maximum(floors[full], reached)
+        reached = self._keys.thresholds(table[full, -1])
+        thresholds = self._thresholds[start : start + self._table_rows]
+        thresholds[full] = np.maximum(thresholds[full], reached)

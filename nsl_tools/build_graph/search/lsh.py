@@ -5,8 +5,8 @@ unit vector has a positive product with hyperplane `i`. A pair is compared if it
 shares a bucket in any round. Source: NSL 1.4, `tools/build_graph.py`; the same
 seed gives the same buckets.
 
-Rows of small buckets are paired many buckets at a time; a large bucket is searched as a graph
-of its own. The edges that are found wait, by source, for those of the other rounds.
+All pairs of small buckets are weighed, many buckets at a time; a large bucket is searched like
+a whole graph. The edges found wait, by source, for those of the other rounds.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.arrays.groups import blocks
-from nsl_tools.spill.partitions import Runs, group_slots
+from nsl_tools.arrays.groups import HALF_WORD, blocks
+from nsl_tools.arrays.ranking import RANKING_BYTES
+from nsl_tools.spill.partitions import SpilledPartitions, group_partitions
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -31,12 +32,7 @@ if TYPE_CHECKING:
     from nsl_tools.spill.matrix import Rows
     from nsl_tools.spill.partitions import Records
 
-_SMALL = 128  # rows of a bucket: weighing all its pairs takes no longer than a search in it
 _EDGE = np.dtype([("source", "<u4"), ("target", "<u4"), ("weight", "<f8")])
-_MOST_SLOTS = 1024
-_BYTES_PER_EDGE = 100
-"""What choosing the best needs for each edge while it runs."""
-_HALF = np.uint64(32)
 
 
 def bucketed_edges(
@@ -45,23 +41,23 @@ def bucketed_edges(
     """Yield the best edges from `queries`, ascending, among the pairs that share a bucket.
 
     Args:
-        nearest: weighs pairs and chooses the best; edges beyond its budget go to a scratch file.
+        nearest: weighs pairs and chooses the best; edges beyond its memory budget are spilled.
         options: splits, rounds and seed.
         queries: the rows that edges leave from.
     """
-    rows, allowance = len(nearest.embeddings.ids), nearest.store.budget
+    rows, budget = len(nearest.embeddings.ids), nearest.store.budget
     is_query = np.zeros(rows, np.bool_)
     is_query[queries] = True
-    slots = min(_MOST_SLOTS, max(1, rows))
-    width = -(-rows // slots) or 1
+    count = min(1024, max(1, rows))
+    width = -(-rows // count) or 1
     with contextlib.ExitStack() as stack:
-        runs = Runs(_EDGE, slots, allowance / 2, stack)
+        partitions = SpilledPartitions(_EDGE, count, budget / 2, stack)
         for edges in _found(nearest, is_query, options):
-            _put_aside(edges, runs, width)
-            if runs.spilled:
+            _spill(edges, partitions, width)
+            if partitions.spilled:
                 nearest.store.announce("edges of all buckets")
-        for some in group_slots(runs.sizes(), allowance / _BYTES_PER_EDGE):
-            yield _best(nearest, runs.read(some.start, some.stop))
+        for some in group_partitions(partitions.sizes(), budget / RANKING_BYTES):
+            yield _best(nearest, partitions.read(some.start, some.stop))
 
 
 def _found(
@@ -75,7 +71,7 @@ def _found(
         planes = generator.rand(options.lsh_splits, nodes.vectors.shape[1]) * 2 - 1
         order, bounds = _buckets(nodes, planes)
         sizes = np.diff(bounds)
-        small = sizes <= _SMALL
+        small = sizes <= TUNING.small_bucket
         yield from nearest.best_of_each(_small_pairs(order, bounds, small, is_query))
         for bucket in np.flatnonzero(~small).tolist():
             members = order[bounds[bucket] : bounds[bucket + 1]]
@@ -115,26 +111,26 @@ def _small_pairs(
         ends, np.arange(TUNING.bucket_pairs, ends[-1:].sum(), TUNING.bucket_pairs), side="right"
     )
     for first, last in pairwise([0, *cuts.tolist(), len(wanted)]):
-        lot = slice(first, last)
-        many = counts[lot]
+        batch = slice(first, last)
+        many = counts[batch]
         # The places of a bucket, once for each of its rows.
-        places = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many - starts[lot], many)
-        yield np.repeat(order[wanted[lot]], many), order[places]
+        places = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many - starts[batch], many)
+        yield np.repeat(order[wanted[batch]], many), order[places]
 
 
-def _put_aside(edges: Edges, runs: Runs, width: int) -> None:
-    """Keep edges by source; `width` sources have one slot."""
+def _spill(edges: Edges, partitions: SpilledPartitions, width: int) -> None:
+    """Keep edges by source, of which `width` share a partition."""
     records = np.empty(len(edges), _EDGE)
     records["source"], records["target"] = edges.sources, edges.targets
     records["weight"] = edges.weights
-    slots = records["source"] // width
-    order = np.argsort(slots.astype(np.uint16), kind="stable")
-    runs.add(records[order], slots[order])
+    numbers = records["source"] // width
+    order = np.argsort(numbers.astype(np.uint16), kind="stable")
+    partitions.add(records[order], numbers[order])
 
 
 def _best(nearest: NearestNeighbors, records: Records) -> Edges:
     """Choose the best edges of each source, of which those met in several rounds count once."""
-    pairs = records["source"].astype(np.uint64) << _HALF | records["target"]
+    pairs = records["source"].astype(np.uint64) << HALF_WORD | records["target"]
     _, firsts = np.unique(pairs, return_index=True)
     records = records[firsts]
     sources, targets = (records[name].astype(np.int64) for name in ("source", "target"))

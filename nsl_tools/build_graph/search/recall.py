@@ -1,11 +1,12 @@
 """Approximate neighbours with a measured promise.
 
-Random rows are compared with all others, until they have enough edges to judge by; where
-edges are so rare that this would cost too much, all pairs are compared. At which margin a
-row meets a neighbour is then known without a search, and so is the least one at which
-enough of them are met. With that one all rows are compared, and the recall is *measured* on
-the random rows: it has to be surely high enough. Where that would cost more than comparing
-all pairs, all pairs are compared: recall is 1.
+Random rows are compared with all others, until they have enough edges to judge by. The lists
+then tell, without a search, by which margin each of these edges is found, and so the least
+margin by which enough of them are. All rows are searched by that margin, and the recall is
+*measured* on the random rows: its lower confidence bound has to be high enough.
+
+Where edges are so rare that the sample would cost too much, or where the search would cost
+more than comparing all pairs, all pairs are compared: recall is 1.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from nsl_tools.build_graph.search.coarse_quantizer import NEVER
 from nsl_tools.build_graph.search.confidence import Recall
 from nsl_tools.build_graph.search.sample import Sample
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,29 +28,25 @@ if TYPE_CHECKING:
     from nsl_tools.spill.matrix import Rows
     from nsl_tools.statistics import Statistics
 
-_SAMPLE = 100  # rows, if all were allowed to miss; more where few are
-_ENOUGH = 0.75  # of the edges that so many rows have at most
-_SPARE = 1.1  # times the rows that seem to be needed, so that one more drawing seldom is
-_MOST_SAMPLED = 8  # one row of so many at most: a quarter of the products of all pairs
 LEAST_ROWS = 20_000
-"""Below this, all pairs take no longer."""
-
-_OVERHEAD = 1.5  # a product in a cell costs more than one in the sweep of all pairs
-_TILE = 1024
-_BYTES_PER_ROW, _BYTES_PER_CANDIDATE = 200, 15  # as measured
+"""Of fewer rows, comparing all pairs takes no longer."""
+_ENOUGH = 0.75  # of the edges that the rows of a sample have at most: enough to judge by
+_MOST_SAMPLED = 8  # one row of so many at most: a quarter of the products of all pairs
+_OVERHEAD = 1.5  # time of a product in a list, by that of one in the sweep of all pairs
 
 
 def bytes_for(rows: int, k: int) -> int:
     """Return the memory that an approximate search for `k` neighbours of all rows takes."""
-    return rows * (_BYTES_PER_ROW + _BYTES_PER_CANDIDATE * k)
+    per_row, per_candidate = 200, 15  # bytes, as measured
+    return rows * (per_row + per_candidate * k)
 
 
 def promised(
     nearest: NearestNeighbors, rows: Rows, least: float, seed: int, statistics: Statistics
 ) -> RecallSearch | None:
-    """Return a search that ran, of a recall of at least `least`; None to compare all pairs.
+    """Return a finished search with a recall of at least `least`; None to compare all pairs.
 
-    That is as fast, or there are too few edges to judge by, which `statistics` are told.
+    None where that is as fast, or where there are too few edges to judge by: then with a warning.
     """
     if len(rows) < LEAST_ROWS:
         return None
@@ -80,7 +78,8 @@ def _drawn(
         drawn, count = size, sum(len(edges) for edges in found)
         if count >= enough:
             return Sample(np.sort(order[:drawn]), found, len(rows), most)
-        size = math.ceil(_SPARE * drawn * enough / max(1, count))
+        # A tenth more than seem to be needed, so that one more drawing seldom is.
+        size = math.ceil(1.1 * drawn * enough / max(1, count))
         if size > limit:
             statistics.warnings[
                 f"--recall: {count:,} edges of {drawn:,} random nodes are too few to judge by: "
@@ -90,14 +89,14 @@ def _drawn(
 
 
 class RecallSearch:
-    """Finds neighbours of all rows, as many as `least` promises.
+    """Finds the neighbours of all rows with a promised recall.
 
     Args:
         nearest: weighs pairs and chooses the best.
         rows: all rows, ascending.
         sample: some of them, to judge by.
         least: the recall to promise.
-        seed: of the cells.
+        seed: of the centroids.
 
     Attributes:
         recall: as measured, once it ran.
@@ -111,55 +110,57 @@ class RecallSearch:
         self._rows = rows
         self._sample = sample
         self._least = least
-        self._cells = nearest.cells(rows, seed)
+        self._lists = nearest.inverted_lists(rows, seed)
         self.recall, self.effort = Recall(0.0, 0.0), 0.0
 
     def run(self) -> bool:
         """Search until the recall is promised; False if comparing all pairs costs less."""
         asked, margin = self._least, self._margin(self._least, 0)
         if margin is not None:
-            # A search reads rows by cells; lists go on reading the first file, in its order.
-            self._nearest = self._nearest.reordered(self._rows[self._cells.order()])
-            self._cells.read_from(self._nearest.units(self._rows))
+            # A search reads rows cell by cell; lists go on reading the first file, in its order.
+            self._nearest = self._nearest.reordered(self._rows[self._lists.order()])
+            self._lists.read_from(self._nearest.units(self._rows))
         while margin is not None:
-            self._cells.search(margin)
-            pairs = self._cells.pairs(self._sample.rows)
+            self._lists.search(margin)
+            pairs = self._lists.pairs(self._sample.rows)
             self.recall = self._sample.recall(self._nearest.best(*pairs))
-            if self.recall.surely >= self._least:
-                products = self._cells.cost(margin) + len(self._sample.rows) * len(self._rows)
+            if self.recall.lower_bound >= self._least:
+                products = self._lists.cost(margin) + len(self._sample.rows) * len(self._rows)
                 self.effort = products / (len(self._rows) ** 2 / 2)
-                self._cells.end_search()
+                self._lists.end_search()
                 return True
-            # Some pairs met and yet were not kept, since float32 mistook their order.
-            asked += self._least - self.recall.surely
+            # Some pairs were compared and yet not kept, since float32 mistook their order.
+            asked += self._least - self.recall.lower_bound
             margin = self._margin(asked, margin + 1)
         return False
 
     def _margin(self, asked: float, least: int) -> int | None:
         """Return the least margin from `least` that promises a recall; None to compare all pairs.
 
-        Lists more cells where rows would visit most of those listed.
+        Lists more cells where rows would probe most of those listed.
         """
         most = len(self._rows) ** 2 / 2 / _OVERHEAD
         while True:
-            margins = self._cells.meeting_margins(self._sample.sources, self._sample.targets)
+            margins = self._lists.margins_of_pairs(self._sample.sources, self._sample.targets)
             promising = self._sample.promising(margins, asked)
             if promising is None or least > NEVER:
                 return None
             margin = max(least, promising)
-            if self._cells.cost(margin) > most:
+            if self._lists.cost(margin) > most:
                 return None
-            if not self._cells.list_enough(margin):
+            if not self._lists.list_enough(margin):
                 return margin
 
     def edges(self, queries: Rows) -> Iterator[Edges]:
         """Return the best edges found for `queries`, ascending."""
         queries = np.intersect1d(queries, self._rows, assume_unique=True)
-        self._cells.weigh(queries, self._nearest.weigh_compactly)
-        tiles = (queries[start : start + _TILE] for start in range(0, len(queries), _TILE))
-        return self._nearest.choose_of_each(map(self._cells.weighed, tiles))
+        self._lists.weigh(queries, self._nearest.weigh_compactly)
+        step = TUNING.weighed_rows
+        tiles = (queries[start : start + step] for start in range(0, len(queries), step))
+        return self._nearest.choose_of_each(map(self._lists.weighed, tiles))
 
 
 def _sample_size(least: float, rows: int) -> int:
-    """Return how many rows to judge by: doubt is to be in proportion to the misses allowed."""
-    return min(rows, round(_SAMPLE / math.sqrt(1 - least)))
+    """Return how many rows to judge by: more where fewer misses are allowed."""
+    at_least = 100  # rows, if all were allowed to miss
+    return min(rows, round(at_least / math.sqrt(1 - least)))

@@ -62,7 +62,7 @@ class Sample:
         """Return the least margin that promises a recall; None if all of them promise less.
 
         Args:
-            margins: at which the ends of each exact edge meet, shape (m,), from 0.
+            margins: by which a search compares the ends of each exact edge, shape (m,), from 0.
             least: the recall that it promises.
         """
         steps = np.unique(np.r_[0, margins])

@@ -9,7 +9,7 @@ of the id in one number, and what has a smaller key is left out:
   millionth of what is written;
 - if that leaves too many, the best of each row stay, and raise its key;
 - before all that, a row's key is raised by the rows with the largest ids, since those
-  win the ties. So a row with many parallel ones is soon done, in whatever order they come.
+  win the ties. So a row with many parallel ones soon leaves most of them out.
 """
 
 from __future__ import annotations
@@ -31,15 +31,13 @@ if TYPE_CHECKING:
     Keys = npt.NDArray[np.int64]
     Mask = npt.NDArray[np.bool_]
 
-_ID_BITS = 32
+_ID_BITS = 32  # of a key, for the rank of an id; the weight as written is above them
 _LOW = (1 << _ID_BITS) - 1
-_NO_KEY = -(1 << 62)
-_ROUNDOFF = 2.0**-53
-_TIED_NUMBERS = 1 << 20  # of these rows: fewer where they are wide
+_NO_KEY = -(1 << 62)  # less than the key of any weight, and far from the least int64
 
 
 class ExactRows(Protocol):
-    """Rows whose weights can be told exactly."""
+    """Rows whose weights can be computed exactly."""
 
     @property
     def id_ranks(self) -> Rows:
@@ -56,7 +54,7 @@ class Ties:
     """What is known of the last of the best candidates of each query.
 
     Args:
-        exact: tells weights and ids.
+        exact: computes weights and ranks ids.
         queries: the rows that want candidates, shape (m,).
         base: the rows that may be candidates, shape (n,).
         best: how many a query wants, itself counted.
@@ -76,7 +74,7 @@ class Ties:
         self._top: Rows | None = None
 
     def settled(self, tile: slice, others: slice) -> bool:
-        """Tell whether the others have too small ids to be among the best of any query."""
+        """Tell whether the ids of the others are too small to be among the best of any query."""
         if not self.known(tile):
             return False
         highest = self._exact.id_ranks[self._base[others]].max() + (MICRO << _ID_BITS)
@@ -91,7 +89,7 @@ class Ties:
         return np.asarray((self._keys[tile] >> _ID_BITS) / MICRO)
 
     def narrow(self, mask: Mask, tile: slice, others: slice, most: int) -> None:
-        """Leave out candidates of the queries of a tile that surely are not among the best.
+        """Leave out candidates of the queries of a tile that cannot be among the best.
 
         Args:
             mask: which pairs are candidates, shape (queries, others), possibly a view.
@@ -115,7 +113,7 @@ class Ties:
         """Leave out candidates of queries whose best are all as heavy as can be."""
         keys = self._keys[tile]
         last = np.where(keys >> _ID_BITS < MICRO, -1, keys & _LOW).astype(np.int32)
-        # In memory it lies as `mask` does, so that both are soon combined.
+        # It has the memory layout of `mask`, which makes combining both fast.
         late = np.empty_like(mask)
         mask &= np.greater_equal(ids.astype(np.int32), last[:, np.newaxis], out=late)
 
@@ -147,7 +145,7 @@ class Ties:
     ) -> npt.NDArray[np.float64]:
         """Return the cosines of some queries and other rows, in millionths.
 
-        In memory they lie as `like` does, of the same shape: what is combined should.
+        They have the shape and memory layout of `like`, which makes combining both fast.
         """
         near = self._exact.unit(self._queries[own])
         near *= MICRO
@@ -176,7 +174,8 @@ class Ties:
                 ranks = self._exact.id_ranks[self._base]
                 top = self._base[np.argsort(ranks)[-TUNING.tied_rows :]]
                 width = self._exact.unit(top[-1:]).shape[1]
-                self._top = top[-max(1, _TIED_NUMBERS // max(1, width)) :]
+                most_floats = 1 << 20  # of these rows: fewer where vectors are long
+                self._top = top[-max(1, most_floats // max(1, width)) :]
         ids, units = self._exact.id_ranks[self._top], self._exact.unit(self._top)
         for start in range(tile.start, tile.stop, TUNING.strip_rows):
             own = slice(start, min(start + TUNING.strip_rows, tile.stop))
@@ -186,7 +185,7 @@ class Ties:
     def hopeful(self, pairs: Pairs, tile: slice) -> Pairs:
         """Return those of the candidates of a tile that reach the keys."""
         ids = self._exact.id_ranks[self._base[pairs.others]]
-        # What no weight helps need not be weighed.
+        # What even the largest weight would not help is not weighed.
         pairs = _some(pairs, ids + (MICRO << _ID_BITS) >= self._keys[tile][pairs.rows])
         return _some(pairs, self._weighed(pairs, tile) >= self._keys[tile][pairs.rows])
 
@@ -213,7 +212,8 @@ class Ties:
 
 def _doubt(units: npt.NDArray[np.float64]) -> float:
     """Return by how much products of unit vectors, in millionths, are off at most."""
-    return float((units.shape[1] + 8) * _ROUNDOFF * MICRO)
+    roundoff = 2.0**-53  # of float64
+    return float((units.shape[1] + 8) * roundoff * MICRO)
 
 
 def _keys(millionths: npt.NDArray[np.float64], ids: Rows) -> Keys:

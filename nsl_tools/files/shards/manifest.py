@@ -1,9 +1,8 @@
 """What a set of shards consists of, as the hidden file `.base@N.manifest.json` beside them says.
 
-Hidden, so that no glob of shards (`base*`) catches it. While a set is being
-replaced, its manifest says that too: a reader takes only a set that is complete,
-of shards that are as long as they were written. A set without a manifest, such
-as TensorFlow writes, is read as it is.
+It is hidden so that no glob of shards (`base*`) matches it. While a set is being replaced, its
+manifest says so: a reader accepts only a complete set, of shards that are as long as they were
+written. A set without a manifest, as TensorFlow writes it, is read as it is.
 """
 
 from __future__ import annotations
@@ -19,11 +18,10 @@ from nsl_tools.errors import DataError
 from nsl_tools.files.own_files import read_json
 
 REMEDY = "write the set again, or remove that file if the shards are right"
-_FORMAT = 1
 _SUFFIX = ".manifest.json"
 
-Recipe = dict[str, Any]
-"""What decided about the content of a set: tool, version, options, inputs (see `recipe`)."""
+Provenance = dict[str, Any]
+"""What decided about the content of a set: tool, version, options, inputs."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +55,12 @@ class Manifest:
     path: str
     shards: tuple[Shard, ...]
     complete: bool = True
-    run: Recipe | None = None
+    run: Provenance | None = None
 
     def encode(self) -> bytes:
         """Return it as JSON, the same for the same set."""
         content = {
-            "format": _FORMAT,
+            "format": 1,  # version of these fields
             "complete": self.complete,
             "shards": [asdict(shard) for shard in self.shards],
             "run": self.run,
@@ -139,7 +137,9 @@ def _manifest(path: str, found: object) -> Manifest:
         raise _unlike("complete", "true or false", complete)
     if "run" not in content:
         raise _unlike("run", "an object", None)
-    return Manifest(path, tuple(map(shard_of, shards)), complete, recipe_of(content["run"]))
+    return Manifest(
+        path, tuple(map(shard_of, shards)), complete, provenance_of_json(content["run"])
+    )
 
 
 def shard_of(found: object) -> Shard:
@@ -159,11 +159,11 @@ def shard_of(found: object) -> Shard:
     return Shard(content["name"], content["bytes"], content["records"], content["crc32c"])
 
 
-def recipe_of(found: object) -> Recipe | None:
+def provenance_of_json(found: object) -> Provenance | None:
     """Return what an object of JSON says of a run, None for null.
 
     Raises:
-        ValueError: it is no recipe, as `recipe` makes them.
+        ValueError: it is none, as `provenance_of` makes them.
     """
     if found is None:
         return None

@@ -1,7 +1,7 @@
 """What decides about the content of a set of shards: tool, version, options and inputs.
 
-An input counts as the same if its name, size, and times of change (of content
-and of inode) are; its content is not read for that.
+An input counts as the same if its name, its size and its times of change (of content and of
+inode) are the same; its content is not compared.
 """
 
 from __future__ import annotations
@@ -16,35 +16,36 @@ from nsl_tools import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nsl_tools.files.shards.manifest import Recipe
+    from nsl_tools.files.shards.manifest import Provenance
     from nsl_tools.options import RunOptions
 
-FREE = ("memory_limit", "threads", "resume", "report")
-"""Options that the content of the output does not depend on."""
 
-
-def recipe(tool: str, options: RunOptions, inputs: Mapping[str, Sequence[str]]) -> Recipe:
-    """Return the recipe of a run, given the files of each of its inputs, before they are read."""
+def provenance_of(
+    tool: str, options: RunOptions, inputs: Mapping[str, Sequence[str]]
+) -> Provenance:
+    """Return the provenance of what a run writes, by the files of its inputs, before it reads."""
+    # The content of the output does not depend on these options.
+    free = ("memory_limit", "threads", "resume", "report")
     return {
         "tool": tool,
         "version": __version__,
-        "options": {key: value for key, value in asdict(options).items() if key not in FREE},
+        "options": {key: value for key, value in asdict(options).items() if key not in free},
         "inputs": {kind: [state_of(path) for path in paths] for kind, paths in inputs.items()},
     }
 
 
-def streams_of(run: Recipe) -> list[str]:
+def streams_of(run: Provenance) -> list[str]:
     """Return the inputs of a run that are no files, and can be read only once."""
     states = [state for states in run["inputs"].values() for state in states]
     return [state["name"] for state in states if "bytes" not in state]
 
 
-def difference(old: Recipe | None, new: Recipe) -> str:
-    """Return in words how the recipe `new` differs from an `old` one; empty if it does not."""
+def difference(old: Provenance | None, new: Provenance) -> str:
+    """Return in words how the provenance `new` differs from an `old` one; empty if it does not."""
     return "; ".join(_differences(old, new)) if old else "it is not known of which"
 
 
-def _differences(old: Recipe, new: Recipe) -> Iterator[str]:
+def _differences(old: Provenance, new: Provenance) -> Iterator[str]:
     yield from _changes("", _plain(old), _plain(new))
     yield from _changes("option ", old.get("options", {}), new["options"])
     for kind, states in new["inputs"].items():
@@ -55,7 +56,7 @@ def _differences(old: Recipe, new: Recipe) -> Iterator[str]:
                 yield f"{kind}: {now['name']} has changed since"
 
 
-def _plain(run: Recipe) -> dict[str, Any]:
+def _plain(run: Provenance) -> dict[str, Any]:
     return {key: run.get(key) for key in ("tool", "version")}
 
 
@@ -70,7 +71,7 @@ def _changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
 
 
 def state_of(path: str) -> dict[str, Any]:
-    """Return what tells a file from a changed one; of a stream its name alone."""
+    """Return what shows that a file has changed; of a stream its name alone."""
     try:
         found = os.stat(path)
     except OSError:

@@ -1,8 +1,8 @@
 """Shards that a run finished before it was ended, found again by the next with `--resume`.
 
-They lie in the run's workspace. `run.json` there names the set and the recipe of
-the run; a shard is complete once a note lies beside its temporary file. None of
-the notes is synced: a shard counts only if its size and checksum are as noted.
+They lie in the run's staging directory. `run.json` there names the set, and what decided
+about its content (its provenance). A shard is complete once a note lies beside its temporary
+file. Notes are not synced: a shard counts only if its size and checksum are as noted.
 Notes and shards count only if they are this user's regular files.
 """
 
@@ -17,58 +17,58 @@ import google_crc32c
 
 from nsl_tools.files.outputs import write_file
 from nsl_tools.files.own_files import is_own, opened, read_json
-from nsl_tools.files.shards.manifest import Shard, recipe_of, shard_of
-from nsl_tools.files.staging import RUN, workspaces
+from nsl_tools.files.shards.manifest import Shard, provenance_of_json, shard_of
+from nsl_tools.files.staging import RUN, staging_directories
+from nsl_tools.files.streams import CHUNK
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
 
-    from nsl_tools.files.shards.manifest import Recipe
-    from nsl_tools.files.staging import Workspace
+    from nsl_tools.files.shards.manifest import Provenance
+    from nsl_tools.files.staging import StagingDirectory
 
-_NOTE = ".shard.json"
-_CHUNK = 1 << 20
+_NOTE = ".shard.json"  # what the name of a note has beyond that of its file
 
 
-def begin(workspace: Workspace, name: str, run: Recipe) -> None:
-    """Write which set a workspace is for, and by which recipe.
+def begin(staging: StagingDirectory, name: str, run: Provenance) -> None:
+    """Write which set a staging directory is for, and what decides about its content.
 
     Raises:
         OSError: it cannot be written.
     """
-    _write(workspace, RUN, {"set": name, "run": run})
+    _write(staging, RUN, {"set": name, "run": run})
 
 
-def note(workspace: Workspace, temporary: str, shard: Shard) -> None:
+def note(staging: StagingDirectory, temporary: str, shard: Shard) -> None:
     """Write that a temporary file is a complete shard.
 
     Raises:
         OSError: it cannot be written.
     """
-    _write(workspace, temporary + _NOTE, asdict(shard))
+    _write(staging, temporary + _NOTE, asdict(shard))
 
 
 def find(
     folder: str, name: str, warnings: Counter[str]
-) -> Iterator[tuple[Workspace, Recipe | None]]:
-    """Yield this user's workspaces in `folder` that are for the set `name`, and their recipes.
+) -> Iterator[tuple[StagingDirectory, Provenance | None]]:
+    """Yield this user's staging directories in `folder` for the set `name`, and what wrote them.
 
     Each is closed when the next one is asked for, unless it was taken over. What is not this
     user's is counted in `warnings`.
     """
-    for workspace in workspaces(folder, warnings):
-        found = _read(workspace, RUN)
+    for staging in staging_directories(folder, warnings):
+        found = _read(staging, RUN)
         if found.get("set") == name:
-            yield workspace, _recipe(found.get("run"))
+            yield staging, _provenance(found.get("run"))
 
 
-def finished(workspace: Workspace) -> Iterator[tuple[Shard, str]]:
-    """Yield the shards that are complete in a workspace, and the names of their temporary files."""
-    for name in sorted(os.listdir(workspace.inner)):
+def finished(staging: StagingDirectory) -> Iterator[tuple[Shard, str]]:
+    """Yield the complete shards of a staging directory, with the names of their temporary files."""
+    for name in sorted(os.listdir(staging.inner)):
         if name.endswith(_NOTE):
-            shard, temporary = _shard(_read(workspace, name)), name.removesuffix(_NOTE)
-            if shard and is_intact(temporary, shard, workspace.inner):
+            shard, temporary = _shard(_read(staging, name)), name.removesuffix(_NOTE)
+            if shard and is_intact(temporary, shard, staging.inner):
                 yield shard, temporary
 
 
@@ -82,20 +82,20 @@ def is_intact(path: str, shard: Shard, folder: int | None = None) -> bool:
         return False
 
 
-def sweep(workspace: Workspace) -> int:
-    """Remove what is no complete shard from a workspace, and return how many shards stay."""
-    names = set(os.listdir(workspace.inner))
+def sweep(staging: StagingDirectory) -> int:
+    """Remove what is no complete shard from a staging directory; return how many shards stay."""
+    names = set(os.listdir(staging.inner))
     notes = {name for name in names if name.endswith(_NOTE) and name.removesuffix(_NOTE) in names}
     stay = {RUN, *notes, *(name.removesuffix(_NOTE) for name in notes)}
     for name in names - stay:
-        os.unlink(name, dir_fd=workspace.inner)
+        os.unlink(name, dir_fd=staging.inner)
     return len(notes)
 
 
 def _crc32c(descriptor: int) -> str:
     crc = 0
     with open(descriptor, "rb", buffering=0, closefd=False) as file:
-        while data := file.read(_CHUNK):
+        while data := file.read(CHUNK):
             crc = google_crc32c.extend(crc, data)
     return f"{crc:08x}"
 
@@ -107,21 +107,21 @@ def _shard(found: dict[str, Any]) -> Shard | None:
         return None
 
 
-def _recipe(found: object) -> Recipe | None:
+def _provenance(found: object) -> Provenance | None:
     try:
-        return recipe_of(found)
+        return provenance_of_json(found)
     except ValueError:
         return None
 
 
-def _write(workspace: Workspace, name: str, content: dict[str, Any]) -> None:
-    write_file(workspace, name, json.dumps(content).encode(), sync=False)
+def _write(staging: StagingDirectory, name: str, content: dict[str, Any]) -> None:
+    write_file(staging, name, json.dumps(content).encode(), sync=False)
 
 
-def _read(workspace: Workspace, name: str) -> dict[str, Any]:
+def _read(staging: StagingDirectory, name: str) -> dict[str, Any]:
     """Return what a file holds, nothing if it is absent, was cut, or is not this user's."""
     try:
-        found = read_json(name, workspace.inner)
+        found = read_json(name, staging.inner)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

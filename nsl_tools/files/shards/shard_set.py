@@ -7,8 +7,8 @@ single file.
 The manifest is renamed into place before the shards, saying that they are not
 complete, and again after them: whenever a run is killed, the set is the old one,
 the new one, or says that it is neither. What such a run had finished is taken up by
-the next one with `--resume`, if that has the same recipe (`kept_shards`). Of two runs
-that write one set, the second is refused.
+the next one with `--resume`, if that has the same options and inputs (`resume`). Of two
+runs that write one set, the second is refused.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ if TYPE_CHECKING:
 
     from nsl_tools.files.compression import ByteSink
     from nsl_tools.files.run_report import Report
-    from nsl_tools.files.shards.manifest import Recipe
-    from nsl_tools.files.staging import Workspace
+    from nsl_tools.files.shards.manifest import Provenance
+    from nsl_tools.files.staging import StagingDirectory
     from nsl_tools.progress import Progress
     from nsl_tools.statistics import Statistics
 
 
 class Part:
-    """One file of the output while it is written; whoever writes counts its records."""
+    """One file of the output while it is written; its writer counts the records."""
 
     def __init__(self, file: ByteSink) -> None:
         self._file = file
@@ -70,15 +70,15 @@ class ShardSet(Outputs):
         self,
         path: str,
         compression: str = "auto",
-        run: Recipe | None = None,
+        run: Provenance | None = None,
         *,
         resume: bool = False,
         report: Report | None = None,
         warnings: Counter[str] | None = None,
     ) -> None:
-        """Write to `path`: a file, `base@N` or `-`; the manifest tells what the `run` was.
+        """Write to `path`: a file, `base@N` or `-`; the manifest stores the provenance `run`.
 
-        What was found in the folders of the outputs and left alone is counted in `warnings`.
+        What others put in the folders of the outputs is left alone, and counted in `warnings`.
 
         Raises:
             UsageError: `resume` is asked for where that cannot be done.
@@ -143,51 +143,51 @@ class ShardSet(Outputs):
     def _folders(self) -> set[str]:
         return {os.path.dirname(destination(name)) for name in self._names}
 
-    def _take_up(self, run: Recipe) -> None:
-        """Find what is finished, in workspaces of ended runs and in place; or remove the former.
+    def _take_up(self, run: Provenance) -> None:
+        """Find what ended runs finished, in staging directories and in place; or remove the former.
 
         Raises:
-            OutputError: there is something of a run with another recipe, or another
+            OutputError: there is something of a run with another provenance, or another
                 run is writing the set.
         """
         for folder in self._folders:
-            for workspace, old in resume.find(folder, self._name, self.warnings):
-                if workspace.take_over():
-                    self._use(workspace, old, run)
-                elif self._resume and workspace.may_live:
+            for staging, old in resume.find(folder, self._name, self.warnings):
+                if staging.take_over():
+                    self._use(staging, old, run)
+                elif self._resume and staging.may_live:
                     raise self._is_written()
         if self._resume:
             self._add_in_place(run)
 
-    def _use(self, workspace: Workspace, old: Recipe | None, run: Recipe) -> None:
+    def _use(self, staging: StagingDirectory, old: Provenance | None, run: Provenance) -> None:
         """Take up what an ended run left, or remove it."""
-        unwanted = not self._resume or workspace.folder in self.workspaces
-        if unwanted or not workspace.is_private() or not resume.sweep(workspace):
-            workspace.remove()
+        unwanted = not self._resume or staging.folder in self.staging_directories
+        if unwanted or not staging.is_private() or not resume.sweep(staging):
+            staging.remove()
         else:
-            self.workspaces[workspace.folder] = workspace
+            self.staging_directories[staging.folder] = staging
             self._require_same(old, run)
-            self._add_finished(workspace)
+            self._add_finished(staging)
 
-    def _require_same(self, old: Recipe | None, run: Recipe) -> None:
+    def _require_same(self, old: Provenance | None, run: Provenance) -> None:
         if changes := difference(old, run):
             problem = f"{self._path}: there are shards of another run: {changes}: "
             remedy = "repeat that run, or start anew without --resume"
             raise OutputError(printable(problem + remedy))
 
-    def _add_finished(self, workspace: Workspace) -> None:
-        """Take up the finished shards of a workspace."""
+    def _add_finished(self, staging: StagingDirectory) -> None:
+        """Take up the finished shards of a staging directory."""
         with os_errors_as_output_errors(self._path):
-            workspace.keep()
-            found = {shard.name: (shard, at) for shard, at in resume.finished(workspace)}
+            staging.keep()
+            found = {shard.name: (shard, at) for shard, at in resume.finished(staging)}
         for name in self._names:
             final = destination(name)
-            if os.path.basename(name) in found and os.path.dirname(final) == workspace.folder:
+            if os.path.basename(name) in found and os.path.dirname(final) == staging.folder:
                 shard, temporary = found[os.path.basename(name)]
                 self._shards[name] = shard
-                self.written.append(Written(name, final, workspace, temporary))
+                self.written.append(Written(name, final, staging, temporary))
 
-    def _add_in_place(self, run: Recipe) -> None:
+    def _add_in_place(self, run: Provenance) -> None:
         """Take up the shards that have their final names already, if they are this user's."""
         manifest = self._own_manifest()
         if manifest is None or (self._shards and manifest.run != run):
@@ -204,7 +204,7 @@ class ShardSet(Outputs):
 
     def _own_manifest(self) -> Manifest | None:
         """Return the manifest of this set if this user wrote it."""
-        assert self._set  # noqa: S101 - told to the type checker
+        assert self._set  # noqa: S101 - for the type checker
         path = manifest_path(*self._set)
         if not self._is_ours(path):
             return None
@@ -262,26 +262,26 @@ class ShardSet(Outputs):
         if self._set and self._part and written.path in self._names:
             name, records = os.path.basename(written.path), self._part.records
             shard = Shard(name, written.bytes, records, written.crc32c)
-            resume.note(written.workspace, written.temporary, shard)
+            resume.note(written.staging, written.temporary, shard)
             self._shards[written.path] = shard
 
-    def workspace(self, folder: str) -> Workspace:
-        """Return the workspace to write in what will be in `folder`."""
-        is_new = folder not in self.workspaces
-        workspace = super().workspace(folder)
+    def staging(self, folder: str) -> StagingDirectory:
+        """Return where to write what will be in `folder`."""
+        is_new = folder not in self.staging_directories
+        staging = super().staging(folder)
         if is_new and self._set and self._run and folder in self._folders:
-            resume.begin(workspace, self._name, self._run)
+            resume.begin(staging, self._name, self._run)
             if self._resume:
-                workspace.keep()
-        return workspace
+                staging.keep()
+        return staging
 
     def clean_up(self, *, done: bool) -> None:
-        """Remove the workspaces, but for finished shards that the next run is to find."""
+        """Remove the staging directories, but for finished shards that the next run is to find."""
         if self._resume and not done:
-            for workspace in self.workspaces.values():
+            for staging in self.staging_directories.values():
                 with contextlib.suppress(OSError):
-                    if resume.sweep(workspace):
-                        workspace.leave()
+                    if resume.sweep(staging):
+                        staging.leave()
         super().clean_up(done=done)
         if self._lock:
             self._lock.release()
@@ -298,14 +298,14 @@ class ShardSet(Outputs):
 
     def _manifest(self, *, complete: bool) -> Written:
         """Write the manifest to a temporary file."""
-        assert self._set  # noqa: S101 - told to the type checker
+        assert self._set  # noqa: S101 - for the type checker
         path = manifest_path(*self._set)
         final = destination(path)
         shards = tuple(self._shards[name] for name in self._names)
         label = f"{self._path} (its manifest)"
         with os_errors_as_output_errors(label):
             folder, name = os.path.split(final)
-            workspace, temporary = self.workspace(folder), new_name("manifest")
+            staging, temporary = self.staging(folder), new_name("manifest")
             content = Manifest(path, shards, complete, self._run).encode()
-            write_file(workspace, temporary, content, workspace.mode_of(name), sync=True)
-        return Written(label, final, workspace, temporary)
+            write_file(staging, temporary, content, staging.mode_of(name), sync=True)
+        return Written(label, final, staging, temporary)

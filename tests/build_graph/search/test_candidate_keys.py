@@ -54,11 +54,11 @@ def test_the_best_of_each_owner_are_its_first_keys(
 def test_what_is_nearer_passes_the_floor_of_a_key(rows: int, left: float, right: float) -> None:
     layout, both = PairKeys(rows), np.array([left, right], np.float32)
     keys = layout.pack(np.zeros(2, np.int64), np.ones(2, np.int64), both)
-    floor = layout.floors(keys)[0]
-    assert floor <= both[0]
-    assert both[1] >= floor or keys[1] > keys[0]
+    threshold = layout.thresholds(keys)[0]
+    assert threshold <= both[0]
+    assert both[1] >= threshold or keys[1] > keys[0]
     step = 4 / 2 ** (64 - 2 * max(16, (rows - 1).bit_length()))
-    assert both[0] - floor <= 2 * step + 1e-6
+    assert both[0] - threshold <= 2 * step + 1e-6
 
 
 @pytest.mark.parametrize("rows", [3, 70_000, 1 << 22])

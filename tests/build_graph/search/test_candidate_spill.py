@@ -26,23 +26,23 @@ def listed(pairs: Pairs) -> list[tuple[int, int, float]]:
 
 
 @given(
-    lots=st.lists(st.tuples(st.integers(0, 2), PAIRS), max_size=80),
+    batches=st.lists(st.tuples(st.integers(0, 2), PAIRS), max_size=80),
     budget=st.sampled_from([0, 300, 1 << 20]),
     most=st.sampled_from([1, 7, 100]),
     taken=st.booleans(),
 )
 def test_what_was_added_comes_back_by_ranges_of_rows(
-    lots: list[tuple[int, list[tuple[int, int]]]], budget: int, most: int, taken: bool
+    batches: list[tuple[int, list[tuple[int, int]]]], budget: int, most: int, taken: bool
 ) -> None:
     """In any order within a range; some taken and added again, as pruning does."""
     with MatrixStore(budget) as store:
         pending = Pending(3, HEIGHT, store)
-        for tile, places in lots:
+        for tile, places in batches:
             held = pending.add(tile, pairs_of(places))
             if taken and held > 20:
                 pending.add(tile, pending.take_held(tile))
         for tile in range(3):
-            expected = [listed(pairs_of(places)) for owner, places in lots if owner == tile]
+            expected = [listed(pairs_of(places)) for owner, places in batches if owner == tile]
             parts = [part for some in pending.take(tile, most) for part in by_rows(some, most)]
             rows = [set(part.rows.tolist()) for part in parts if len(part)]
             assert all(max(low) < min(high) for low, high in pairwise(rows))

@@ -52,7 +52,7 @@ def test_the_bound_is_above_the_truth_in_at_most_1_of_100_samples(kind: object, 
 def test_the_bound_is_no_higher_than_the_exact_one(missed: int, rows: int) -> None:
     """Where rows are found whole or not at all, the binomial tells it (Clopper and Pearson)."""
     hits = np.repeat([K, 0], [rows - missed, missed])
-    bound = recall_of(hits, np.full(rows, K), K, 0.0).surely
+    bound = recall_of(hits, np.full(rows, K), K, 0.0).lower_bound
     chance = sum(
         math.comb(rows, i) * (1 - bound) ** i * bound ** (rows - i) for i in range(missed + 1)
     )
@@ -69,7 +69,7 @@ def test_rows_without_edges_tell_nothing() -> None:
 
 def test_a_sample_without_edges_promises_nothing() -> None:
     none = np.zeros(100, np.int64)
-    assert recall_of(none, none, K, 0.5).surely == 0.0
+    assert recall_of(none, none, K, 0.5).lower_bound == 0.0
     assert not is_promised(none, none, K, 0.5, 0.01)
 
 
@@ -79,12 +79,12 @@ def test_edges_that_are_missed_together_are_one_event() -> None:
     apart = recall_of(np.full(200, 9), wanted, K, 0.0)
     together = recall_of(np.repeat([K, 0], [180, 20]), wanted, K, 0.0)
     assert apart.measured == together.measured == 0.9
-    assert together.surely < 0.86 < apart.surely < 0.9
+    assert together.lower_bound < 0.86 < apart.lower_bound < 0.9
 
 
 def test_the_more_rows_are_known_the_less_is_in_doubt() -> None:
     hits, wanted = np.repeat([K, 9], [300, 30]), np.full(330, K)
-    bounds = [recall_of(hits, wanted, K, share).surely for share in (0.0, 0.5, 0.9)]
+    bounds = [recall_of(hits, wanted, K, share).lower_bound for share in (0.0, 0.5, 0.9)]
     assert bounds == sorted(set(bounds))
 
 
@@ -93,6 +93,6 @@ def test_a_promise_is_a_bound_that_reaches_it(seed: int) -> None:
     random = np.random.default_rng(seed)
     wanted = random.integers(0, K + 1, size=300)
     hits = random.binomial(wanted, 0.9)
-    bound = recall_of(hits, wanted, K, 0.1).surely
+    bound = recall_of(hits, wanted, K, 0.1).lower_bound
     assert is_promised(hits, wanted, K, 0.1, bound - 1e-6)
     assert not is_promised(hits, wanted, K, 0.1, bound + 1e-6)

@@ -1,4 +1,4 @@
-"""Cells: what their searches find, against all pairs, whatever the blocks and the threads."""
+"""Inverted lists: what searches find, against all pairs, whatever the blocks and the threads."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 
 from nsl_tools.build_graph.embeddings import Embeddings, UnitRows
-from nsl_tools.build_graph.search import coarse_quantizer, ivf
+from nsl_tools.build_graph.search import coarse_quantizer
 from nsl_tools.build_graph.search.coarse_quantizer import NEVER
-from nsl_tools.build_graph.search.ivf import Cells
+from nsl_tools.build_graph.search.ivf import InvertedLists
 from nsl_tools.threads import Workers, workers
+from nsl_tools.tuning import TUNING
 
 ROWS, BEST = 400, 6
 
@@ -27,13 +28,15 @@ def units(seed: int = 0, width: int = 6) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def searched_in(unit: np.ndarray, rows: np.ndarray, floor: float, pool: Workers) -> Cells:
+def searched_in(
+    unit: np.ndarray, rows: np.ndarray, threshold: float, pool: Workers
+) -> InvertedLists:
     ids = pa.array([b"%d" % row for row in range(len(unit))])
     nodes = Embeddings(ids, unit, np.linalg.norm(unit.astype(np.float64), axis=1))
-    return Cells(UnitRows(nodes, rows), BEST, floor, 1e-6, pool, 0)
+    return InvertedLists(UnitRows(nodes, rows), BEST, threshold, 1e-6, pool, 0)
 
 
-def found(searched: Cells, rows: np.ndarray) -> set[tuple[int, int]]:
+def found(searched: InvertedLists, rows: np.ndarray) -> set[tuple[int, int]]:
     sources, targets = searched.pairs(rows)
     pairs = list(zip(sources.tolist(), targets.tolist(), strict=True))
     assert len(set(pairs)) == len(pairs), "a pair is a candidate once"
@@ -42,13 +45,13 @@ def found(searched: Cells, rows: np.ndarray) -> set[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("steps", [[0, 4000, 4500, 9000, NEVER], [NEVER], [0, 0, 700, NEVER]])
-@pytest.mark.parametrize("floor", [-2.0, 0.7])
-def test_rows_that_visit_all_cells_find_all_neighbours(
-    pool: Workers, steps: list[int], floor: float
+@pytest.mark.parametrize("threshold", [-2.0, 0.7])
+def test_rows_that_probe_all_cells_find_all_neighbours(
+    pool: Workers, steps: list[int], threshold: float
 ) -> None:
-    """Each pair meets once, however the visits are cut, so that nothing better is left out."""
+    """Each pair meets once, however the probes are cut, so that nothing better is left out."""
     unit, rows = units(), np.setdiff1d(np.arange(ROWS), [3, 17, 399])
-    searched = searched_in(unit, rows, floor, pool)
+    searched = searched_in(unit, rows, threshold, pool)
     for margin in steps:
         searched.search(margin)
     products = (unit @ unit.T).astype(np.float64)
@@ -58,11 +61,11 @@ def test_rows_that_visit_all_cells_find_all_neighbours(
     for row in rows.tolist():
         own = np.sort([products[row, other] for source, other in pairs if source == row])[::-1]
         best = np.sort(products[row])[::-1][: BEST + 2]
-        np.testing.assert_allclose(own, best[best >= floor], atol=1e-6)
+        np.testing.assert_allclose(own, best[best >= threshold], atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "value"), [("_CELLS_AT_ONCE", 1), ("_TABLE_ROWS", 7),
-                                             ("_CROWD", 1), ("_CROWD", 1000)])  # fmt: skip
+@pytest.mark.parametrize(("name", "value"), [("probed_lists", 1), ("kept_rows", 7),
+                                             ("crowd", 1), ("crowd", 1000)])  # fmt: skip
 def test_what_is_kept_does_not_depend_on_when_it_is_kept(
     pool: Workers, monkeypatch: pytest.MonkeyPatch, name: str, value: int
 ) -> None:
@@ -75,7 +78,7 @@ def test_what_is_kept_does_not_depend_on_when_it_is_kept(
         return found(searched, rows)
 
     before = pairs()
-    monkeypatch.setattr(ivf, name, value)
+    monkeypatch.setattr(TUNING, name, value)
     assert pairs() == before
 
 
@@ -91,7 +94,7 @@ def test_a_cell_that_is_too_large_is_cut(pool: Workers, monkeypatch: pytest.Monk
     assert (np.bincount(sources, minlength=ROWS) >= BEST).all()
 
 
-def test_more_visits_find_no_less(pool: Workers) -> None:
+def test_more_probes_find_no_less(pool: Workers) -> None:
     unit, rows = units(1, 20), np.arange(ROWS)
     products = unit @ unit.T
     searched = searched_in(unit, rows, -2.0, pool)
@@ -103,12 +106,12 @@ def test_more_visits_find_no_less(pool: Workers) -> None:
     assert sums[0] < sums[-1]
 
 
-def test_rows_meet_at_the_margin_that_was_foretold(pool: Workers) -> None:
+def test_pairs_are_compared_by_the_margin_that_was_foretold(pool: Workers) -> None:
     """Of the pairs that a search by no more than a margin compares, and so finds if near."""
     rows = np.arange(0, ROWS, 8)
     searched = searched_in(units(3), rows, -2.0, pool)
     pairs = np.array([(a, b) for a in rows.tolist() for b in rows.tolist() if a != b]).T
-    margins = searched.meeting_margins(*pairs)
+    margins = searched.margins_of_pairs(*pairs)
     all_kept = 0
     for margin in (0, 1500, 3000, 6000):
         searched.search(margin)

@@ -47,8 +47,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recall, "LEAST_ROWS", 0)
     monkeypatch.setattr(recall, "_sample_size", lambda _, rows: min(rows, 500))
     monkeypatch.setattr(recall, "_OVERHEAD", 0.05)
-    for name, value in {"_BLOCK": 64, "_CELLS_AT_ONCE": 5, "_TABLE_ROWS": 512}.items():
-        monkeypatch.setattr(ivf, name, value)
+    for name, value in {"probing_rows": 64, "probed_lists": 5, "kept_rows": 512}.items():
+        monkeypatch.setattr(TUNING, name, value)
 
 
 def build(path: str, graph: Path, **options: float) -> tuple[Edges, dict[str, float]]:
@@ -120,7 +120,7 @@ def test_scratch_files_do_not_change_an_approximate_graph(
 
 
 @pytest.mark.usefixtures("small")
-def test_where_visits_would_cost_more_the_graph_is_exact(
+def test_where_probes_would_cost_more_the_graph_is_exact(
     embeddings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recall, "_OVERHEAD", 50)
@@ -135,7 +135,7 @@ def test_what_no_sample_could_promise_is_exact_without_a_search(
     embeddings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Since even one without a miss leaves some doubt."""
-    monkeypatch.delattr(ivf.Cells, "search")
+    monkeypatch.delattr(ivf.InvertedLists, "search")
     exact, _ = build(embeddings, tmp_path / "exact")
     found, measures = build(embeddings, tmp_path / "found", recall=0.9999)
     assert found == exact
@@ -148,7 +148,7 @@ def test_where_the_limit_leaves_too_little_the_graph_is_exact_and_that_is_said(
     embeddings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact, _ = build(embeddings, tmp_path / "exact")
-    monkeypatch.setattr(recall, "_BYTES_PER_ROW", 10**6)
+    monkeypatch.setattr(building, "bytes_for", lambda rows, _: 10**6 * rows)
     options = BuildGraphOptions(k=5, similarity_threshold=0.3, recall=0.7, memory_limit=64_000_000)
     statistics = build_graph([embeddings], str(tmp_path / "found"), options)
     assert exact

@@ -39,14 +39,14 @@ def test_the_least_margin_is_one_below_which_the_promise_fails(least: float) -> 
     sample = Sample(rows, [exact], 10_000, 10)
     margins = random.integers(0, 60_000, len(exact))
 
-    def surely(margin: int) -> float:
+    def bound(margin: int) -> float:
         met = margins <= margin
         kept = Edges(exact.sources[met], exact.targets[met], exact.weights[met])
-        return sample.recall(kept).surely
+        return sample.recall(kept).lower_bound
 
     margin = sample.promising(margins, least)
     assert margin is not None
-    assert surely(margin - 1) < least <= surely(margin)
+    assert bound(margin - 1) < least <= bound(margin)
     assert sample.promising(margins, 1.0) is None
 
 

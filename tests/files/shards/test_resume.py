@@ -83,11 +83,11 @@ def _disturbed(
 
 
 def _finished() -> dict[str, int]:
-    """Return the inodes of the shards that wait in workspaces."""
+    """Return the inodes of the shards that wait in staging directories."""
     return {
-        shard.name: os.stat(os.path.join(workspace.path, name)).st_ino
-        for workspace, _ in resume.find(".", "out@3", Counter())
-        for shard, name in resume.finished(workspace)
+        shard.name: os.stat(os.path.join(staging.path, name)).st_ino
+        for staging, _ in resume.find(".", "out@3", Counter())
+        for shard, name in resume.finished(staging)
     }
 
 
@@ -169,15 +169,15 @@ def test_a_shard_that_was_damaged_is_written_again() -> None:
 
 
 def test_a_finished_shard_that_was_damaged_is_written_again(run: Run) -> None:
-    """In the workspace of a killed run, too; and so is one whose note is cut."""
+    """In the staging directory of a killed run, too; and so is one whose note is cut."""
     assert run(*_PACK).returncode == 0
     right = _contents()
     _clear()
     assert _disturbed("dies", "replace", 1, _PACK).returncode == 9
     paths = [
-        os.path.join(workspace.path, name)
-        for workspace, _ in resume.find(".", "out@3", Counter())
-        for _, name in resume.finished(workspace)
+        os.path.join(staging.path, name)
+        for staging, _ in resume.find(".", "out@3", Counter())
+        for _, name in resume.finished(staging)
     ]
     assert len(paths) == 3
     Path(paths[0]).write_bytes(b"")
@@ -251,9 +251,11 @@ def test_a_change_is_noticed_and_refused(change: str, when: str, run: Run) -> No
 
 def test_more_or_other_files_are_noticed() -> None:
     """By their names."""
-    old = provenance.recipe("build-graph", BuildGraphOptions(), {"embeddings": ["labeled"]})
+    old = provenance.provenance_of("build-graph", BuildGraphOptions(), {"embeddings": ["labeled"]})
     files = {"embeddings": ["labeled", "unlabeled"]}
-    new = provenance.recipe("build-graph", BuildGraphOptions(threads=2, memory_limit=10**9), files)
+    new = provenance.provenance_of(
+        "build-graph", BuildGraphOptions(threads=2, memory_limit=10**9), files
+    )
     said = "embeddings: files was 'labeled', is 'labeled unlabeled'"
     assert provenance.difference(old, new) == said
     assert provenance.difference(old, json.loads(json.dumps(old))) == ""
