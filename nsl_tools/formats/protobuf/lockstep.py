@@ -64,7 +64,7 @@ def walk(reader: Reader, messages: Spans, fits: Flags) -> tuple[Places, Places, 
             break
         owners.append(rows)
         starts.append(places)
-        _, _, places = reader.fields(places)
+        places = reader.ends(places)
         more = places < limits
         if np.count_nonzero(more) < len(rows):
             rows, places, limits = rows[more], places[more], limits[more]

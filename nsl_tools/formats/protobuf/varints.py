@@ -62,6 +62,18 @@ class Reader:
             _read_long(words, tags, lengths, starts)
         return tags, starts, starts + lengths
 
+    def ends(self, places: Places) -> Places:
+        """Return where the field at each of `places` ends, as `fields` does, and faster."""
+        lengths = self.data.take(places + 1, mode="clip")
+        ends = places + (lengths + np.int64(2))
+        if np.count_nonzero(more := lengths >= _MORE_BIT):
+            long = np.flatnonzero(more)
+            second = self.data.take(places[long] + 2, mode="clip").astype(np.int64)
+            ends[long] += (second << 7) - _MORE_BIT + 1
+            if len(longer := long[second >= _MORE_BIT]):
+                ends[longer] = self.fields(places[longer])[2]
+        return ends
+
 
 def _read_long(words: Words, tags: Bytes, lengths: Places, starts: Places) -> None:
     """Make lengths of one byte, those at the start of `words`, ones of as many as they have.
