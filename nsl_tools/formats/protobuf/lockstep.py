@@ -6,17 +6,25 @@ the walk of single messages (`nsl_tools.formats.protobuf.example`), which is the
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.formats.protobuf.example import BYTES_LIST, FLOAT_LIST, INT64_LIST, ITEM, VALUE
-from nsl_tools.formats.protobuf.varints import Reader
+from nsl_tools.formats.protobuf.example import BYTES_LIST, FLOAT_LIST, INT64_LIST, ITEM
+from nsl_tools.formats.protobuf.varints import (
+    WORD_BYTES,
+    Reader,
+    length_sizes,
+    put_varints,
+    varint_sizes,
+)
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from nsl_tools.arrays.byte_spans import Bytes, Places
+    from nsl_tools.formats.protobuf.varints import Words
 
 Flags = npt.NDArray[np.bool_]
 
@@ -25,6 +33,9 @@ _FEW = 8  # records that are walked alone, if they have many entries
 FLOAT_BYTES = 4
 _CONTINUED, _LONGEST = 0x80, 10  # of a varint: the bit of all bytes but the last, and bytes
 _PIECE = 1 << 18  # bytes that are looked at together
+_KIND_SHIFT, _KINDS = 3, 4  # of the tag of a list: the bits before its number, and numbers
+_SOON = 1 << 11  # features of fewer bytes are looked up
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _IS_LIST = np.isin(np.arange(256), (BYTES_LIST, FLOAT_LIST, INT64_LIST))
 
 
@@ -49,8 +60,9 @@ def walk(reader: Reader, messages: Spans, fits: Flags) -> tuple[Places, Places, 
 
     Args:
         reader: of the bytes that hold the messages.
-        messages: m of them. Tags are not looked at, nor where the last field ends.
-        fits: set to False for the few that have many more fields than others, shape (m,).
+        messages: m of them. Tags are not looked at.
+        fits: set to False for those that do not end where a field does, and for the few that
+            have many more fields than others, shape (m,).
 
     Returns:
         Of each field the place of its message, how many fields come before it, and where it
@@ -67,28 +79,77 @@ def walk(reader: Reader, messages: Spans, fits: Flags) -> tuple[Places, Places, 
         places = reader.ends(places)
         more = places < limits
         if np.count_nonzero(more) < len(rows):
+            fits[rows[places > limits]] = False
             rows, places, limits = rows[more], places[more], limits[more]
     steps = np.repeat(np.arange(-1, len(owners) - 1), list(map(len, owners)))
     return np.concatenate(owners), steps, np.concatenate(starts)
 
 
-def split_entries(reader: Reader, entries: Spans) -> tuple[Spans, Spans, Flags]:
-    """Return the name and the value in each entry of a map, and whether it has this form."""
-    tags, starts, ends = reader.fields(entries.starts)
-    good = (tags == ITEM) & (ends == entries.ends)
-    name_tags, names, name_ends = reader.fields(starts)
-    good &= (name_tags == ITEM) & (name_ends < ends)
-    tags, values, value_ends = reader.fields(np.where(good, name_ends, starts))
-    good &= (tags == VALUE) & (value_ends == ends)
-    return Spans(names, name_ends), Spans(values, value_ends), good
+def features_of(reader: Reader, places: Places, ends: Places, good: Flags) -> Spans:
+    """Return the encoded features that lie from `places`, where their lengths are, to `ends`.
 
-
-def refuse_odd_features(reader: Reader, features: Spans, fits: Flags) -> None:
-    """Set `fits` to False for encoded features that are not in canonical form, shape (m,).
-
-    Those that do not fit are not looked at.
+    Args:
+        reader: of the bytes that hold them.
+        places: m of them.
+        ends: where each should end.
+        good: set to False for those that do not, or are not in canonical form, shape (m,). Those
+            that are not good are not looked at.
     """
-    rows = np.flatnonzero(fits & (features.starts < features.ends))
+    sizes = ends - places
+    features = Spans(places + length_sizes(sizes), ends)
+    kinds = reader.data.take(features.starts, mode="clip")
+    expected, masks = _heads()
+    which = sizes * _KINDS + (kinds >> _KIND_SHIFT & _KINDS - 1)
+    heads = reader.words(places) & masks.take(sizes, mode="clip")
+    others = np.flatnonzero(good & (heads != expected.take(which, mode="clip")))
+    _, starts, found = reader.fields(places[others] - 1)
+    good[others] = (starts == features.starts[others]) & (found == ends[others])
+    _refuse_odd(reader, features, others[good[others]], good)
+    numbers = np.flatnonzero(good & (kinds == INT64_LIST))
+    good[numbers] = ~_unsound(reader, features.at(numbers))
+    return features
+
+
+@lru_cache(maxsize=1)
+def _heads() -> tuple[Words, Words]:
+    """Return what comes before the only value, or run of numbers, of a feature.
+
+    Returns:
+        By the bytes from the length of the feature to its end, and by its kind, the first 8 of
+        them, zeros from the value on; ones for what comes before it, by these bytes. A head that
+        is 1 is none.
+    """
+    heads, masks = np.ones((_KINDS, _SOON), np.uint64), np.zeros(_SOON, np.uint64)
+    runs = np.arange(_SOON)
+    lists = 1 + varint_sizes(runs) + runs
+    values = 1 + varint_sizes(lists) + lists
+    sizes = varint_sizes(values) + values
+    near = sizes < _SOON
+    for kind, good in (
+        (BYTES_LIST, near),
+        (FLOAT_LIST, near & (runs > 0) & (runs % FLOAT_BYTES == 0)),
+        (INT64_LIST, near & (runs > 0)),
+    ):
+        out, places = np.zeros(WORD_BYTES * (_SOON + 1), np.uint8), WORD_BYTES * runs
+        for lengths, tag in ((values, kind), (lists, ITEM), (runs, 0)):
+            put_varints(lengths, varint_sizes(lengths), out, places)
+            places = places + varint_sizes(lengths)
+            out[places] = tag
+            places += tag > 0
+        words = out.view(np.uint64)[:-1]
+        heads[kind >> _KIND_SHIFT, sizes[good]] = words[good]
+        masks[sizes[near]] = _ALL >> (8 * (WORD_BYTES * (runs + 1) - places)[near]).astype(
+            np.uint64
+        )
+    return heads.T.ravel(), masks
+
+
+def _refuse_odd(reader: Reader, features: Spans, rows: Places, fits: Flags) -> None:
+    """Set `fits` to False for features, at `rows`, that are not in canonical form.
+
+    But for numbers of more than 10 bytes.
+    """
+    rows = rows[features.starts[rows] < features.ends[rows]]
     ends = features.ends[rows]
     kinds, starts, list_ends = reader.fields(features.starts[rows])
     good = _IS_LIST[kinds] & (list_ends == ends)
@@ -101,8 +162,6 @@ def refuse_odd_features(reader: Reader, features: Spans, fits: Flags) -> None:
     fits[rows[~(texts | sole & (starts < ends))]] = False
     floats = kinds == FLOAT_LIST
     fits[rows[floats & ((ends - starts) % FLOAT_BYTES > 0)]] = False
-    numbers = sole & (kinds == INT64_LIST)
-    fits[rows[numbers]] &= ~_unsound(reader, Spans(starts, ends).at(numbers))
     several = texts & ~sole
     fits[rows[several]] &= _hold_texts(reader, lists.at(several))
 
@@ -111,8 +170,7 @@ def _hold_texts(reader: Reader, lists: Spans) -> Flags:
     """Tell which lists, none of which is empty, are fields of texts alone."""
     good = np.ones(len(lists.starts), np.bool_)
     owners, _, places = walk(reader, lists, good)
-    tags, _, ends = reader.fields(places)
-    good[owners[(tags != ITEM) | (ends > lists.ends[owners])]] = False
+    good[owners[reader.fields(places)[0] != ITEM]] = False
     return good
 
 

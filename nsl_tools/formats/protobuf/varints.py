@@ -65,7 +65,7 @@ class Reader:
     def ends(self, places: Places) -> Places:
         """Return where the field at each of `places` ends, as `fields` does, and faster."""
         lengths = self.data.take(places + 1, mode="clip")
-        ends = places + (lengths + np.int64(2))
+        ends: Places = places + (lengths + np.int64(2))
         if np.count_nonzero(more := lengths >= _MORE_BIT):
             long = np.flatnonzero(more)
             second = self.data.take(places[long] + 2, mode="clip").astype(np.int64)
@@ -104,8 +104,17 @@ def _read_longer(word: int) -> tuple[int, int, bool]:
 
 def varint_sizes(values: Places) -> Places:
     """Return how many bytes each of `values`, below 2^35, takes as a varint."""
+    return _sizes(values, _STEPS)
+
+
+def length_sizes(sizes: Places) -> Places:
+    """Return how many bytes a length takes that is, with as many bytes as it says, of `sizes`."""
+    return _sizes(sizes, _STEPS + np.arange(1, _LONGEST))
+
+
+def _sizes(values: Places, steps: Places) -> Places:
     sizes = np.ones(len(values), np.int64)
-    for step in _STEPS:
+    for step in steps:
         larger = values >= step
         if not larger.any():
             break
