@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.arrays.byte_spans import put
 from nsl_tools.formats.protobuf.wire import MAX_LENGTH, WireError, read_varint
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ Words = npt.NDArray[np.uint64]
 
 WORD_BYTES = 8
 _BYTE = np.uint64(8)
-_NEXT, _MORE_BIT = 0xFF, 0x80
+_NEXT, _MORE_BIT, _LAST = 0xFF, 0x80, 0x7F
 _LONGEST = 5
 _STEPS = 1 << 7 * np.arange(1, _LONGEST)  # the first values that take another byte
 
@@ -124,10 +123,8 @@ def _sizes(values: Places, steps: Places) -> Places:
 
 def put_varints(values: Places, sizes: Places, out: Bytes, places: Places) -> None:
     """Write varints, whose sizes are known, to `places` in `out`."""
-    for size in range(1, int(sizes.max(initial=0)) + 1):
-        rows = np.flatnonzero(sizes == size)
-        if len(rows):
-            shifts = 7 * np.arange(size)
-            digits = (values[rows, np.newaxis] >> shifts & 0x7F).astype(np.uint8)
-            digits[:, :-1] |= 0x80
-            put(digits, out, places[rows])
+    while len(values):
+        more = sizes > 1
+        out[places] = (values & _LAST | more * np.int64(_MORE_BIT)).astype(np.uint8)
+        rows = np.flatnonzero(more)
+        values, sizes, places = values[rows] >> 7, sizes[rows] - 1, places[rows] + 1
