@@ -298,7 +298,7 @@ class _Framer:
         """Add `size` bytes to the buffer, or what there is before the end; False at the end."""
         before = len(self._buffer)
         if size <= TUNING.batch_bytes:
-            self._buffer += read_exactly(self._stream, size)
+            self._buffer = read_exactly(self._stream, size, self._buffer)
             return len(self._buffer) > before
         # A long record: grown in place, and what was grown is taken without a copy.
         joined = io.BytesIO()

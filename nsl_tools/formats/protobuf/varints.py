@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.formats.protobuf.wire import MAX_LENGTH, WireError, read_varint
+from nsl_tools.formats.protobuf.wire import MAX_LENGTH
 
 if TYPE_CHECKING:
     from nsl_tools.arrays.byte_spans import Bytes, Places
@@ -79,26 +79,20 @@ def _read_long(words: Words, tags: Bytes, lengths: Places, starts: Places) -> No
 
     And set `starts` behind them, and `tags` to 0 for those that are not good.
     """
-    more = lengths >> 7
-    second = (words >> _BYTE).view(np.int64) & _NEXT
-    second -= 1
-    lengths += (second << 7) * more
-    starts += more
-    # What is so long takes no time beside its bytes, even one by one.
-    for row in np.flatnonzero((second.view(np.uint64) >= _MORE_BIT - 1) & (more > 0)).tolist():
-        length, size, good = _read_longer(int(words[row]))
-        lengths[row] = length
-        starts[row] += size - 2
-        tags[row] *= good
-
-
-def _read_longer(word: int) -> tuple[int, int, bool]:
-    encoded = word.to_bytes(WORD_BYTES, "little")
-    try:
-        length, size = read_varint(encoded, 0, WORD_BYTES, _LONGEST)
-    except WireError:
-        return 0, _LONGEST, False
-    return length, size, length <= MAX_LENGTH and encoded[size - 1] > 0
+    rows = np.flatnonzero(lengths >= _MORE_BIT)
+    words = words[rows]
+    for shift in range(7, 7 * _LONGEST, 7):
+        words >>= _BYTE
+        byte = words.view(np.int64) & _NEXT
+        lengths[rows] += byte - 1 << shift  # in the byte before, the highest bit was no digit
+        starts[rows] += 1
+        tags[rows[byte == 0]] = 0
+        more = byte >= _MORE_BIT
+        rows, words = rows[more], words[more]
+        if not len(rows):
+            break
+    tags[rows] = 0
+    tags[lengths > MAX_LENGTH] = 0
 
 
 def varint_sizes(values: Places) -> Places:
