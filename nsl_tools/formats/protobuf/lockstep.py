@@ -32,6 +32,7 @@ _FEW = 8  # records that are walked alone, if they have many entries
 """Messages that are left to the walk if, after so many steps, they are the only ones left."""
 FLOAT_BYTES = 4
 _CONTINUED, _LONGEST = 0x80, 10  # of a varint: the bit of all bytes but the last, and bytes
+_CONTINUED_PAIR = np.uint16(0x8080)
 _PIECE = 1 << 18  # bytes that are looked at together
 _KIND_SHIFT, _KINDS = 3, 4  # of the tag of a list: the bits before its number, and numbers
 _SOON = 1 << 11  # features of fewer bytes are looked up
@@ -116,32 +117,33 @@ def _heads() -> tuple[Words, Words]:
 
     Returns:
         By the bytes from the length of the feature to its end, and by its kind, the first 8 of
-        them, zeros from the value on; ones for what comes before it, by these bytes. A head that
-        is 1 is none.
+        them, zeros from the value on, or 1 if there is none; by these bytes, ones for all before
+        the value.
     """
-    heads, masks = np.ones((_KINDS, _SOON), np.uint64), np.zeros(_SOON, np.uint64)
+    heads, masks = np.ones((_SOON, _KINDS), np.uint64), np.zeros(_SOON, np.uint64)
     runs = np.arange(_SOON)
-    lists = 1 + varint_sizes(runs) + runs
-    values = 1 + varint_sizes(lists) + lists
-    sizes = varint_sizes(values) + values
-    near = sizes < _SOON
+    run_sizes = varint_sizes(runs)
+    lists = 1 + run_sizes + runs
+    list_sizes = varint_sizes(lists)
+    values = 1 + list_sizes + lists
+    value_sizes = varint_sizes(values)
+    sizes = value_sizes + values
+    near, numbers = sizes < _SOON, runs > 0
+    unused = WORD_BYTES - (value_sizes + 1 + list_sizes + 1 + run_sizes)
+    masks[sizes[near]] = _ALL >> (8 * unused[near]).astype(np.uint64)
+    out, places = np.zeros((_SOON, WORD_BYTES), np.uint8), WORD_BYTES * runs
+    put_varints(values, value_sizes, out.ravel(), places)
+    put_varints(lists, list_sizes, out.ravel(), places + value_sizes + 1)
+    put_varints(runs, run_sizes, out.ravel(), places + WORD_BYTES - unused - run_sizes)
+    out[runs, value_sizes + 1 + list_sizes] = ITEM
     for kind, good in (
         (BYTES_LIST, near),
-        (FLOAT_LIST, near & (runs > 0) & (runs % FLOAT_BYTES == 0)),
-        (INT64_LIST, near & (runs > 0)),
+        (FLOAT_LIST, near & numbers & (runs % FLOAT_BYTES == 0)),
+        (INT64_LIST, near & numbers),
     ):
-        out, places = np.zeros(WORD_BYTES * (_SOON + 1), np.uint8), WORD_BYTES * runs
-        for lengths, tag in ((values, kind), (lists, ITEM), (runs, 0)):
-            put_varints(lengths, varint_sizes(lengths), out, places)
-            places = places + varint_sizes(lengths)
-            out[places] = tag
-            places += tag > 0
-        words = out.view(np.uint64)[:-1]
-        heads[kind >> _KIND_SHIFT, sizes[good]] = words[good]
-        masks[sizes[near]] = _ALL >> (8 * (WORD_BYTES * (runs + 1) - places)[near]).astype(
-            np.uint64
-        )
-    return heads.T.ravel(), masks
+        out[runs, value_sizes] = kind
+        heads[sizes[good], kind >> _KIND_SHIFT] = out.view(np.uint64)[good, 0]
+    return heads.ravel(), masks
 
 
 def _refuse_odd(reader: Reader, features: Spans, rows: Places, fits: Flags) -> None:
@@ -201,22 +203,20 @@ def _overlong(reader: Reader, runs: Spans) -> Flags:
     overlong = np.zeros(len(runs.starts), np.bool_)
     end = int(runs.ends.max(initial=0))
     for start in range(int(runs.starts.min(initial=end)), end, _PIECE):
-        own = slice(
-            int(np.searchsorted(runs.ends, start, "right")),
-            int(np.searchsorted(runs.starts, start + _PIECE)),
-        )
-        piece = reader.data[start : start + _PIECE + _LONGEST - 1]
-        places = start + np.flatnonzero(_are_continued(piece))
-        firsts, lasts = runs.at(own)
-        overlong[own] |= np.searchsorted(places, firsts) < np.searchsorted(
-            places, lasts - _LONGEST + 1
-        )
+        places = start + _continued(reader.data[start : start + _PIECE + _LONGEST - 1])
+        owners = np.searchsorted(runs.starts, places, "right") - 1
+        overlong[owners[places < runs.ends[owners]]] = True
     return overlong
 
 
-def _are_continued(data: Bytes) -> Flags:
-    """Tell whether the 10 bytes from each place on are all parts of varints but the last ones."""
-    found = data >= _CONTINUED
-    for step in (1, 2, 4, 2):
-        found = found[:-step] & found[step:]
-    return found
+def _continued(data: Bytes) -> Places:
+    """Return places in all stretches of 10 bytes or more that are no last ones of varints."""
+    pairs = data[: len(data) // 2 * 2].view(np.uint16) & _CONTINUED_PAIR == _CONTINUED_PAIR
+    for step in (1, 2):
+        pairs = pairs[:-step] & pairs[step:]
+    places = 2 * np.flatnonzero(pairs)  # of 8 such bytes, as each stretch has them
+    before, ninth, tenth = (
+        data.take(places + step, mode="clip") >= _CONTINUED
+        for step in (-1, WORD_BYTES, WORD_BYTES + 1)
+    )
+    return places[ninth & (before | tenth)]
