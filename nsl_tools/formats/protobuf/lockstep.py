@@ -122,27 +122,18 @@ def _heads() -> tuple[Words, Words]:
     """
     heads, masks = np.ones((_SOON, _KINDS), np.uint64), np.zeros(_SOON, np.uint64)
     runs = np.arange(_SOON)
-    run_sizes = varint_sizes(runs)
-    lists = 1 + run_sizes + runs
-    list_sizes = varint_sizes(lists)
-    values = 1 + list_sizes + lists
-    value_sizes = varint_sizes(values)
-    sizes = value_sizes + values
-    near, numbers = sizes < _SOON, runs > 0
-    unused = WORD_BYTES - (value_sizes + 1 + list_sizes + 1 + run_sizes)
-    masks[sizes[near]] = _ALL >> (8 * unused[near]).astype(np.uint64)
-    out, places = np.zeros((_SOON, WORD_BYTES), np.uint8), WORD_BYTES * runs
-    put_varints(values, value_sizes, out.ravel(), places)
-    put_varints(lists, list_sizes, out.ravel(), places + value_sizes + 1)
-    put_varints(runs, run_sizes, out.ravel(), places + WORD_BYTES - unused - run_sizes)
-    out[runs, value_sizes + 1 + list_sizes] = ITEM
-    for kind, good in (
-        (BYTES_LIST, near),
-        (FLOAT_LIST, near & numbers & (runs % FLOAT_BYTES == 0)),
-        (INT64_LIST, near & numbers),
-    ):
-        out[runs, value_sizes] = kind
-        heads[sizes[good], kind >> _KIND_SHIFT] = out.view(np.uint64)[good, 0]
+    lists = 1 + varint_sizes(runs) + runs
+    values = 1 + varint_sizes(lists) + lists
+    sizes = varint_sizes(values) + values
+    for kind, width in ((BYTES_LIST, 1), (FLOAT_LIST, FLOAT_BYTES), (INT64_LIST, 1)):
+        out, places = np.zeros(WORD_BYTES * _SOON, np.uint8), WORD_BYTES * runs
+        for numbers in np.broadcast_arrays(values, kind, lists, ITEM, runs):
+            put_varints(numbers, varint_sizes(numbers), out, places)
+            places = places + varint_sizes(numbers)
+        good = np.flatnonzero((sizes < _SOON) & (runs > 0) & (runs % width == 0))
+        heads[sizes[good], kind >> _KIND_SHIFT] = out.view(np.uint64)[good]
+        unused = WORD_BYTES * (1 + runs) - places
+        masks[sizes[good]] = _ALL >> (8 * unused[good]).astype(np.uint64)
     return heads.ravel(), masks
 
 
@@ -151,21 +142,17 @@ def _refuse_odd(reader: Reader, features: Spans, rows: Places, fits: Flags) -> N
 
     But for numbers of more than 10 bytes.
     """
-    rows = rows[features.starts[rows] < features.ends[rows]]
-    ends = features.ends[rows]
-    kinds, starts, list_ends = reader.fields(features.starts[rows])
-    good = _IS_LIST[kinds] & (list_ends == ends)
-    fits[rows] = good
-    filled = np.flatnonzero(good & (starts < ends))
-    rows, lists, kinds = rows[filled], Spans(starts, ends).at(filled), kinds[filled]
-    tags, starts, ends = reader.fields(lists.starts)
-    sole = (tags == ITEM) & (ends == lists.ends)
-    texts = kinds == BYTES_LIST
-    fits[rows[~(texts | sole & (starts < ends))]] = False
-    floats = kinds == FLOAT_LIST
-    fits[rows[floats & ((ends - starts) % FLOAT_BYTES > 0)]] = False
-    several = texts & ~sole
-    fits[rows[several]] &= _hold_texts(reader, lists.at(several))
+    kinds, contents = sole_contents(reader.data, features.at(rows))
+    floats = (kinds == FLOAT_LIST) & (contents.lengths % FLOAT_BYTES == 0)
+    numbers = (contents.lengths > 0) & (floats | (kinds == INT64_LIST))
+    fits[rows] = numbers | (kinds == BYTES_LIST)
+    rows = rows[kinds == 0]
+    empty = features.lengths[rows] == 0
+    kinds, starts, ends = reader.fields(features.starts[rows])
+    fits[rows] = empty | _IS_LIST[kinds] & (ends == features.ends[rows])
+    several = np.flatnonzero(fits[rows] & ~empty & (starts < ends))
+    texts = _hold_texts(reader, Spans(starts, ends).at(several))
+    fits[rows[several]] = texts & (kinds[several] == BYTES_LIST)
 
 
 def _hold_texts(reader: Reader, lists: Spans) -> Flags:
@@ -191,22 +178,15 @@ def sole_contents(data: Bytes, features: Spans) -> tuple[Bytes, Spans]:
 
 
 def _unsound(reader: Reader, runs: Spans) -> Flags:
-    """Tell which runs of varints are cut, or hold one of more than 10 bytes."""
-    unsound = reader.data[np.maximum(runs.ends, 1) - 1] >= _CONTINUED
-    long = np.flatnonzero(~unsound & (runs.lengths > _LONGEST))
-    unsound[long] = _overlong(reader, runs.at(long))
-    return np.asarray(unsound)
-
-
-def _overlong(reader: Reader, runs: Spans) -> Flags:
-    """Tell which runs of varints, one behind the other, hold one of more than 10 bytes."""
-    overlong = np.zeros(len(runs.starts), np.bool_)
-    end = int(runs.ends.max(initial=0))
-    for start in range(int(runs.starts.min(initial=end)), end, _PIECE):
+    """Tell which runs of varints, one behind the other, are cut, or hold one of over 10 bytes."""
+    unsound: Flags = reader.data[runs.ends - 1] >= _CONTINUED
+    long = np.flatnonzero(runs.lengths > _LONGEST)
+    extent = range(int(runs.starts[long[0]]), int(runs.ends[long[-1]]), _PIECE) if len(long) else ()
+    for start in extent:
         places = start + _continued(reader.data[start : start + _PIECE + _LONGEST - 1])
         owners = np.searchsorted(runs.starts, places, "right") - 1
-        overlong[owners[places < runs.ends[owners]]] = True
-    return overlong
+        unsound[owners[places < runs.ends[owners]]] = True
+    return unsound
 
 
 def _continued(data: Bytes) -> Places:
