@@ -21,8 +21,9 @@ _PART = WORD_BYTES - _NAME
 """Bytes of a name that are looked at together with what is before it, or behind it."""
 _HEAD = np.array([(1 << 8 * (_NAME + size)) - 1 for size in range(_PART + 1)], np.uint64)
 _TAIL = np.array([(1 << 56) - (1 << 8 * (_PART - size)) for size in range(_PART + 1)], np.uint64)
-_LENGTH_SHIFT, _TAG_SHIFT = np.uint64(8), np.uint64(8 * _PART)
-_TAG, _START = np.uint64(0xFF), np.uint64(0x80FF)
+_LENGTH_SHIFT, _LENGTH = np.uint64(8), np.uint64(0xFF)
+_LONGEST = 127  # of one byte
+_TAGS = bytes((ITEM, VALUE))
 _SLOT_BITS = 12
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
@@ -39,21 +40,20 @@ def numbered(reader: Reader, places: Places) -> tuple[Places, Places, list[bytes
         UTF-8, and the tag of a value; where names end; the names.
     """
     heads = reader.words(places)
-    lengths = (heads >> _LENGTH_SHIFT & _TAG).view(np.int64)
+    lengths = (heads >> _LENGTH_SHIFT & _LENGTH).view(np.int64)
     ends = places + (_NAME + lengths)
     tails = reader.words(ends - _PART)
-    good = (heads & _START == ITEM) & (tails >> _TAG_SHIFT & _TAG == VALUE)
     sizes = np.minimum(lengths, _PART)
     keys = [heads & _HEAD.take(sizes), tails & _TAIL.take(sizes)]
-    keys += _between(reader, ends, lengths * good)
+    keys += _between(reader, ends, lengths)
     like, same = _equals(keys)
-    numbers, known = _numbers_of(reader, places + _NAME, ends, like, good & same)
-    return numbers, ends, known
+    numbers, known = _numbers_of(reader, places, ends, like)
+    return np.where(same, numbers, -1), ends, known
 
 
 def _between(reader: Reader, ends: Places, lengths: Places) -> Iterator[Words]:
     """Yield what is between the head and the tail of each name, 8 bytes at a time, zero if none."""
-    for place in range(_PART, int(lengths.max(initial=0)) - _PART, WORD_BYTES):
+    for place in range(_PART, min(_LONGEST, lengths.max(initial=0)) - _PART, WORD_BYTES):
         rows = np.flatnonzero(lengths > place + _PART)
         found = np.zeros(len(ends), np.uint64)
         found[rows] = reader.words(ends[rows] - np.maximum(lengths[rows] - place, WORD_BYTES))
@@ -85,22 +85,23 @@ def _agree(keys: list[Words], like: Places, rows: Places | slice) -> Flags:
 
 
 def _numbers_of(
-    reader: Reader, starts: Places, ends: Places, like: Places, good: Flags
+    reader: Reader, places: Places, ends: Places, like: Places
 ) -> tuple[Places, list[bytes]]:
     numbers = np.full(len(like), -1)
     known: dict[bytes, int] = {}
     is_first = np.zeros(len(like), np.bool_)
     is_first[like] = True
-    for first in np.flatnonzero(is_first & good).tolist():
-        name = reader.data[starts[first] : ends[first]].tobytes()
-        if _is_utf8(name):
-            numbers[first] = known.setdefault(name, len(known))
-    return np.where(good, numbers.take(like), -1), list(known)
+    for first in np.flatnonzero(is_first).tolist():
+        part = reader.data[places[first] : ends[first] + 1].tobytes()
+        if _is_good(part):
+            numbers[first] = known.setdefault(part[_NAME:-1], len(known))
+    return numbers.take(like), list(known)
 
 
-def _is_utf8(name: bytes) -> bool:
+def _is_good(part: bytes) -> bool:
+    """Tell whether part of an entry is a name, not too long and UTF-8, and the tag of a value."""
     try:
-        name.decode()
+        part[_NAME:-1].decode()
     except UnicodeDecodeError:
         return False
-    return True
+    return len(part) <= _NAME + _LONGEST + 1 and part[:1] + part[-1:] == _TAGS
