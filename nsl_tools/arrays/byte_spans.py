@@ -57,6 +57,12 @@ def put(rows: Bytes, out: Bytes, places: Places) -> None:
         _items(out, length)[places] = rows.view(_item(length))[:, 0]
 
 
+def fill(text: bytes, out: Bytes, places: Places) -> None:
+    """Copy one text to many `places` in `out`."""
+    if text:
+        _items(out, len(text))[places] = np.frombuffer(text, _item(len(text)))
+
+
 def _items(data: Bytes, length: int) -> npt.NDArray[np.void]:
     """Return the windows as one item each: numpy copies these several times as fast as rows."""
     count = max(len(data) - length + 1, 0)
@@ -123,9 +129,9 @@ class Texts:
 
     def __init__(self, texts: list[bytes]) -> None:
         self.lengths = np.array(list(map(len, texts)), np.int64)
-        self._starts = offsets_of(self.lengths)[:-1]
-        self._data = np.frombuffer(b"".join(texts), np.uint8)
+        self._texts = texts
 
     def write(self, which: npt.NDArray[np.intp], out: Bytes, places: Places) -> None:
         """Copy the text with each number to its place."""
-        copy_spans(self._data, self._starts[which], self.lengths[which], out, places)
+        for number, rows in by_value(which):
+            fill(self._texts[number], out, places[rows])

@@ -287,9 +287,9 @@ class Inflater:
         return DataError(self._name, f"compressed byte {self._read - len(self._pending)}", problem)
 
 
-def read_exactly(stream: ByteStream, size: int) -> bytes:
-    """Return `size` bytes, or fewer at the end of the stream."""
-    parts = []
+def read_exactly(stream: ByteStream, size: int, before: bytes = b"") -> bytes:
+    """Return `before` and `size` bytes more, or fewer at the end of the stream."""
+    parts = [before] if before else []
     while size and (part := stream.read(min(size, CHUNK))):
         parts.append(part)
         size -= len(part)

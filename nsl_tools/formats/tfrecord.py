@@ -49,6 +49,7 @@ _HEADER = struct.Struct("<QI")
 _HEADER_TYPE = np.dtype([("length", "<u8"), ("crc", "<u4")])
 _LENGTH = struct.Struct("<Q")
 _WRONG_LENGTH = "the length does not match its checksum"
+_LONG = 1 << 12  # bytes of a record that take longer to copy than to be got at otherwise
 _MANY = 64  # records, whose checksums are checked sooner together than one by one
 
 _crc32c = google_crc32c.value
@@ -64,7 +65,7 @@ def masked_crcs(
     data: bytes | Bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint32]:
     """Return `masked_crc` of each span of `data`, shape (n,)."""
-    if isinstance(data, bytes) and len(data) > 2 * CHUNK:
+    if isinstance(data, bytes) and len(data) > _LONG * len(starts):
         data = np.frombuffer(data, np.uint8)  # of which a slice is no copy, but takes longer
     spans = map(data.__getitem__, _slices(starts, ends))
     crcs = np.fromiter(map(_crc32c, spans), np.uint32, len(starts))
@@ -298,7 +299,7 @@ class _Framer:
         """Add `size` bytes to the buffer, or what there is before the end; False at the end."""
         before = len(self._buffer)
         if size <= TUNING.batch_bytes:
-            self._buffer += read_exactly(self._stream, size)
+            self._buffer = read_exactly(self._stream, size, self._buffer)
             return len(self._buffer) > before
         # A long record: grown in place, and what was grown is taken without a copy.
         joined = io.BytesIO()
@@ -335,10 +336,11 @@ class _Framer:
     def _complete_records(self) -> tuple[Places, int]:
         """Return where each whole record in the buffer ends, and how many bytes the next lacks."""
         buffer, length_at = self._buffer, _LENGTH.unpack_from
-        places = [0]
+        places = [place := 0]
         last = len(buffer) - HEADER_BYTES
-        while places[-1] <= last:
-            places.append(places[-1] + length_at(buffer, places[-1])[0] + _FRAME_BYTES)
+        while place <= last:
+            place += length_at(buffer, place)[0] + _FRAME_BYTES
+            places.append(place)
         missing = max(0, places[-1] - len(buffer))
         whole = len(places) - (missing > 0)
         self._check_headers(np.array(places[:-1], np.int64), whole - 1)

@@ -9,17 +9,17 @@ serves them all once the digits are put into their places. Where these are follo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nsl_tools.arrays.byte_spans import Texts, copy_spans, gather, offsets_of, put
+from nsl_tools.arrays.byte_spans import Texts, by_value, copy_spans, fill, gather, offsets_of, put
 from nsl_tools.feature_names import NEIGHBOR_PREFIX, WEIGHT_NAME, neighbor_weight
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleError
 from nsl_tools.formats.protobuf.lockstep import FLOAT_BYTES
 from nsl_tools.formats.protobuf.varints import put_varints, varint_sizes
-from nsl_tools.formats.protobuf.wire import MAX_LENGTH, write_varint
+from nsl_tools.formats.protobuf.wire import MAX_LENGTH
 from nsl_tools.memory import shown_size
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ GAP_BYTES = 4
 """For the place of a gap in its block."""
 _MOST_FEATURES = 1 << 16
 """Features to lay out at once, unless one record has more; each takes 300 bytes meanwhile."""
-_RADIX = 16  # more than digits of a rank, or bytes of a varint
 
 
 @dataclass(frozen=True)
@@ -102,8 +101,8 @@ def _blocks(
     owner, firsts = np.repeat(np.arange(len(rows)), counts), offsets_of(counts)
     features = np.arange(len(owner)) + (parsed.bounds[rows] - firsts[:-1])[owner]
     numbers = parsed.names[features]
-    names = _packed_names(parsed.known, numbers, rows[owner], rename_weight)
-    entries = _Entries(names, numbers, digits[owner], parsed.values.at(features))
+    new = _new_name(parsed.known, numbers, rows[owner], rename_weight)
+    entries = _Entries(parsed.known, new, numbers, digits[owner], parsed.values.at(features))
     weights = Texts([_weight_entry(count) for count in range(int(digits.max(initial=0)) + 1)])
     before = weights.lengths[digits]
     within = offsets_of(entries.lengths)
@@ -142,8 +141,15 @@ def weight_places(digits: Places) -> Places:
     return len(_weight_entry(0)) - FLOAT_BYTES + digits
 
 
+class _NewName(NamedTuple):
+    """The number of the name that is another in blocks, -1 if none is, and that other name."""
+
+    number: int
+    name: bytes
+
+
 class _Entries:
-    """The map entries of m features of neighbours.
+    """The map entries of m features of neighbours: a head, and what is copied from a name on.
 
     Attributes:
         lengths: of each, shape (m,).
@@ -151,40 +157,44 @@ class _Entries:
     """
 
     def __init__(
-        self, names: Sequence[bytes], numbers: Places, digits: Places, values: Spans
+        self, known: Sequence[bytes], new: _NewName, numbers: Places, digits: Places, values: Spans
     ) -> None:
-        """Take features by the `numbers` of their `names`, for ranks of so many digits."""
-        self._names, self._numbers, self._digits, self._values = names, numbers, digits, values
-        name_lengths = np.array(list(map(len, names)), np.int64)[numbers]
-        name_lengths += len(_packed_name(0, b"")) + digits
-        name_sizes, self._value_sizes = varint_sizes(name_lengths), varint_sizes(values.lengths)
-        self._inner = 2 + name_sizes + name_lengths + self._value_sizes + values.lengths
+        """Take features by the `numbers` of their names, for ranks of so many digits.
+
+        Args:
+            known: all names, each of which stands before the values of its features.
+            new: the one that is not copied.
+            numbers: of names, shape (m,).
+            digits: how many the ranks have, shape (m,).
+            values: where encoded features are.
+        """
+        self._digits, self._values, self._new_name = digits, values, new.name
+        self._is_new = (numbers == new.number).astype(np.int64)
+        old = np.array([len(name) * (i != new.number) for i, name in enumerate(known)], np.int64)
+        names = old[numbers]
+        self._copied = names + 1 + varint_sizes(values.lengths) + values.lengths
+        added = len(_packed_name(0, b"")) + digits + len(new.name) * self._is_new
+        self._names = names + added
+        self._name_sizes = varint_sizes(self._names)
+        self._inner = 1 + self._name_sizes + added + self._copied
         self._inner_sizes = varint_sizes(self._inner)
         self.lengths = 1 + self._inner_sizes + self._inner
-        self.gaps = 2 + self._inner_sizes + name_sizes + len(_PREFIX)
+        self.gaps = 2 + self._inner_sizes + self._name_sizes + len(_PREFIX)
 
     def write(self, data: Bytes, out: Bytes, places: Places) -> Places:
         """Write them to `places`, and return where values are; `data` holds the values."""
-        sizes = self._inner_sizes * _RADIX + self._value_sizes
-        kinds, which = np.unique(
-            (self._numbers * _RADIX + self._digits) * _RADIX**2 + sizes, return_inverse=True
-        )
-        Texts(list(map(self._head, kinds.tolist()))).write(which, out, places)
+        ends = places + self.lengths
+        starts = ends - self._copied
+        copy_spans(data, self._values.ends - self._copied, self._copied, out, starts)
+        for kind, rows in by_value((2 * self._digits + self._is_new).astype(np.int8)):
+            name = _packed_name(kind // 2, self._new_name * (kind % 2))
+            fill(name, out, starts[rows] - len(name))
+        out[places] = example.ITEM
         put_varints(self._inner, self._inner_sizes, out, places + 1)
-        lengths = self._values.lengths
-        values = places + self.lengths - lengths
-        put_varints(lengths, self._value_sizes, out, values - self._value_sizes)
-        copy_spans(data, self._values.starts, lengths, out, values)
-        return values
-
-    def _head(self, kind: int) -> bytes:
-        """Return what comes before the value, zeros where lengths of values decide."""
-        (number, digits), (inner_size, value_size) = (
-            divmod(part, _RADIX) for part in divmod(kind, _RADIX**2)
-        )
-        name = _packed_name(digits, self._names[number])
-        parts = (example.ITEM, bytes(inner_size), example.ITEM, write_varint(len(name)), name)
-        return b"%c%b%c%b%b%c%b" % (*parts, example.VALUE, bytes(value_size))
+        places = places + 1 + self._inner_sizes
+        out[places] = example.ITEM
+        put_varints(self._names, self._name_sizes, out, places + 1)
+        return np.asarray(ends - self._values.lengths)
 
 
 def _refuse_long(rows: Places, lengths: Places) -> None:
@@ -198,12 +208,12 @@ def _refuse_long(rows: Places, lengths: Places) -> None:
         )
 
 
-def _packed_names(
+def _new_name(
     known: Sequence[bytes], numbers: Places, rows: Places, new_name: str | None
-) -> Sequence[bytes]:
-    """Return the names by which the features of neighbours are packed, for each of `known`."""
+) -> _NewName:
+    """Return which of the names that are `known` is another when neighbours are packed."""
     if _WEIGHT not in known:
-        return known
+        return _NewName(-1, b"")
     weight = known.index(_WEIGHT)
     holders = rows[numbers == weight]
     if new_name is None and len(holders):
@@ -220,4 +230,4 @@ def _packed_names(
                 int(both[0]),
                 f"a neighbour has a feature {new_name!r} already: give another --rename-weight",
             )
-    return [renamed if name == _WEIGHT else name for name in known]
+    return _NewName(weight, renamed)

@@ -18,13 +18,12 @@ from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.lockstep import (
     Flags,
     Spans,
-    refuse_odd_features,
+    features_of,
     sole_contents,
-    split_entries,
     walk,
 )
 from nsl_tools.formats.protobuf.name_numbers import numbered
-from nsl_tools.formats.protobuf.varints import Reader
+from nsl_tools.formats.protobuf.varints import Reader, length_sizes
 from nsl_tools.formats.protobuf.wire import WireError
 from nsl_tools.tuning import TUNING
 
@@ -172,13 +171,14 @@ def _canonical(reader: Reader, maps: Spans, fits: Flags) -> Parsed:
     rows, steps, starts = walk(reader, maps.at(filled), whole)
     rows = filled[rows]
     bounds, (starts,) = _in_order(rows, steps, len(fits), starts)
-    entries = Spans(starts, np.append(starts[1:], 0))
-    entries.ends[bounds[1:][filled] - 1] = maps.ends[filled]
-    names, values, good = split_entries(reader, entries)
-    refuse_odd_features(reader, values, good)
-    numbers, known = numbered(reader, names, good)
+    ends = np.append(starts[1:], 0)
+    ends[bounds[1:][filled] - 1] = maps.ends[filled]
+    contents = starts + 1 + length_sizes(ends - starts - 1)
+    numbers, places, known = numbered(reader, contents)
+    good = (numbers >= 0) & (reader.data.take(starts) == example.ITEM)
+    values = features_of(reader, places + 1, ends, good)
     rows = np.repeat(np.arange(len(fits)), np.diff(bounds))
-    fits[rows[numbers < 0]] = False
+    fits[rows[~good]] = False
     fits[filled[~whole]] = False
     _refuse_repeated(rows, numbers, len(known), fits)
     return Parsed(reader.data, maps, bounds, numbers, values, known)

@@ -6,17 +6,25 @@ the walk of single messages (`nsl_tools.formats.protobuf.example`), which is the
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.formats.protobuf.example import BYTES_LIST, FLOAT_LIST, INT64_LIST, ITEM, VALUE
-from nsl_tools.formats.protobuf.varints import Reader
+from nsl_tools.formats.protobuf.example import BYTES_LIST, FLOAT_LIST, INT64_LIST, ITEM
+from nsl_tools.formats.protobuf.varints import (
+    WORD_BYTES,
+    Reader,
+    length_sizes,
+    put_varints,
+    varint_sizes,
+)
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from nsl_tools.arrays.byte_spans import Bytes, Places
+    from nsl_tools.formats.protobuf.varints import Words
 
 Flags = npt.NDArray[np.bool_]
 
@@ -24,7 +32,11 @@ _FEW = 8  # records that are walked alone, if they have many entries
 """Messages that are left to the walk if, after so many steps, they are the only ones left."""
 FLOAT_BYTES = 4
 _CONTINUED, _LONGEST = 0x80, 10  # of a varint: the bit of all bytes but the last, and bytes
+_CONTINUED_PAIR = np.uint16(0x8080)
 _PIECE = 1 << 18  # bytes that are looked at together
+_KIND_SHIFT, _KINDS = 3, 4  # of the tag of a list: the bits before its number, and numbers
+_SOON = 1 << 11  # features of fewer bytes are looked up
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _IS_LIST = np.isin(np.arange(256), (BYTES_LIST, FLOAT_LIST, INT64_LIST))
 
 
@@ -49,8 +61,9 @@ def walk(reader: Reader, messages: Spans, fits: Flags) -> tuple[Places, Places, 
 
     Args:
         reader: of the bytes that hold the messages.
-        messages: m of them. Tags are not looked at, nor where the last field ends.
-        fits: set to False for the few that have many more fields than others, shape (m,).
+        messages: m of them. Tags are not looked at.
+        fits: set to False for those that do not end where a field does, and for the few that
+            have many more fields than others, shape (m,).
 
     Returns:
         Of each field the place of its message, how many fields come before it, and where it
@@ -64,55 +77,89 @@ def walk(reader: Reader, messages: Spans, fits: Flags) -> tuple[Places, Places, 
             break
         owners.append(rows)
         starts.append(places)
-        _, _, places = reader.fields(places)
+        places = reader.ends(places)
         more = places < limits
         if np.count_nonzero(more) < len(rows):
+            fits[rows[places > limits]] = False
             rows, places, limits = rows[more], places[more], limits[more]
     steps = np.repeat(np.arange(-1, len(owners) - 1), list(map(len, owners)))
     return np.concatenate(owners), steps, np.concatenate(starts)
 
 
-def split_entries(reader: Reader, entries: Spans) -> tuple[Spans, Spans, Flags]:
-    """Return the name and the value in each entry of a map, and whether it has this form."""
-    tags, starts, ends = reader.fields(entries.starts)
-    good = (tags == ITEM) & (ends == entries.ends)
-    name_tags, names, name_ends = reader.fields(starts)
-    good &= (name_tags == ITEM) & (name_ends < ends)
-    tags, values, value_ends = reader.fields(np.where(good, name_ends, starts))
-    good &= (tags == VALUE) & (value_ends == ends)
-    return Spans(names, name_ends), Spans(values, value_ends), good
+def features_of(reader: Reader, places: Places, ends: Places, good: Flags) -> Spans:
+    """Return the encoded features that lie from `places`, where their lengths are, to `ends`.
 
-
-def refuse_odd_features(reader: Reader, features: Spans, fits: Flags) -> None:
-    """Set `fits` to False for encoded features that are not in canonical form, shape (m,).
-
-    Those that do not fit are not looked at.
+    Args:
+        reader: of the bytes that hold them.
+        places: m of them.
+        ends: where each should end.
+        good: set to False for those that do not, or are not in canonical form, shape (m,). Those
+            that are not good are not looked at.
     """
-    rows = np.flatnonzero(fits & (features.starts < features.ends))
-    ends = features.ends[rows]
-    kinds, starts, list_ends = reader.fields(features.starts[rows])
-    good = _IS_LIST[kinds] & (list_ends == ends)
-    fits[rows] = good
-    filled = np.flatnonzero(good & (starts < ends))
-    rows, lists, kinds = rows[filled], Spans(starts, ends).at(filled), kinds[filled]
-    tags, starts, ends = reader.fields(lists.starts)
-    sole = (tags == ITEM) & (ends == lists.ends)
-    texts = kinds == BYTES_LIST
-    fits[rows[~(texts | sole & (starts < ends))]] = False
-    floats = kinds == FLOAT_LIST
-    fits[rows[floats & ((ends - starts) % FLOAT_BYTES > 0)]] = False
-    numbers = sole & (kinds == INT64_LIST)
-    fits[rows[numbers]] &= ~_unsound(reader, Spans(starts, ends).at(numbers))
-    several = texts & ~sole
-    fits[rows[several]] &= _hold_texts(reader, lists.at(several))
+    sizes = ends - places
+    features = Spans(places + length_sizes(sizes), ends)
+    kinds = reader.data.take(features.starts, mode="clip")
+    expected, masks = _heads()
+    which = sizes * _KINDS + (kinds >> _KIND_SHIFT & _KINDS - 1)
+    heads = reader.words(places) & masks.take(sizes, mode="clip")
+    others = np.flatnonzero(good & (heads != expected.take(which, mode="clip")))
+    _, starts, found = reader.fields(places[others] - 1)
+    good[others] = (starts == features.starts[others]) & (found == ends[others])
+    _refuse_odd(reader, features, others[good[others]], good)
+    numbers = np.flatnonzero(good & (kinds == INT64_LIST))
+    good[numbers] = ~_unsound(reader, features.at(numbers))
+    return features
+
+
+@lru_cache(maxsize=1)
+def _heads() -> tuple[Words, Words]:
+    """Return what comes before the only value, or run of numbers, of a feature.
+
+    Returns:
+        By the bytes from the length of the feature to its end, and by its kind, the first 8 of
+        them, zeros from the value on, or 1 if there is none; by these bytes, ones for all before
+        the value.
+    """
+    heads, masks = np.ones((_SOON, _KINDS), np.uint64), np.zeros(_SOON, np.uint64)
+    runs = np.arange(_SOON)
+    lists = 1 + varint_sizes(runs) + runs
+    values = 1 + varint_sizes(lists) + lists
+    sizes = varint_sizes(values) + values
+    for kind, width in ((BYTES_LIST, 1), (FLOAT_LIST, FLOAT_BYTES), (INT64_LIST, 1)):
+        out, places = np.zeros(WORD_BYTES * _SOON, np.uint8), WORD_BYTES * runs
+        for numbers in np.broadcast_arrays(values, kind, lists, ITEM, runs):
+            put_varints(numbers, varint_sizes(numbers), out, places)
+            places = places + varint_sizes(numbers)
+        good = np.flatnonzero((sizes < _SOON) & (runs > 0) & (runs % width == 0))
+        heads[sizes[good], kind >> _KIND_SHIFT] = out.view(np.uint64)[good]
+        unused = WORD_BYTES * (1 + runs) - places
+        masks[sizes[good]] = _ALL >> (8 * unused[good]).astype(np.uint64)
+    return heads.ravel(), masks
+
+
+def _refuse_odd(reader: Reader, features: Spans, rows: Places, fits: Flags) -> None:
+    """Set `fits` to False for features, at `rows`, that are not in canonical form.
+
+    But for numbers of more than 10 bytes.
+    """
+    kinds, contents = sole_contents(reader.data, features.at(rows))
+    floats = (kinds == FLOAT_LIST) & (contents.lengths % FLOAT_BYTES == 0)
+    numbers = (contents.lengths > 0) & (floats | (kinds == INT64_LIST))
+    fits[rows] = numbers | (kinds == BYTES_LIST)
+    rows = rows[kinds == 0]
+    empty = features.lengths[rows] == 0
+    kinds, starts, ends = reader.fields(features.starts[rows])
+    fits[rows] = empty | _IS_LIST[kinds] & (ends == features.ends[rows])
+    several = np.flatnonzero(fits[rows] & ~empty & (starts < ends))
+    texts = _hold_texts(reader, Spans(starts, ends).at(several))
+    fits[rows[several]] = texts & (kinds[several] == BYTES_LIST)
 
 
 def _hold_texts(reader: Reader, lists: Spans) -> Flags:
     """Tell which lists, none of which is empty, are fields of texts alone."""
     good = np.ones(len(lists.starts), np.bool_)
     owners, _, places = walk(reader, lists, good)
-    tags, _, ends = reader.fields(places)
-    good[owners[(tags != ITEM) | (ends > lists.ends[owners])]] = False
+    good[owners[reader.fields(places)[0] != ITEM]] = False
     return good
 
 
@@ -131,34 +178,25 @@ def sole_contents(data: Bytes, features: Spans) -> tuple[Bytes, Spans]:
 
 
 def _unsound(reader: Reader, runs: Spans) -> Flags:
-    """Tell which runs of varints are cut, or hold one of more than 10 bytes."""
-    unsound = reader.data[np.maximum(runs.ends, 1) - 1] >= _CONTINUED
-    long = np.flatnonzero(~unsound & (runs.lengths > _LONGEST))
-    unsound[long] = _overlong(reader, runs.at(long))
-    return np.asarray(unsound)
+    """Tell which runs of varints, one behind the other, are cut, or hold one of over 10 bytes."""
+    unsound: Flags = reader.data[runs.ends - 1] >= _CONTINUED
+    long = np.flatnonzero(runs.lengths > _LONGEST)
+    extent = range(int(runs.starts[long[0]]), int(runs.ends[long[-1]]), _PIECE) if len(long) else ()
+    for start in extent:
+        places = start + _continued(reader.data[start : start + _PIECE + _LONGEST - 1])
+        owners = np.searchsorted(runs.starts, places, "right") - 1
+        unsound[owners[places < runs.ends[owners]]] = True
+    return unsound
 
 
-def _overlong(reader: Reader, runs: Spans) -> Flags:
-    """Tell which runs of varints, one behind the other, hold one of more than 10 bytes."""
-    overlong = np.zeros(len(runs.starts), np.bool_)
-    end = int(runs.ends.max(initial=0))
-    for start in range(int(runs.starts.min(initial=end)), end, _PIECE):
-        own = slice(
-            int(np.searchsorted(runs.ends, start, "right")),
-            int(np.searchsorted(runs.starts, start + _PIECE)),
-        )
-        piece = reader.data[start : start + _PIECE + _LONGEST - 1]
-        places = start + np.flatnonzero(_are_continued(piece))
-        firsts, lasts = runs.at(own)
-        overlong[own] |= np.searchsorted(places, firsts) < np.searchsorted(
-            places, lasts - _LONGEST + 1
-        )
-    return overlong
-
-
-def _are_continued(data: Bytes) -> Flags:
-    """Tell whether the 10 bytes from each place on are all parts of varints but the last ones."""
-    found = data >= _CONTINUED
-    for step in (1, 2, 4, 2):
-        found = found[:-step] & found[step:]
-    return found
+def _continued(data: Bytes) -> Places:
+    """Return places in all stretches of 10 bytes or more that are no last ones of varints."""
+    pairs = data[: len(data) // 2 * 2].view(np.uint16) & _CONTINUED_PAIR == _CONTINUED_PAIR
+    for step in (1, 2):
+        pairs = pairs[:-step] & pairs[step:]
+    places = 2 * np.flatnonzero(pairs)  # of 8 such bytes, as each stretch has them
+    before, ninth, tenth = (
+        data.take(places + step, mode="clip") >= _CONTINUED
+        for step in (-1, WORD_BYTES, WORD_BYTES + 1)
+    )
+    return places[ninth & (before | tenth)]

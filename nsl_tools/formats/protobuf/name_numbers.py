@@ -1,4 +1,4 @@
-"""Numbers for names: which of many spans of bytes are the same."""
+"""Numbers for the names of map entries: which of them are the same."""
 
 from __future__ import annotations
 
@@ -6,55 +6,71 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nsl_tools.arrays.byte_spans import all_equal, by_value, picked
+from nsl_tools.formats.protobuf.example import ITEM, VALUE
 from nsl_tools.formats.protobuf.varints import WORD_BYTES
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from collections.abc import Iterator
 
     from nsl_tools.arrays.byte_spans import Places
-    from nsl_tools.formats.protobuf.lockstep import Flags, Spans
-    from nsl_tools.formats.protobuf.varints import Reader
+    from nsl_tools.formats.protobuf.lockstep import Flags
+    from nsl_tools.formats.protobuf.varints import Reader, Words
 
-_MASKS = np.array([(1 << 8 * size) - 1 for size in range(WORD_BYTES + 1)], np.uint64)
-_LONGEST_NAME = 1 << 10
-"""Longer ones, of which each 8 bytes take a step, are left to the walk."""
+_NAME = 2  # bytes before it: a tag, and a length of one byte
+_PART = WORD_BYTES - _NAME
+"""Bytes of a name that are looked at together with what is before it, or behind it."""
+_HEAD = np.array([(1 << 8 * (_NAME + size)) - 1 for size in range(_PART + 1)], np.uint64)
+_TAIL = np.array([(1 << 56) - (1 << 8 * (_PART - size)) for size in range(_PART + 1)], np.uint64)
+_LENGTH_SHIFT, _LENGTH = np.uint64(8), np.uint64(0xFF)
+_LONGEST = 127  # of one byte
+_TAGS = bytes((ITEM, VALUE))
 _SLOT_BITS = 12
-_NO_LENGTH = np.uint64(1 << 63)
-_FACTORS = np.array(
-    [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5], np.uint64
-)
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
-def numbered(reader: Reader, names: Spans, good: Flags) -> tuple[Places, list[bytes]]:
-    """Return a number for each of m names, and the names that numbers stand for.
+def numbered(reader: Reader, places: Places) -> tuple[Places, Places, list[bytes]]:
+    """Return a number for the name in each of m map entries, and the names that they stand for.
 
     Args:
-        reader: of the bytes that hold the names.
-        names: where each is.
-        good: which of them to number, shape (m,).
+        reader: of the bytes that hold the entries.
+        places: where the content of each starts, from 4 on.
 
     Returns:
-        Numbers, -1 for a name that is not good or not UTF-8; the names.
+        Numbers, -1 for an entry that does not start with a name of less than 128 bytes, all
+        UTF-8, and the tag of a value; where names end; the names.
     """
-    good = good & (names.lengths <= _LONGEST_NAME)
-    lengths = np.where(good, names.lengths, 0)
-    keys = _keys(reader, np.where(good, names.starts, 0), lengths)
-    keys[0][~good] = _NO_LENGTH
-    like, agree = _equals(keys)
-    good &= agree
-    good &= _agree_between(reader, names, np.where(good, lengths, 0), like)
-    return _numbers_of(reader, names, like, good)
+    heads = reader.words(places)
+    lengths = (heads >> _LENGTH_SHIFT & _LENGTH).view(np.int64)
+    ends = places + (_NAME + lengths)
+    tails = reader.words(ends - _PART)
+    sizes = np.minimum(lengths, _PART)
+    keys = [heads & _HEAD.take(sizes), tails & _TAIL.take(sizes)]
+    keys += _between(reader, ends, lengths)
+    like, same = _equals(keys)
+    numbers, known = _numbers_of(reader, places, ends, like)
+    return np.where(same, numbers, -1), ends, known
 
 
-def _equals(keys: npt.NDArray[np.uint64]) -> tuple[Places, Flags]:
+def _between(reader: Reader, ends: Places, lengths: Places) -> Iterator[Words]:
+    """Yield what is between the head and the tail of each name, 8 bytes at a time, zero if none."""
+    for place in range(_PART, min(_LONGEST, lengths.max(initial=0)) - _PART, WORD_BYTES):
+        rows = np.flatnonzero(lengths > place + _PART)
+        found = np.zeros(len(ends), np.uint64)
+        found[rows] = reader.words(ends[rows] - np.maximum(lengths[rows] - place, WORD_BYTES))
+        yield found
+
+
+def _equals(keys: list[Words]) -> tuple[Places, Flags]:
     """Return for each name one that has its keys, the same for all that do, and if there is one."""
-    hashes = (keys * _FACTORS[:, np.newaxis]).sum(axis=0)
+    hashes = keys[0] * _FACTOR
+    for key in keys[1:]:
+        hashes += key
+        hashes *= _FACTOR
     # The last one in a slot of a table is that of most: names are few.
     slots = (hashes >> np.uint64(64 - _SLOT_BITS)).view(np.int64)
     table = np.zeros(1 << _SLOT_BITS, np.int64)
     table[slots] = np.arange(len(slots))
-    like = table[slots]
+    like = table.take(slots)
     agree = _agree(keys, like, slice(None))
     others = np.flatnonzero(~agree)
     if len(others):
@@ -64,57 +80,28 @@ def _equals(keys: npt.NDArray[np.uint64]) -> tuple[Places, Flags]:
     return like, agree
 
 
-def _keys(reader: Reader, starts: Places, lengths: Places) -> npt.NDArray[np.uint64]:
-    """Return the length, the first and the last 8 bytes of each name: all of most, shape (4, m).
-
-    And a hash of what is between them.
-    """
-    short = np.minimum(lengths, WORD_BYTES)
-    masks = _MASKS[short]
-    first, last = reader.words(starts), reader.words(starts + lengths - short)
-    between = np.zeros(len(starts), np.uint64)
-    rows = np.flatnonzero(lengths > 2 * WORD_BYTES)
-    for place in range(WORD_BYTES, int(lengths.max(initial=0)) - WORD_BYTES, WORD_BYTES):
-        rows = rows[lengths[rows] > place + WORD_BYTES]
-        between[rows] = between[rows] * _FACTORS[3] + reader.words(starts[rows] + place)
-    return np.stack([lengths.astype(np.uint64), first & masks, last & masks, between])
-
-
-def _agree(keys: npt.NDArray[np.uint64], like: Places, rows: Places | slice) -> Flags:
-    return np.asarray(np.logical_and.reduce([key[rows] == key[like[rows]] for key in keys]))
-
-
-def _agree_between(reader: Reader, names: Spans, lengths: Places, like: Places) -> Flags:
-    """Tell which names agree in the middle of long ones, of which keys have only a hash."""
-    agree = np.ones(len(like), np.bool_)
-    others = like != np.arange(len(like))
-    long = np.flatnonzero(others & (lengths > 2 * WORD_BYTES))
-    for first, places in by_value(like[long]):
-        rows, length = long[places], int(lengths[first])
-        name = reader.data[names.starts[first] : names.ends[first]]
-        texts = picked(reader.data, names.starts[rows], length)
-        if not all_equal(texts, name):
-            agree[rows] = (texts == name).all(axis=1)
-    return agree
+def _agree(keys: list[Words], like: Places, rows: Places | slice) -> Flags:
+    return np.asarray(np.logical_and.reduce([key[rows] == key.take(like[rows]) for key in keys]))
 
 
 def _numbers_of(
-    reader: Reader, names: Spans, like: Places, good: Flags
+    reader: Reader, places: Places, ends: Places, like: Places
 ) -> tuple[Places, list[bytes]]:
     numbers = np.full(len(like), -1)
     known: dict[bytes, int] = {}
     is_first = np.zeros(len(like), np.bool_)
     is_first[like] = True
-    for first in np.flatnonzero(is_first & good).tolist():
-        name = reader.data[names.starts[first] : names.ends[first]].tobytes()
-        if _is_utf8(name):
-            numbers[first] = known.setdefault(name, len(known))
-    return np.where(good, numbers[like], -1), list(known)
+    for first in np.flatnonzero(is_first).tolist():
+        part = reader.data[places[first] : ends[first] + 1].tobytes()
+        if _is_good(part):
+            numbers[first] = known.setdefault(part[_NAME:-1], len(known))
+    return numbers.take(like), list(known)
 
 
-def _is_utf8(name: bytes) -> bool:
+def _is_good(part: bytes) -> bool:
+    """Tell whether part of an entry is a name, not too long and UTF-8, and the tag of a value."""
     try:
-        name.decode()
+        part[_NAME:-1].decode()
     except UnicodeDecodeError:
         return False
-    return True
+    return len(part) <= _NAME + _LONGEST + 1 and part[:1] + part[-1:] == _TAGS

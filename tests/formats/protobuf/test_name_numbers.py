@@ -9,13 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.formats.protobuf import name_numbers
-from nsl_tools.formats.protobuf.lockstep import Spans
+from nsl_tools.formats.protobuf.example import ITEM, VALUE
 from nsl_tools.formats.protobuf.name_numbers import numbered
 from nsl_tools.formats.protobuf.varints import Reader
+from nsl_tools.formats.protobuf.wire import write_field
 
 _names = st.sampled_from(
     [b"", b"a", b"b", b"\xff", "é".encode(), b"eight_88", b"eight_89", b"seventeen_bytes_1",
-     b"seventeen_bytes_2", b"first 8 _middle_ last 8", b"first 8 _Middle_ last 8", b"n" * 300]
+     b"seventeen_bytes_2", b"first 8 _middle_ last 8", b"first 8 _Middle_ last 8", b"n" * 300,
+     b"m" * 127, b"m" * 60 + b"n" + b"m" * 66, b"thirteen_byte", b"thirteeN_byte"]
 )  # fmt: skip
 
 
@@ -25,17 +27,22 @@ _names = st.sampled_from(
 )
 def test_names_have_one_number_each(drawn: list[tuple[bytes, bool]], colliding: bool) -> None:
     """Those that are not good or not UTF-8 have none; nor has one whose hash is another's."""
-    names = [name for name, _ in drawn]
-    good = np.array([own for _, own in drawn], np.bool_)
-    ends = np.cumsum([0, *map(len, names)])
-    reader = Reader(np.frombuffer(b"".join(names), np.uint8))
-    factors = name_numbers._FACTORS * np.uint64(not colliding)
-    with mock.patch.object(name_numbers, "_FACTORS", factors):
-        numbers, known = numbered(reader, Spans(ends[:-1], ends[1:]), good)
+    entries = [b"padd", *(_entry(name, good=good) for name, good in drawn)]
+    places = np.cumsum(list(map(len, entries)))[:-1]
+    reader = Reader(np.frombuffer(b"".join(entries), np.uint8))
+    factor = name_numbers._FACTOR * np.uint64(not colliding)
+    with mock.patch.object(name_numbers, "_FACTOR", factor):
+        numbers, ends, known = numbered(reader, places)
     assert len(set(known)) == len(known)
-    for name, own, number in zip(names, good.tolist(), numbers.tolist(), strict=True):
-        if number >= 0:
-            assert own
-            assert known[number] == name
+    for row, (name, good) in enumerate(drawn):
+        if numbers[row] >= 0:
+            assert good
+            assert known[numbers[row]] == name
+            assert ends[row] == places[row] + 2 + len(name)
         else:
-            assert not own or name == b"\xff" or colliding
+            assert not good or name == b"\xff" or len(name) > 127 or colliding
+
+
+def _entry(name: bytes, *, good: bool) -> bytes:
+    """Return the content of a map entry, with another tag for its value if it is not good."""
+    return write_field(ITEM, name) + write_field(VALUE if good else ITEM, b"")
