@@ -33,6 +33,7 @@ def _peak(folder: Path, output: str, *options: str) -> float:
     return float(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.own_memory("compares limits")
 @pytest.mark.parametrize(
     ("n", "d", "options"),

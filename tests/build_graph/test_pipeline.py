@@ -94,6 +94,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("graphs")
 
 
+@pytest.mark.thorough
 @settings(max_examples=GRAPHS, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     graph=nodes(),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.own_memory("compares limits")
+pytestmark = [pytest.mark.own_memory("compares limits"), pytest.mark.slow]
 
 # A small process of its own: a child's peak begins with the memory of whoever forks it.
 _MEASURE = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.own_memory("runs of its own sizes")
+pytestmark = [pytest.mark.own_memory("runs of its own sizes"), pytest.mark.slow]
 
 _SCRIPT = Path(__file__).parents[2] / "scripts" / "crash_test.py"
 

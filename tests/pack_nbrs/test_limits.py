@@ -67,6 +67,7 @@ def _peak(folder: Path, output: str, *options: str) -> tuple[float, str]:
     return float(done.stdout), done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.own_memory("compares limits")
 def test_the_limit_is_kept_and_the_bytes_are_the_same(big: Path) -> None:
     """Within the limit and what Python and the libraries take, of sharded and compressed input."""

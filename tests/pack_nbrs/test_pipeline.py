@@ -130,6 +130,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.own_memory("draws it")
+@pytest.mark.thorough
 @settings(max_examples=JOINS, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     labeled=examples(),

@@ -278,6 +278,7 @@ def test_several_steps_per_execution() -> None:
     np.testing.assert_allclose(base.get_weights()[0], one_step().weights, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("iterations", [1, 2])
 def test_recurrent_models_with_masks_train_alike_in_graphs_and_eagerly(iterations: int) -> None:
     x = np.random.default_rng(0).normal(size=(6, 5, 2)).astype("float32")

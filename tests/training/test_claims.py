@@ -37,6 +37,7 @@ def cora_like(path: Path) -> few.Problem:
     return replace(problem, labeled={0.1: 6}, settings=settings, epochs=(2, 2))
 
 
+@pytest.mark.slow
 def test_every_row_is_measured_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     problem = cora_like(tmp_path / "cora.npz")
     log = few.Log(str(tmp_path / "log"))
@@ -84,6 +85,7 @@ def test_an_attack_that_leaves_its_ball_is_refused() -> None:
             claim_attack.check_moved(x, moved, attack)
 
 
+@pytest.mark.slow
 def test_attacks_lower_the_accuracy_of_a_model(tmp_path: Path) -> None:
     """On images whose upper or lower half is bright."""
     labels = np.arange(200) % 2

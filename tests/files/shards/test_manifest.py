@@ -198,6 +198,7 @@ write_records("set@3", [b"differs%d" % i for i in range(9)], 9)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("old", [True, False])
 def test_a_run_that_dies_at_any_moment_leaves_a_set_that_is_whole_or_refused(old: bool) -> None:
     """At each rename and sync; all shards are equally long, so that sizes tell nothing."""

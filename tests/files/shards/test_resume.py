@@ -95,6 +95,7 @@ def _hidden() -> list[str]:
     return [name for name in os.listdir() if name.startswith(".") and name != _MANIFEST]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", [_BUILD, _PACK], ids=["build-graph", "pack-nbrs"])
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_run_that_dies_at_any_call_is_resumed(args: list[str], call: str, run: Run) -> None:
