@@ -39,10 +39,6 @@ class DataError(NslToolsError):
         super().__init__(printable(f"{where}: {problem}"))
 
 
-class MissingExtraError(NslToolsError):
-    """An optional dependency is not installed."""
-
-
 def printable(text: str) -> str:
     """Return `text` on one line, with control characters escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -109,37 +109,8 @@ def pack_nbrs(
         stack.enter_context(shards)
         if shards.all_kept(statistics, progress):
             return statistics
-        memory = memory_of(options)
-        _claim_space(inputs, memory.limit, progress)
-        room = _room(paths[:2], memory)
-        seeds, others = (
-            Input(
-                [
-                    stack.enter_context(rereadable(source(path, options), check_start))
-                    for path in part
-                ],
-                Omissions(statistics, options.on_duplicate),
-                room,
-            )
-            for part in paths[:2]
-        )
-        job = _Job(options, statistics, progress, memory, stack)
-        graph_edges = GraphEdges(
-            [source(path, options) for path in paths[2]], statistics, memory, stack
-        )
-        nodes = job.read_nodes(seeds, others)
-        total = int(nodes.is_seed.sum())
-        nodes.leave_out_seeds(shards.kept(total))
-        plan = job.read_graph(graph_edges, nodes)
-        blocks = job.read_neighbors([seeds, others], plan)
-        files = [seeds, others] if options.seed_unlabeled else [seeds]
-        spliced = in_background(packed_batches(files, nodes, plan, blocks.pools()))
-        packed = in_background(map(sealed, spliced))
-        stack.enter_context(contextlib.closing(packed))
-        left = int(nodes.is_seed.sum())
-        write_framed(shards, progress.track(packed, "examples", len, left), total)
-        statistics.counts["examples packed"] = left
-        statistics.counts["neighbours packed"] = plan.edges
+        _claim_space(inputs, memory_of(options).limit, progress)
+        _Job(options, statistics, progress, memory_of(options), stack).write(paths, shards)
     return statistics
 
 
@@ -185,6 +156,41 @@ class _Job:
     progress: Progress
     memory: MemoryBudget
     stack: contextlib.ExitStack
+
+    def write(self, paths: Sequence[Sequence[str]], shards: ShardSet) -> None:
+        """Write the seeds, packed, of the labeled and unlabeled files and graphs in `paths`."""
+        inputs = self.inputs(paths[:2])
+        graphs = [source(path, self.options) for path in paths[2]]
+        # Begins to read in the background.
+        edges = GraphEdges(graphs, self.statistics, self.memory, self.stack)
+        nodes = self.read_nodes(*inputs)
+        total = int(nodes.is_seed.sum())
+        nodes.leave_out_seeds(shards.kept(total))
+        plan = self.read_graph(edges, nodes)
+        blocks = self.read_neighbors(inputs, plan)
+        seeds = inputs if self.options.seed_unlabeled else inputs[:1]
+        spliced = in_background(packed_batches(seeds, nodes, plan, blocks.pools()))
+        packed = in_background(map(sealed, spliced))
+        self.stack.enter_context(contextlib.closing(packed))
+        left = int(nodes.is_seed.sum())
+        write_framed(shards, self.progress.track(packed, "examples", len, left), total)
+        self.statistics.counts["examples packed"] = left
+        self.statistics.counts["neighbours packed"] = plan.edges
+
+    def inputs(self, paths: Sequence[Sequence[str]]) -> list[Input]:
+        """Return the labeled and the unlabeled input, each to be read several times."""
+        options, room = self.options, _room(paths, self.memory)
+        return [
+            Input(
+                [
+                    self.stack.enter_context(rereadable(source(path, options), check_start))
+                    for path in part
+                ],
+                Omissions(self.statistics, options.on_duplicate),
+                room,
+            )
+            for part in paths
+        ]
 
     def read_nodes(self, seeds: Input, others: Input) -> NodeRows:
         """Read the ids of all examples."""
