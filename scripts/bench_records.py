@@ -23,7 +23,7 @@ from varied_records import KINDS, write_examples
 from nsl_tools.arrays.ids import IdColumn
 from nsl_tools.build_graph.embeddings import read_embeddings
 from nsl_tools.files.streams import source
-from nsl_tools.formats.example_batch import Omissions
+from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.statistics import Statistics
@@ -128,7 +128,7 @@ def ours(paths: list[str]) -> float:
         found = read_embeddings(
             [source(path) for path in paths],
             ("id", "embedding"),
-            Omissions(Statistics()),
+            SkippedRecords(Statistics()),
             store,
             IdColumn(paths[0], MemoryBudget(IDS)),
         )

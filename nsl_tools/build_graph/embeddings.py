@@ -14,7 +14,6 @@ from nsl_tools.arrays.byte_spans import gather
 from nsl_tools.arrays.groups import blocks
 from nsl_tools.formats.example_batch import (
     ExampleBatch,
-    Omissions,
     Places,
     because,
     ids_of,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.arrays.ids import IdColumn
     from nsl_tools.files.streams import Source
+    from nsl_tools.formats.skipped_records import SkippedRecords
     from nsl_tools.spill.matrix import Floats, Matrix, MatrixStore, MatrixWriter
 
 
@@ -132,7 +132,7 @@ class UnitRows:
 def read_embeddings(
     sources: Sequence[Source],
     features: tuple[str, str],
-    omissions: Omissions,
+    skipped: SkippedRecords,
     store: MatrixStore,
     ids: IdColumn,
 ) -> Embeddings:
@@ -141,7 +141,7 @@ def read_embeddings(
     Args:
         sources: the files.
         features: names of the features that hold the id and the embedding.
-        omissions: what may be left out.
+        skipped: what may be left out.
         store: keeps the vectors.
         ids: gathers the ids.
 
@@ -162,7 +162,7 @@ def read_embeddings(
             _refuse_infinite(vectors, lengths, features[1])
         return found, vectors, lengths
 
-    for batch, (found, vectors, lengths) in read_decoded(sources, omissions, decode):
+    for batch, (found, vectors, lengths) in read_decoded(sources, skipped, decode):
         ids.add(found)
         store.reserve(ids.bytes)
         norms.append(lengths)
@@ -170,7 +170,7 @@ def read_embeddings(
         places.add(batch.records)
     all_ids = ids.array()
     nodes = Embeddings(all_ids, writer.finish(), np.concatenate([np.empty(0), *norms]))
-    kept = unrepeated(all_ids, omissions, places)
+    kept = unrepeated(all_ids, skipped, places)
     return nodes if isinstance(kept, slice) else nodes.taken(kept)
 
 

@@ -35,8 +35,9 @@ from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.streams import source
-from nsl_tools.formats.example_batch import Omissions, read_ids, refuse_empty
+from nsl_tools.formats.example_batch import read_ids, refuse_empty
 from nsl_tools.formats.graph_tsv_writer import edge_lines
+from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.formats.tfrecord import is_tfrecord
 from nsl_tools.memory import shown_size
 from nsl_tools.options import memory_of
@@ -177,12 +178,12 @@ def _read(
 ) -> Embeddings:
     sources = [source(path, options) for path in inputs]
     features = options.id_feature, options.embedding_feature
-    omissions = Omissions(statistics, options.on_duplicate)
+    skipped = SkippedRecords(statistics, options.on_duplicate)
     ids = IdColumn(sources[0].name, memory_of(options))
     if is_table(inputs):
-        nodes = read_tables(inputs, options, omissions, store, ids)
+        nodes = read_tables(inputs, options, skipped, store, ids)
     else:
-        nodes = read_embeddings(sources, features, omissions, store, ids)
+        nodes = read_embeddings(sources, features, skipped, store, ids)
     refuse_empty(len(nodes.ids), sources, options)
     _refuse_wide(nodes.vectors.shape[1], options)
     statistics.counts["nodes"] = len(nodes.ids)
@@ -207,9 +208,9 @@ def _query_rows(
     if not seed_files:
         return np.arange(len(nodes.ids))
     sources = [source(path, options) for path in seed_files]
-    omissions = Omissions(statistics, options.on_duplicate)
+    skipped = SkippedRecords(statistics, options.on_duplicate)
     ids = IdColumn(sources[0].name, memory_of(options))
-    seeds = read_ids(sources, options.id_feature, omissions, ids)
+    seeds = read_ids(sources, options.id_feature, skipped, ids)
     refuse_empty(len(seeds), sources, options)
     rows = rows_among(nodes.ids, seeds)
     # Both have each id once.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nsl_tools.arrays.ids import IdColumn
-    from nsl_tools.formats.example_batch import Omissions
+    from nsl_tools.formats.skipped_records import SkippedRecords
     from nsl_tools.options import BuildGraphOptions
     from nsl_tools.spill.matrix import MatrixStore
 
@@ -110,7 +110,7 @@ def vector_bytes(paths: Sequence[str]) -> int | None:
 def read_tables(
     paths: Sequence[str],
     options: BuildGraphOptions,
-    omissions: Omissions,
+    skipped: SkippedRecords,
     store: MatrixStore,
     ids: IdColumn,
 ) -> Embeddings:
@@ -120,7 +120,7 @@ def read_tables(
         paths: `.npy` files or `.parquet` files.
         options: the file of the ids of `.npy` files; the names of the Parquet columns that
             hold the id and the embedding; the memory to stay within.
-        omissions: what may be left out: rows whose id or embedding is not usable, and those
+        skipped: what may be left out: rows whose id or embedding is not usable, and those
             whose id is repeated.
         store: keeps the vectors.
         ids: gathers the ids.
@@ -132,10 +132,10 @@ def read_tables(
     limit = memory_of(options).limit
     if _is_npy(paths):
         _require_memory(paths, limit)
-        nodes = _Nodes(omissions, store, ids, vector_bytes(paths) or 0)
+        nodes = _Nodes(skipped, store, ids, vector_bytes(paths) or 0)
         _read_npy(paths, str(options.ids), nodes)
     else:
-        nodes = _Nodes(omissions, store, ids, sum(map(os.path.getsize, paths)))
+        nodes = _Nodes(skipped, store, ids, sum(map(os.path.getsize, paths)))
         _read_parquet(paths, (options.id_feature, options.embedding_feature), limit, nodes)
     return nodes.finish()
 
@@ -144,10 +144,10 @@ class _Nodes:
     """The rows that can be used, so far."""
 
     def __init__(
-        self, omissions: Omissions, store: MatrixStore, ids: IdColumn, expected: int
+        self, skipped: SkippedRecords, store: MatrixStore, ids: IdColumn, expected: int
     ) -> None:
-        self.statistics = omissions.statistics
-        self._omissions = omissions
+        self.statistics = skipped.statistics
+        self._skipped = skipped
         self._store = store
         self._writer = store.writer(expected)
         self._places = Places("row")
@@ -170,7 +170,7 @@ class _Nodes:
         ids, norms = self._ids.array(), np.concatenate(self._norms)
         self._norms = []
         found = Embeddings(ids, self._writer.finish(), norms)
-        rows = unrepeated(ids, self._omissions, self._places)
+        rows = unrepeated(ids, self._skipped, self._places)
         return found if isinstance(rows, slice) else found.taken(rows)
 
 

@@ -19,11 +19,11 @@ from nsl_tools.errors import printable
 if TYPE_CHECKING:
     from types import FrameType
 
-DATA_ERROR = 1
-USAGE_ERROR = 2
-_STANDARD_ERROR = 2
+DATA_ERROR = 1  # exit status: an input or output is wrong
+USAGE_ERROR = 2  # exit status: the command line is wrong, as in most programs
+_STANDARD_ERROR = 2  # its file descriptor, the last of the standard streams'
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_SECONDS_TO_LEAVE_A_DESTRUCTOR = 0.01
+_SECONDS_TO_LEAVE_A_DESTRUCTOR = 0.01  # long for code that does little; nobody notices it
 
 
 class Signalled(BaseException):

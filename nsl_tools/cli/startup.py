@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MOST_ARENAS = -1, -3, -8  # of mallopt
-_MOST_KEPT = 64 << 20
+_MOST_KEPT = 64 << 20  # bytes of freed memory: some batches
 _LARGE = 4 << 20  # numpy asks for huge pages from here on, which cost little
 
 

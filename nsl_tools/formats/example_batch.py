@@ -1,16 +1,13 @@
 """Examples as nodes: batches of parsed records, and their ids.
 
-A record that is not usable ends the run, unless the run may skip some; of
-records with one id, the run may be told to keep the first or the last. What is
-left out is decided while ids are read, and remembered (`Omissions`), so that
-every later reading of the same input leaves out the same records.
+What is left out of an input is decided while ids are read (`skipped_records`); every later
+reading leaves out the same records.
 """
 
 from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,8 +30,8 @@ if TYPE_CHECKING:
     from nsl_tools.arrays.ids import IdColumn
     from nsl_tools.files.streams import Source
     from nsl_tools.formats.protobuf.lockstep import Spans
+    from nsl_tools.formats.skipped_records import SkippedRecords
     from nsl_tools.options import RunOptions
-    from nsl_tools.statistics import Statistics
 
 T = TypeVar("T")
 
@@ -99,39 +96,8 @@ def _located(records: RecordBatch) -> Iterator[None]:
         raise records.error(err.index, str(err)) from err
 
 
-class Omissions:
-    """The records of one input that a run leaves out."""
-
-    def __init__(self, statistics: Statistics, on_duplicate: str = "error") -> None:
-        """Skip as many records as `statistics` allows; keep the `first` or `last` of an id."""
-        self.statistics = statistics
-        self.on_duplicate = on_duplicate
-        self._numbers: defaultdict[str, set[int]] = defaultdict(set)
-
-    def applied(self, records: RecordBatch) -> RecordBatch:
-        """Return the batch without the records that are left out."""
-        numbers = self._numbers.get(records.source)
-        if not numbers:
-            return records
-        return records.select([i for i, n in enumerate(records.numbers) if n not in numbers])
-
-    def skip(self, records: RecordBatch, err: ExampleError) -> RecordBatch:
-        """Return the batch without its first record, which is wrong.
-
-        Raises:
-            DataError: no more may be skipped.
-        """
-        self.statistics.skip(err.reason, records.error(err.index, str(err)))
-        self.add(records.source, records.numbers[err.index])
-        return records[1:]
-
-    def add(self, source: str, number: int) -> None:
-        """Leave out record `number` of the file `source`."""
-        self._numbers[source].add(number)
-
-
 def read_examples(
-    sources: Sequence[Source], omissions: Omissions | None = None
+    sources: Sequence[Source], skipped: SkippedRecords | None = None
 ) -> Iterator[ExampleBatch]:
     """Yield the examples of all files in order, but for those that are left out.
 
@@ -141,7 +107,7 @@ def read_examples(
     parser = ExampleParser()
     for source in sources:
         for records in read_batches(source):
-            kept = omissions.applied(records) if omissions else records
+            kept = skipped.applied(records) if skipped else records
             with _located(kept):
                 yield _parsed(parser, kept)
 
@@ -151,12 +117,12 @@ def _parsed(parser: ExampleParser, records: RecordBatch) -> ExampleBatch:
 
 
 def read_decoded(
-    sources: Sequence[Source], omissions: Omissions, decode: Callable[[ExampleBatch], T]
+    sources: Sequence[Source], skipped: SkippedRecords, decode: Callable[[ExampleBatch], T]
 ) -> Iterator[tuple[ExampleBatch, T]]:
     """Yield the examples of all files in order, and what `decode` makes of each batch.
 
     A record that is not an example, or for which `decode` raises an
-    ExampleError, is skipped if the omissions allow it.
+    ExampleError, is skipped, as far as that is allowed.
 
     Raises:
         DataError: a file or a record is not what it should be.
@@ -166,15 +132,15 @@ def read_decoded(
         empty = True
         for records in in_background(read_batches(source)):
             empty = False
-            yield from _sifted(parser, records, omissions, decode)
+            yield from _sifted(parser, records, skipped, decode)
         if empty:
-            omissions.statistics.counts["empty files"] += 1
+            skipped.statistics.counts["empty files"] += 1
 
 
 def _sifted(
     parser: ExampleParser,
     records: RecordBatch,
-    omissions: Omissions,
+    skipped: SkippedRecords,
     decode: Callable[[ExampleBatch], T],
 ) -> Iterator[tuple[ExampleBatch, T]]:
     """Yield the batch without the records that are wrong, in parts if there are any."""
@@ -189,7 +155,7 @@ def _sifted(
             size = found.index  # those before it first, of which another may be wrong as well
         else:
             # Few at first, for others may follow: all that were decoded with it are again.
-            records, size = omissions.skip(records, found), _FEW
+            records, size = skipped.skip(records, found), _FEW
 
 
 def _decoded(
@@ -235,7 +201,7 @@ def because(reason: str) -> Iterator[None]:
 
 
 def read_ids(
-    sources: Sequence[Source], id_feature: str, omissions: Omissions, ids: IdColumn
+    sources: Sequence[Source], id_feature: str, skipped: SkippedRecords, ids: IdColumn
 ) -> pa.Array:
     """Gather the ids of all examples in `ids`; return them, each once, in order.
 
@@ -244,11 +210,11 @@ def read_ids(
         UsageError: they take more memory than they may.
     """
     places = Places()
-    for batch, found in read_decoded(sources, omissions, lambda b: ids_of(b, id_feature)):
+    for batch, found in read_decoded(sources, skipped, lambda b: ids_of(b, id_feature)):
         ids.add(found)
         places.add(batch.records)
     every = ids.array()
-    kept = unrepeated(every, omissions, places)
+    kept = unrepeated(every, skipped, places)
     return every if isinstance(kept, slice) else every.take(pa.array(kept))
 
 
@@ -297,7 +263,7 @@ class Places:
 
 
 def unrepeated(
-    ids: pa.Array, omissions: Omissions, places: Places
+    ids: pa.Array, skipped: SkippedRecords, places: Places
 ) -> npt.NDArray[np.int64] | slice:
     """Return the rows to keep so that each of `ids` occurs once, and leave out the others.
 
@@ -309,32 +275,32 @@ def unrepeated(
     import pyarrow.compute as pc
 
     codes = pc.dictionary_encode(ids).indices.to_numpy()
-    if omissions.on_duplicate == "last":
+    if skipped.on_duplicate == "last":
         kept = np.sort(len(codes) - 1 - np.unique(codes[::-1], return_index=True)[1])
     else:
         kept = np.sort(np.unique(codes, return_index=True)[1])
     if len(kept) == len(ids):
         return slice(None)
     dropped = np.setdiff1d(np.arange(len(codes)), kept, assume_unique=True)
-    leave_out(dropped, ids[int(dropped[0])].as_py(), omissions, places)
+    leave_out(dropped, ids[int(dropped[0])].as_py(), skipped, places)
     return kept
 
 
 def leave_out(
-    dropped: npt.NDArray[np.int64], node: bytes, omissions: Omissions, places: Places
+    dropped: npt.NDArray[np.int64], node: bytes, skipped: SkippedRecords, places: Places
 ) -> None:
     """Leave out the rows whose id is repeated; `node` is the id of the first of them.
 
     Raises:
         DataError: neither the first nor the last record of an id is asked for.
     """
-    if omissions.on_duplicate == "error":
+    if skipped.on_duplicate == "error":
         source, number = places.of(int(dropped[0]))
         raise _repeated_id(node, len(dropped), source, f"{places.noun} {number}")
     for row in dropped.tolist():
-        omissions.add(*places.of(row))
-    reason = f"examples dropped: their id is repeated, the {omissions.on_duplicate} one is taken"
-    omissions.statistics.drop(reason, len(dropped))
+        skipped.add(*places.of(row))
+    reason = f"examples dropped: their id is repeated, the {skipped.on_duplicate} one is taken"
+    skipped.statistics.drop(reason, len(dropped))
 
 
 def _repeated_id(node: bytes, count: int, source: str, place: str) -> DataError:

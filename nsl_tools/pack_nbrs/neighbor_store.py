@@ -18,8 +18,7 @@ import numpy.typing as npt
 
 from nsl_tools.arrays.byte_spans import Bytes, Places, copy_spans, offsets_of
 from nsl_tools.pack_nbrs.neighbor_blocks import GAP_BYTES
-from nsl_tools.spill.partitions import Records
-from nsl_tools.spill.partitions import SpilledPartitions as Runs
+from nsl_tools.spill.partitions import Records, SpilledPartitions
 
 if TYPE_CHECKING:
     import contextlib
@@ -89,8 +88,8 @@ class BlockStore:
         self._most = allowance / 2 if ranges > 1 else math.inf
         # Memory that is never written to is never taken.
         self._data = np.empty(int(min(expected, self._most)), np.uint8)
-        self._meta = Runs(META, ranges, 0, stack)
-        self._bytes = Runs(np.uint8, ranges, 0, stack)
+        self._meta = SpilledPartitions(META, ranges, 0, stack)
+        self._bytes = SpilledPartitions(np.uint8, ranges, 0, stack)
         self._start()
 
     def _start(self) -> None:

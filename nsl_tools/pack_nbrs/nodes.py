@@ -11,14 +11,7 @@ import numpy.typing as npt
 
 from nsl_tools.arrays.fingerprints import fingerprints
 from nsl_tools.background import in_background
-from nsl_tools.formats.example_batch import (
-    ExampleBatch,
-    Omissions,
-    Places,
-    ids_of,
-    leave_out,
-    read_decoded,
-)
+from nsl_tools.formats.example_batch import ExampleBatch, Places, ids_of, leave_out, read_decoded
 from nsl_tools.formats.example_batch import read_examples as read_again
 from nsl_tools.pack_nbrs.id_index import Entries
 from nsl_tools.spill.id_texts import IdTexts
@@ -28,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nsl_tools.files.streams import Source
+    from nsl_tools.formats.skipped_records import SkippedRecords
     from nsl_tools.memory_budget import MemoryBudget
 
 Rows = npt.NDArray[np.int64]
@@ -54,10 +48,10 @@ class Room:
 class Input:
     """The files of one input, and which of their records are left out."""
 
-    def __init__(self, sources: Sequence[Source], omissions: Omissions, room: Room) -> None:
+    def __init__(self, sources: Sequence[Source], skipped: SkippedRecords, room: Room) -> None:
         """Take files; keep what was read of them if all of it fits the room."""
         self.sources = sources
-        self.omissions = omissions
+        self.skipped = skipped
         self._room = room
         self._kept: deque[ExampleBatch] | None = deque()
 
@@ -68,7 +62,7 @@ class Input:
             again: whether they will be asked for again.
         """
         if self._kept is None:
-            yield from read_again(self.sources, self.omissions)
+            yield from read_again(self.sources, self.skipped)
         elif again:
             yield from self._kept
         else:
@@ -139,7 +133,7 @@ class NodeRows:
 
     def _read(self, part: Input, id_feature: str, entries: Entries) -> Places:
         places = Places()
-        batches = read_decoded(part.sources, part.omissions, lambda b: ids_of(b, id_feature))
+        batches = read_decoded(part.sources, part.skipped, lambda b: ids_of(b, id_feature))
         for batch, ids in in_background(batches):
             records = batch.records
             self._starts.append(len(self._texts))
@@ -160,12 +154,12 @@ class NodeRows:
         for part, own, first in zip(inputs, places, (0, self.labeled), strict=True):
             members = (shared >= first) & (shared < first + len(own))
             rows, ids = shared[members], firsts[members]
-            chosen = _chosen(ids, last=part.omissions.on_duplicate == "last")
+            chosen = _chosen(ids, last=part.skipped.on_duplicate == "last")
             kept.append((ids[chosen], rows[chosen]))
             gone = np.delete(rows, chosen)
             if len(gone):
                 node = self._texts.fetch(gone[:1])[0].as_py()
-                leave_out(gone - first, node, part.omissions, own)
+                leave_out(gone - first, node, part.skipped, own)
                 part.forget()
             dropped.append(gone)
         (labeled_ids, labeled_rows), (ids, rows) = kept

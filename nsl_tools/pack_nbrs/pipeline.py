@@ -38,7 +38,8 @@ from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.streams import rereadable, source
-from nsl_tools.formats.example_batch import Omissions, refuse_empty
+from nsl_tools.formats.example_batch import refuse_empty
+from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.formats.tfrecord import check_start, is_tfrecord
 from nsl_tools.formats.tfrecord_writer import write_framed
 from nsl_tools.options import memory_of
@@ -186,7 +187,7 @@ class _Job:
                     self.stack.enter_context(rereadable(source(path, options), check_start))
                     for path in part
                 ],
-                Omissions(self.statistics, options.on_duplicate),
+                SkippedRecords(self.statistics, options.on_duplicate),
                 room,
             )
             for part in paths

@@ -19,7 +19,8 @@ from support import write_examples
 from nsl_tools.arrays import fingerprints as module
 from nsl_tools.arrays.fingerprints import Keys, Words, fingerprints, rows_among, surely_distinct
 from nsl_tools.arrays.ids import id_ranks
-from nsl_tools.formats.example_batch import Omissions, Places, unrepeated
+from nsl_tools.formats.example_batch import Places, unrepeated
+from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs import graph_edges, nodes
@@ -133,7 +134,7 @@ def test_ids_that_share_half_a_fingerprint_are_not_repeated() -> None:
 
     with mock.patch.object(module, "fingerprints", half):
         assert not surely_distinct(ids)
-        assert unrepeated(ids, Omissions(Statistics(0)), Places()) == slice(None)
+        assert unrepeated(ids, SkippedRecords(Statistics(0)), Places()) == slice(None)
         assert rows_among(ids, ids[1:2]).tolist() == [1]
 
 

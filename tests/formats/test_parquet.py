@@ -18,7 +18,7 @@ from nsl_tools.arrays.ids import IdColumn
 from nsl_tools.build_graph import tables
 from nsl_tools.build_graph.tables import read_tables
 from nsl_tools.errors import DataError
-from nsl_tools.formats.example_batch import Omissions
+from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import BuildGraphOptions
 from nsl_tools.spill.matrix import MatrixStore
@@ -43,10 +43,10 @@ def read(
     path: Path, statistics: Statistics | None = None, limit: int | None = None, **changed: str
 ) -> Embeddings:
     options = BuildGraphOptions(memory_limit=limit, **changed)  # type: ignore[arg-type]
-    omissions = Omissions(statistics or Statistics(), "first")
+    skipped = SkippedRecords(statistics or Statistics(), "first")
     with MatrixStore(1 << 20) as store:
         ids = IdColumn(str(path), MemoryBudget(1 << 30))
-        return read_tables([str(path)], options, omissions, store, ids)
+        return read_tables([str(path)], options, skipped, store, ids)
 
 
 def write(path: Path, *columns: tuple[str, Any, pa.DataType | None], **how: Any) -> Path:

@@ -41,9 +41,10 @@ from nsl_tools.build_graph import tables
 from nsl_tools.errors import DataError
 from nsl_tools.files import streams
 from nsl_tools.formats import graph_tsv, npy, tfrecord
-from nsl_tools.formats.example_batch import ExampleBatch, Omissions, ids_of
+from nsl_tools.formats.example_batch import ExampleBatch, ids_of
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser
+from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.formats.tfrecord import RecordBatch
 from nsl_tools.memory import LEAST_LIMIT
 from nsl_tools.memory_budget import MemoryBudget
@@ -333,7 +334,9 @@ def parquet(data: bytes) -> None:
     try:
         with MatrixStore(LEAST_LIMIT // 4) as store:
             ids = IdColumn(path, MemoryBudget(1 << 30))
-            found = tables.read_tables([path], options, Omissions(statistics, "first"), store, ids)
+            found = tables.read_tables(
+                [path], options, SkippedRecords(statistics, "first"), store, ids
+            )
     except DataError as err:
         _judge_line(err, path)
         return

@@ -14,7 +14,8 @@ from support import Value, write_examples
 
 from nsl_tools.errors import UsageError
 from nsl_tools.files.streams import source
-from nsl_tools.formats.example_batch import Omissions, read_examples
+from nsl_tools.formats.example_batch import read_examples
+from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.memory import LEAST_LIMIT
 from nsl_tools.memory_budget import SHARES, MemoryBudget
 from nsl_tools.options import PackOptions
@@ -108,7 +109,7 @@ def test_an_input_is_kept_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     size = sum(batch.resident_bytes() for batch in batches)
     for most, fits in ((size, True), (size - 1, False)):
         room = Room(most)
-        kept = Input(sources, Omissions(Statistics()), room)
+        kept = Input(sources, SkippedRecords(Statistics()), room)
         for batch in batches:
             kept.keep(batch)
         assert room.bytes == (0 if fits else most)
