@@ -18,15 +18,15 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
-MASK_DELTA = 0xA282EAD8
-_CASTAGNOLI = 0x82F63B78
-_BITS = 32
-_ONE = 1 << 31
-_ALL = 0xFFFFFFFF
+MASK_DELTA = 0xA282EAD8  # what TFRecord adds to a checksum that it has rotated
+_CASTAGNOLI = 0x82F63B78  # the polynomial of CRC32C, its highest power left out, bits reversed
+_BITS = 32  # of a checksum
+_ONE = 1 << 31  # the polynomial 1: bits are reversed
+_ALL = 0xFFFFFFFF  # the bits of a checksum
 _ORDER = (1 << 31) - 1  # so many times x is 1
-_ROW = 64
-_FOOTER_BYTES = 4
-_WORD_BYTES, _BYTES = 4, 256
+_ROW = 64  # words of a row, of which all are multiplied at once
+_FOOTER_BYTES = 4  # the checksum behind a record
+_WORD_BYTES, _BYTES = 4, 256  # bytes of a word, and values of a byte
 _BYTE_TABLES = _BYTES * np.arange(_WORD_BYTES * _ROW)  # where the table of each byte starts
 
 Words = npt.NDArray[np.uint32]

@@ -42,8 +42,8 @@ from nsl_tools.tuning import TUNING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-HEADER_BYTES = 12
-FOOTER_BYTES = 4
+HEADER_BYTES = 12  # a length of 8 bytes, and its checksum
+FOOTER_BYTES = 4  # the checksum of the record
 _FRAME_BYTES = HEADER_BYTES + FOOTER_BYTES
 _HEADER = struct.Struct("<QI")
 _HEADER_TYPE = np.dtype([("length", "<u8"), ("crc", "<u4")])

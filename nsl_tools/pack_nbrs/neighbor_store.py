@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 META = np.dtype([("key", "<u8"), ("length", "<u4"), ("gaps", "<u4")])
-NEED = np.dtype("<u8")
-DIGITS_BITS = 4
-_PIECE = 1 << 22
+DIGITS_BITS = 4  # of a key, below its row: digits of a rank
+_PIECE = 1 << 22  # bytes of blocks that are handled together
 _ROW_SHIFT = np.uint64(DIGITS_BITS)
-_SPARSE = 8
+_SPARSE = 8  # rows for each key: with more, an index by row would be mostly empty
 
 
 def need_keys(rows: npt.NDArray[np.integer], digits: npt.NDArray[np.integer]) -> Records:

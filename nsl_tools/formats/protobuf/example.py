@@ -45,7 +45,7 @@ ITEM = 1 << 3 | LENGTH
 VALUE = 2 << 3 | LENGTH
 _UNPACKED = {FLOAT_LIST: 1 << 3 | FIXED32, INT64_LIST: 1 << 3 | VARINT}
 _TOO_LONG_VARINT = re.compile(rb"[\x80-\xff]{10}")
-_CONTINUED = 0x80
+_CONTINUED = 0x80  # the bit that all bytes of a varint have but the last
 
 
 class Unknown:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.arrays.byte_spans import Places
 
-_ALL_BITS, _CONTINUATION_BIT = 0xFF, 0x80
+_ALL_BITS, _CONTINUATION_BIT = 0xFF, 0x80  # of a byte of a varint
 _NAME_BYTES = 100
 """What a name takes as an object, beside its text."""
 _ODD_BYTES = 300

@@ -30,7 +30,7 @@ Flags = npt.NDArray[np.bool_]
 
 _FEW = 8  # records that are walked alone, if they have many entries
 """Messages that are left to the walk if, after so many steps, they are the only ones left."""
-FLOAT_BYTES = 4
+FLOAT_BYTES = 4  # of a number of a float list
 _CONTINUED, _LONGEST = 0x80, 10  # of a varint: the bit of all bytes but the last, and bytes
 _CONTINUED_PAIR = np.uint16(0x8080)
 _PIECE = 1 << 18  # bytes that are looked at together

@@ -24,7 +24,7 @@ _TAIL = np.array([(1 << 56) - (1 << 8 * (_PART - size)) for size in range(_PART 
 _LENGTH_SHIFT, _LENGTH = np.uint64(8), np.uint64(0xFF)
 _LONGEST = 127  # of one byte
 _TAGS = bytes((ITEM, VALUE))
-_SLOT_BITS = 12
+_SLOT_BITS = 12  # of the slots of a table: some thousands of names seldom share one
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 Words = npt.NDArray[np.uint64]
 
-WORD_BYTES = 8
+WORD_BYTES = 8  # that are read at once at each place
 _BYTE = np.uint64(8)
-_NEXT, _MORE_BIT, _LAST = 0xFF, 0x80, 0x7F
-_LONGEST = 5
+_NEXT, _MORE_BIT, _LAST = 0xFF, 0x80, 0x7F  # a byte; its continuation bit; its others
+_LONGEST = 5  # bytes of a varint that is a length or a tag
 _STEPS = 1 << 7 * np.arange(1, _LONGEST)  # the first values that take another byte
 
 

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
 
-_MAX_TAG = 0xFFFFFFFF
-MAX_LENGTH = 0x7FFFFFFF
-_MAX_DEPTH = 100
-_MASK64 = 0xFFFFFFFFFFFFFFFF
+_MAX_TAG = 0xFFFFFFFF  # tags have 32 bits
+MAX_LENGTH = 0x7FFFFFFF  # bytes: lengths are signed, of 32 bits
+_MAX_DEPTH = 100  # of groups in groups, as protobuf allows
+_MASK64 = 0xFFFFFFFFFFFFFFFF  # varints wrap at 64 bits
 
 
 class WireError(ValueError):
