@@ -20,8 +20,9 @@ from nsl_tools.memory import peak_memory
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from nsl_tools.files.outputs import Written
     from nsl_tools.options import RunOptions
 
 
@@ -58,20 +59,16 @@ class Report:
             every = [name for names in self._inputs.values() for name in names]
             check_report(options.report, every + self._outputs)
 
-    def add_to(self, outputs: Outputs) -> None:
-        """Write the report of a run that succeeds, as one of its outputs.
+    def of_success(self, written: Iterable[Written]) -> tuple[str, bytes] | None:
+        """Return the file and content of the report of a run that succeeds; None if none is wanted.
 
-        Raises:
-            OutputError: it cannot be written.
+        Args:
+            written: the outputs, complete.
         """
-        if self._options.report is not None:
-            written = {file.path: file for file in outputs.written}
-            content = self._encoded(0, None, {
-                path: {"bytes": file.bytes, "crc32c": file.crc32c}
-                for path, file in written.items()
-            })  # fmt: skip
-            with outputs.open(self._options.report, "none") as file:
-                file.write(content)
+        if self._options.report is None:
+            return None
+        files = {file.path: {"bytes": file.bytes, "crc32c": file.crc32c} for file in written}
+        return self._options.report, self._encoded(0, None, files)
 
     def fail(self, status: int, error: str) -> None:
         """Write the report of a run that failed with an exit status and a line.

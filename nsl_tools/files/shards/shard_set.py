@@ -288,8 +288,10 @@ class ShardSet(Outputs):
 
     def publish(self) -> None:
         """Give all files their final names, and the report its own with them."""
-        if self._report:
-            self._report.add_to(self)
+        if self._report and (report := self._report.of_success(self.written)):
+            path, content = report
+            with self.open(path, "none") as file:
+                file.write(content)
         if self._set is None or self._complete:
             super().publish()
         else:
