@@ -6,10 +6,7 @@ run everything with blocks of one row. Each was measured; a few times more or le
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 
-
-@dataclass
 class Tuning:
     """Sizes of blocks, batches and pieces."""
 
