@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nsl_tools.errors import UsageError
 from nsl_tools.feature_names import WEIGHT_NAME
 from nsl_tools.memory import LEAST_LIMIT, default_limit, shown_size
-from nsl_tools.memory_budget import MemoryBudget
+
+if TYPE_CHECKING:
+    from nsl_tools.memory_budget import MemoryBudget
 
 DEFAULT_ID_FEATURE = "id"
 DEFAULT_EMBEDDING_FEATURE = "embedding"
@@ -144,6 +147,8 @@ class PackOptions(RunOptions):
 
 def memory_of(options: RunOptions) -> MemoryBudget:
     """Return the memory that a run with `options` may use."""
+    from nsl_tools.memory_budget import MemoryBudget  # here, since `--help` does without
+
     return MemoryBudget(options.memory_limit or default_limit())
 
 
