@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def found() -> Any:
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(__import__("sys").modules, "structure", module)  # for its dataclass
+        patch.setitem(sys.modules, "structure", module)  # for its dataclass
         spec.loader.exec_module(module)
         return module.structure()
 

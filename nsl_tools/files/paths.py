@@ -69,7 +69,8 @@ def _missing_shards(paths: Sequence[str]) -> dict[str, int]:
     for (base, count), some in named.items():
         if 1 < some < count:
             first = next(name for name in shard_names(base, count) if name not in paths)
-            missing[f"{base}@{count}: shards that are not named, {first} the first"] = count - some
+            reason = f"shards not named, {first} the first: for all of them name {base}@{count}"
+            missing[reason] = count - some
     return missing
 
 

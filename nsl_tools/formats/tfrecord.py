@@ -49,7 +49,7 @@ _HEADER = struct.Struct("<QI")
 _HEADER_TYPE = np.dtype([("length", "<u8"), ("crc", "<u4")])
 _LENGTH = struct.Struct("<Q")
 _WRONG_LENGTH = "the length does not match its checksum"
-_LONG = 1 << 12  # bytes of a record that take longer to copy than to be got at otherwise
+_LONG = 1 << 12  # bytes of a mean record, above which a view of each costs less than a copy
 _MANY = 64  # records, whose checksums are checked sooner together than one by one
 
 _crc32c = google_crc32c.value

@@ -204,7 +204,10 @@ def test_shards_that_a_shell_did_not_find_are_said(
     names = ["e-00000-of-00003", "e-00002-of-00003"]
     (job / names[0]).write_bytes((job / "embeddings").read_bytes())
     write_examples("e-00002-of-00003", [])
-    said = "build-graph: warning: e@3: shards that are not named, e-00001-of-00003 the first (1)\n"
+    said = (
+        "build-graph: warning: shards not named, e-00001-of-00003 the first: "
+        "for all of them name e@3 (1)\n"
+    )
     assert call("build-graph", *names, "g", "-q") == (0, said)
 
 

@@ -106,7 +106,8 @@ def test_shards_that_are_not_named(
     found: Counter[str] = Counter()
     resolve_inputs(paths, found)
     assert list(found) == [
-        f"{spec}: shards that are not named, {first} the first" for spec, first in warnings.items()
+        f"shards not named, {first} the first: for all of them name {spec}"
+        for spec, first in warnings.items()
     ]
     assert sum(found.values()) == sum({"s@5": 3, "t@3": 1}[spec] for spec in warnings)
 

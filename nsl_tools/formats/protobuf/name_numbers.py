@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _NAME = 2  # bytes before it: a tag, and a length of one byte
 _PART = WORD_BYTES - _NAME
 """Bytes of a name that are looked at together with what is before it, or behind it."""
+# Masks by the length of a name, up to 6, of what is compared: of the 8 bytes from its tag on (tag,
+# length, name), and of those around its end (name, tag of the value).
 _HEAD = np.array([(1 << 8 * (_NAME + size)) - 1 for size in range(_PART + 1)], np.uint64)
 _TAIL = np.array([(1 << 56) - (1 << 8 * (_PART - size)) for size in range(_PART + 1)], np.uint64)
 _LENGTH_SHIFT, _LENGTH = np.uint64(8), np.uint64(0xFF)
