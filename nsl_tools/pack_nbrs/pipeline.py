@@ -48,7 +48,7 @@ from nsl_tools.pack_nbrs.join import needed_blocks, packed_batches
 from nsl_tools.pack_nbrs.neighbor_store import BlockStore
 from nsl_tools.pack_nbrs.nodes import Input, NodeRows, Room
 from nsl_tools.pack_nbrs.plan import JoinPlan, refuse_hub
-from nsl_tools.pack_nbrs.splice import sealed
+from nsl_tools.pack_nbrs.splice import seal
 from nsl_tools.pack_nbrs.top_edges import TopEdges
 from nsl_tools.progress import Progress
 from nsl_tools.spill.scratch import claim_space
@@ -171,7 +171,7 @@ class _Job:
         blocks = self.read_neighbors(inputs, plan)
         seeds = inputs if self.options.seed_unlabeled else inputs[:1]
         spliced = in_background(packed_batches(seeds, nodes, plan, blocks.pools()))
-        packed = in_background(map(sealed, spliced))
+        packed = in_background(map(seal, spliced))
         self.stack.enter_context(contextlib.closing(packed))
         left = int(nodes.is_seed.sum())
         write_framed(shards, self.progress.track(packed, "examples", len, left), total)

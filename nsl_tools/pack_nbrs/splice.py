@@ -99,7 +99,7 @@ class Neighbors:
 
 
 def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool) -> Framed:
-    """Return the packed examples as records, end to end, yet to be `sealed`."""
+    """Return the packed examples as records, end to end, yet to be given to `seal`."""
     degrees = np.diff(neighbors.bounds)
     counts = Texts([_count_entry(degree) for degree in range(int(degrees.max(initial=0)) + 1)])
     marks = Texts([b""] if seeds.labeled is None else [_mark(False), _mark(True)])
@@ -167,7 +167,7 @@ def rank_digits(ranks: Places) -> Bytes:
     return (ranks[:, np.newaxis] // powers % 10 + ord("0")).astype(np.uint8)
 
 
-def sealed(records: Framed) -> Framed:
+def seal(records: Framed) -> Framed:
     """Write the checksum behind each record, and return them."""
     starts, after = records.ends[:-1] + HEADER_BYTES, records.ends[1:] - FOOTER_BYTES
     crcs = masked_crcs(records.data, starts, after).astype("<u4")
