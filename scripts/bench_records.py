@@ -21,10 +21,11 @@ from bench_support import (
 from varied_records import KINDS, write_examples
 
 from nsl_tools.arrays.ids import IdColumn
-from nsl_tools.build_graph.embeddings import read_embeddings
-from nsl_tools.files.streams import source
+from nsl_tools.build_graph.read import read_embeddings
+from nsl_tools.formats.example_embeddings import ExampleEmbeddings
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.memory_budget import MemoryBudget
+from nsl_tools.options import BuildGraphOptions
 from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.statistics import Statistics
 
@@ -126,8 +127,7 @@ def ours(paths: list[str]) -> float:
     start = time.process_time()
     with MatrixStore(MEMORY) as store:
         found = read_embeddings(
-            [source(path) for path in paths],
-            ("id", "embedding"),
+            ExampleEmbeddings(paths, BuildGraphOptions()),
             SkippedRecords(Statistics()),
             store,
             IdColumn(paths[0], MemoryBudget(IDS)),

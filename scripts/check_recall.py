@@ -21,8 +21,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from nsl_tools.arrays.cosines import norms_of
 from nsl_tools.arrays.edge_weights import MICRO
-from nsl_tools.build_graph.embeddings import Embeddings, norms_of
+from nsl_tools.build_graph.embeddings import Embeddings
 from nsl_tools.build_graph.search.exact import NearestNeighbors
 from nsl_tools.build_graph.search.recall import promised
 from nsl_tools.spill.matrix import MatrixStore

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import write_examples
 
-from nsl_tools.build_graph.tables import check_options
 from nsl_tools.errors import UsageError
 from nsl_tools.files.paths import resolve_inputs
 from nsl_tools.memory import parse_size
@@ -59,29 +58,6 @@ def test_sizes_have_an_end() -> None:
 def test_a_path_without_a_file_name_is_refused() -> None:
     with pytest.raises(UsageError, match=r"the name of a file, .* received 'a\\x00b'"):
         resolve_inputs(["a\0b"])
-
-
-@pytest.mark.parametrize(
-    ("path", "changed", "problem"),
-    [
-        ("e.npy", {}, "--ids: expected the file of the ids of e.npy, received none"),
-        ("e.tfr", {"ids": "i"}, "--ids: expected .npy files, received e.tfr, which holds its"),
-        ("e.parquet", {"ids": "i"}, "--ids: expected .npy files, received e.parquet"),
-        ("e.npy", {"ids": "i", "embedding_feature": "x"}, "--embedding-feature-name: expected"),
-        ("e.npy", {"ids": "i", "id_feature": "x"}, "--id-feature-name: expected none for e.npy"),
-        ("e.parquet", {"max_record_bytes": 9}, "--max-record-bytes: expected none for e.parquet"),
-        ("e.parquet", {"id_feature": "embedding"}, "expected another column than that of the ids"),
-    ],
-)  # fmt: skip
-def test_an_option_without_use_is_refused(path: str, changed: dict[str, Any], problem: str) -> None:
-    with pytest.raises(UsageError, match=problem):
-        check_options([path], BuildGraphOptions(**changed), seeded=False)
-
-
-def test_options_of_examples_are_of_use_for_seeds() -> None:
-    """Which are examples, whatever the embeddings are."""
-    options = BuildGraphOptions(ids="i", id_feature="x", max_record_bytes=9)
-    check_options(["e.npy"], options, seeded=True)
 
 
 def test_file_names_may_be_any_bytes(tmp_path: Path) -> None:

@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 MICRO = 1_000_000
 """Millionths in 1: `%.6f` writes six decimals."""
-PARALLEL = 1 - 2.0**-42
-"""A larger cosine is 1: the vectors are parallel, but for their rounding to float32."""
 # The texts of 0 to 999: the first three decimals, and the last three with the end of the line.
 _HIGH_DIGITS = np.frombuffer(b"".join(b"%03d" % i for i in range(1000)), "V3")
 _LOW_DIGITS = np.frombuffer(b"".join(b"%03d\n" % i for i in range(1000)), "V4")

@@ -1,4 +1,4 @@
-"""Embeddings: ids, vectors and their norms, read from examples."""
+"""Embeddings: ids, vectors and their norms, in memory or in a scratch file."""
 
 from __future__ import annotations
 
@@ -10,28 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nsl_tools.arrays.byte_spans import gather
-from nsl_tools.arrays.groups import blocks
-from nsl_tools.formats.example_batch import (
-    ExampleBatch,
-    Places,
-    because,
-    ids_of,
-    read_decoded,
-    unrepeated,
-)
-from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.protobuf.example_columns import ExampleError
-from nsl_tools.formats.protobuf.lockstep import FLOAT_BYTES, sole_contents
 from nsl_tools.spill.matrix import reordered, select
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from nsl_tools.arrays.ids import IdColumn
-    from nsl_tools.files.streams import Source
-    from nsl_tools.formats.skipped_records import SkippedRecords
-    from nsl_tools.spill.matrix import Floats, Matrix, MatrixStore, MatrixWriter
+    from nsl_tools.spill.matrix import Floats, Matrix, MatrixStore
 
 
 @dataclass(frozen=True)
@@ -127,99 +109,3 @@ class UnitRows:
         else:
             out[:] = vectors[rows]
         return np.multiply(out, scales, out=out)
-
-
-def read_embeddings(
-    sources: Sequence[Source],
-    features: tuple[str, str],
-    skipped: SkippedRecords,
-    store: MatrixStore,
-    ids: IdColumn,
-) -> Embeddings:
-    """Read the id and the embedding of every example, in file order.
-
-    Args:
-        sources: the files.
-        features: names of the features that hold the id and the embedding.
-        skipped: what may be left out.
-        store: keeps the vectors.
-        ids: gathers the ids.
-
-    Raises:
-        DataError: an example has no usable id or embedding, its dimension
-            differs from the first one's, or an id occurs twice.
-        UsageError: ids take more memory than they may.
-    """
-    norms: list[npt.NDArray[np.float64]] = []
-    writer = store.writer(sum(source.size() or 0 for source in sources))
-    places = Places()
-
-    def decode(batch: ExampleBatch) -> tuple[pa.Array, Floats, npt.NDArray[np.float64]]:
-        found = ids_of(batch, features[0])
-        with because("embedding not usable"):
-            vectors = _vectors_of(batch, features[1], writer)
-            lengths = norms_of(vectors)
-            _refuse_infinite(vectors, lengths, features[1])
-        return found, vectors, lengths
-
-    for batch, (found, vectors, lengths) in read_decoded(sources, skipped, decode):
-        ids.add(found)
-        store.reserve(ids.bytes)
-        norms.append(lengths)
-        writer.append(vectors)
-        places.add(batch.records)
-    all_ids = ids.array()
-    nodes = Embeddings(all_ids, writer.finish(), np.concatenate([np.empty(0), *norms]))
-    kept = unrepeated(all_ids, skipped, places)
-    return nodes if isinstance(kept, slice) else nodes.taken(kept)
-
-
-def _vectors_of(batch: ExampleBatch, name: str, writer: MatrixWriter) -> Floats:
-    """Return the embeddings of a batch, shape (m, d), in the memory of `writer`."""
-    spans, data = batch.column(name), batch.parsed.data
-    kinds, runs = sole_contents(data, spans)
-    dimensions = (runs.ends - runs.starts) // FLOAT_BYTES
-    dimension = writer.shape[1] or len(_decode(0, batch.feature(0, name, spans), name))
-    for row in np.flatnonzero((kinds != example.FLOAT_LIST) | (dimensions != dimension)).tolist():
-        vector = _decode(row, batch.feature(row, name, spans), name)
-        _check_dimension(row, name, len(vector), dimension)
-    room = writer.room((len(batch), dimension))
-    room[:] = gather(data, runs.starts, FLOAT_BYTES * dimension).view("<f4")
-    return room
-
-
-def _decode(index: int, feature: bytes, name: str) -> Floats:
-    kind = example.kind_name(feature)
-    if kind != "float":
-        raise ExampleError(index, f"feature {name!r} is {kind}, expected floats")
-    vector = example.decode_floats(feature)
-    if not len(vector):
-        raise ExampleError(index, f"feature {name!r} is empty, expected an embedding")
-    return vector
-
-
-def _refuse_infinite(vectors: Floats, norms: npt.NDArray[np.float64], name: str) -> None:
-    # Squares of finite float32 numbers do not overflow in float64.
-    finite = np.isfinite(norms)
-    if not finite.all():
-        index = int(np.argmin(finite))
-        column = int(np.argmin(np.isfinite(vectors[index])))
-        raise ExampleError(
-            index, f"feature {name!r} holds {vectors[index, column]} at position {column}"
-        )
-
-
-def _check_dimension(index: int, name: str, found: int, expected: int) -> None:
-    if found != expected:
-        raise ExampleError(
-            index, f"feature {name!r} has dimension {found}, the first record's has {expected}"
-        )
-
-
-def norms_of(vectors: Floats) -> npt.NDArray[np.float64]:
-    """Return the norms in float64: float32 squares overflow at 2e19 and vanish at 1e-23."""
-    norms = np.empty(len(vectors), np.float64)
-    for block in blocks(*vectors.shape):
-        wide = vectors[block].astype(np.float64)
-        np.einsum("ij,ij->i", wide, wide, out=norms[block])
-    return np.sqrt(norms, out=norms)

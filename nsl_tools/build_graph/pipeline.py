@@ -17,11 +17,10 @@ from threadpoolctl import threadpool_limits
 
 from nsl_tools.arrays.fingerprints import rows_among
 from nsl_tools.arrays.ids import IdColumn
-from nsl_tools.build_graph.embeddings import Embeddings, read_embeddings
+from nsl_tools.build_graph.read import read_embeddings
 from nsl_tools.build_graph.search.exact import EdgeFlow, Edges, NearestNeighbors, bytes_per_thread
 from nsl_tools.build_graph.search.lsh import bucketed_edges
 from nsl_tools.build_graph.search.recall import bytes_for, promised
-from nsl_tools.build_graph.tables import check_options, is_table, read_tables, vector_bytes
 from nsl_tools.errors import UsageError
 from nsl_tools.files.outputs import is_stream, marked_if_incomplete
 from nsl_tools.files.paths import (
@@ -36,7 +35,7 @@ from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.streams import source
 from nsl_tools.formats.example_batch import read_ids, refuse_empty
-from nsl_tools.formats.graph_tsv_writer import edge_lines
+from nsl_tools.formats.registry import embedding_reader, graph_writer
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.formats.tfrecord import is_tfrecord
 from nsl_tools.memory import shown_size
@@ -50,13 +49,13 @@ from nsl_tools.threads import workers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from nsl_tools.build_graph.embeddings import Embeddings
     from nsl_tools.files.run_report import Report
     from nsl_tools.files.shards.shard_set import Part
+    from nsl_tools.formats.embedding_batch import EmbeddingReader
+    from nsl_tools.formats.registry import GraphWriter
     from nsl_tools.options import BuildGraphOptions
     from nsl_tools.spill.matrix import Rows
-
-_BYTES_PER_DIMENSION = 64
-"""That comparing two vectors takes: some copies of both, in float32 and float64."""
 
 
 def build_graph(
@@ -100,7 +99,8 @@ def _build(
     ids = [options.ids] if options.ids else []
     # A file may be read as both: a pipe or terminal has each byte once.
     refuse_shared_streams(inputs + seed_files + ids)
-    check_options(inputs, options, seeded=bool(seeds))
+    reader = embedding_reader(inputs, options)
+    reader.check_options(seeded=bool(seeds))
     outputs = resolve_output(output)
     check_outputs(files_of_output(output), inputs + seed_files + ids)
     # How many edges reach the threshold is known only at the end.
@@ -111,7 +111,7 @@ def _build(
     )
     # Seeds are few, and pairs above a threshold may be all: the exact search is fast for both.
     approximately = options.recall < 1 and options.k is not None and not seeds
-    budget = _budget(inputs, options, progress, 1 + approximately)
+    budget = _budget(reader, options, progress, 1 + approximately)
     store = MatrixStore(budget, progress)
     shards = ShardSet(
         output, run=run, resume=options.resume, report=report, warnings=statistics.warnings
@@ -120,17 +120,18 @@ def _build(
     with store, shards, threadpool_limits(1):
         if shards.all_kept(statistics, progress):
             return statistics
-        nodes = _read(inputs, options, statistics, store)
+        nodes = _read(reader, options, statistics, store)
         queries = _query_rows(nodes, seed_files, options, statistics)
         with workers(_threads(options, nodes, statistics)) as pools:
             nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pools, store)
             edges_of = _finder(nodes, nearest, options, statistics, approximately=approximately)
             rows = {path: queries[p.start : p.stop] for path, p in shards.parts(len(queries))}
             missing = np.concatenate([queries[:0], *rows.values()])
+            encode = graph_writer(output)
             flow = EdgeFlow(progress.track(edges_of(missing), "edges", len))
             for path, edges in zip(rows, flow.parts(rows.values()), strict=True):
                 with shards.open_part(path) as file:
-                    _write(file, nodes, edges, statistics)
+                    _write(file, encode, nodes, edges, statistics)
         _warn_of_gaps(statistics, options)
     return statistics
 
@@ -154,7 +155,7 @@ def _refuse_to_replace_examples(outputs: Sequence[str]) -> None:
 
 
 def _budget(
-    inputs: Sequence[str], options: BuildGraphOptions, progress: Progress, copies: int
+    reader: EmbeddingReader, options: BuildGraphOptions, progress: Progress, copies: int
 ) -> int:
     """Return the bytes that each of the four large things may take in memory.
 
@@ -162,29 +163,21 @@ def _budget(
     is known only as they are found.
     """
     budget = int(memory_of(options).share("vectors"))
-    size = vector_bytes(inputs)
-    if size is None:
-        size = sum(source(path).size() or 0 for path in inputs if path != STANDARD_STREAM)
-    if size > budget:
+    if (size := reader.expected_bytes()) > budget:
         claim_space(copies * size, "vectors", progress)
     return budget
 
 
 def _read(
-    inputs: Sequence[str],
+    reader: EmbeddingReader,
     options: BuildGraphOptions,
     statistics: Statistics,
     store: MatrixStore,
 ) -> Embeddings:
-    sources = [source(path, options) for path in inputs]
-    features = options.id_feature, options.embedding_feature
     skipped = SkippedRecords(statistics, options.on_duplicate)
-    ids = IdColumn(sources[0].name, memory_of(options))
-    if is_table(inputs):
-        nodes = read_tables(inputs, options, skipped, store, ids)
-    else:
-        nodes = read_embeddings(sources, features, skipped, store, ids)
-    refuse_empty(len(nodes.ids), sources, options)
+    ids = IdColumn(reader.sources[0].name, memory_of(options))
+    nodes = read_embeddings(reader, skipped, store, ids)
+    refuse_empty(len(nodes.ids), reader.sources, options)
     _refuse_wide(nodes.vectors.shape[1], options)
     statistics.counts["nodes"] = len(nodes.ids)
     if zeros := int((nodes.norms == 0).sum()):
@@ -193,7 +186,8 @@ def _read(
 
 
 def _refuse_wide(dimension: int, options: BuildGraphOptions) -> None:
-    needed, limit = _BYTES_PER_DIMENSION * dimension, memory_of(options).limit
+    both_vectors = 64  # bytes of a dimension: some copies, in float32 and float64
+    needed, limit = both_vectors * dimension, memory_of(options).limit
     if needed > limit:
         raise UsageError(
             f"--memory-limit: expected at least {shown_size(needed)} for vectors of dimension "
@@ -265,10 +259,16 @@ def _approximate(
     return found.edges
 
 
-def _write(file: Part, nodes: Embeddings, found: Iterable[Edges], statistics: Statistics) -> None:
+def _write(
+    file: Part,
+    encode: GraphWriter,
+    nodes: Embeddings,
+    found: Iterable[Edges],
+    statistics: Statistics,
+) -> None:
     for edges in found:
-        for lines in edge_lines(nodes.ids, edges.sources, edges.targets, edges.weights):
-            file.write(lines)
+        for part in encode(nodes.ids, edges.sources, edges.targets, edges.weights):
+            file.write(part)
         file.records += len(edges)
         statistics.counts["edges"] += len(edges)
         statistics.counts["sources"] += int(np.count_nonzero(np.diff(edges.sources, prepend=-1)))

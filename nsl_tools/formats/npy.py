@@ -1,4 +1,4 @@
-"""Matrices in `.npy` files, read by blocks of rows.
+"""Embeddings in `.npy` files: a matrix, read by blocks of rows; their ids are in a text file.
 
 A file is one array of two dimensions, of float16, float32 or float64, in C order. Its header
 is text that looks like Python; it is matched, never evaluated, and compared with the size of
@@ -17,14 +17,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nsl_tools.arrays.ids import shown
-from nsl_tools.errors import DataError
+from nsl_tools.errors import DataError, UsageError
 from nsl_tools.files.readings import opened
+from nsl_tools.formats.embedding_batch import EmbeddingReader
+from nsl_tools.formats.id_lines import id_lines
+from nsl_tools.formats.table_rows import Rows, UsableRows
+from nsl_tools.memory import shown_size
+from nsl_tools.options import (
+    DEFAULT_EMBEDDING_FEATURE,
+    DEFAULT_ID_FEATURE,
+    DEFAULT_MAX_RECORD_BYTES,
+    memory_of,
+)
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
+    from nsl_tools.formats.embedding_batch import Batches, NewRows
+    from nsl_tools.formats.skipped_records import SkippedRecords
     from nsl_tools.spill.matrix import Floats
+    from nsl_tools.statistics import Statistics
 
 
 def _header_patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
@@ -40,6 +54,65 @@ def _header_patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 _MAGIC = b"\x93NUMPY"
 _DICTIONARY, _PAIR = _header_patterns()
 _EXPECTED = "expected a matrix of floats in C order"
+
+
+class NpyEmbeddings(EmbeddingReader):
+    """Reads the rows of matrices; the ids of all are the lines of the one file `--ids`."""
+
+    holds_ids = False
+
+    def unused_options(self, *, seeded: bool) -> Iterator[tuple[str, object, object]]:
+        """Yield the options that name or bound what only records have."""
+        given = self._options
+        yield "--embedding-feature-name", given.embedding_feature, DEFAULT_EMBEDDING_FEATURE
+        if not seeded:
+            yield "--max-record-bytes", given.max_record_bytes, DEFAULT_MAX_RECORD_BYTES
+            yield "--id-feature-name", given.id_feature, DEFAULT_ID_FEATURE
+
+    def expected_bytes(self) -> int:
+        """Return how much memory the vectors of all files take.
+
+        Raises:
+            DataError: the header of one is not what it should be.
+        """
+        return sum(4 * rows * width for rows, width in map(shape_of, self._paths))
+
+    def batches(self, skipped: SkippedRecords, new_rows: NewRows) -> Batches:  # noqa: ARG002 - a row may be refused after it is read
+        """Yield all rows that can be used, in order, as every reader does."""
+        self._require_memory()
+        usable = UsableRows(skipped.statistics)
+        for rows in self._rows(skipped.statistics):
+            yield from usable.batches(rows)
+
+    def _require_memory(self) -> None:
+        """Refuse files of which some rows do not fit the memory."""
+        limit = memory_of(self._options).limit
+        for path in self._paths:
+            width = shape_of(path)[1]
+            copies = 8  # of a row, each of up to 8 bytes for a number
+            if (needed := copies * 8 * width) > limit:
+                raise UsageError(
+                    f"--memory-limit: expected at least {shown_size(needed)} for the rows of "
+                    f"{path} ({width:,} numbers each), received {shown_size(limit)}"
+                )
+
+    def _rows(self, statistics: Statistics) -> Iterator[Rows]:
+        with id_lines(str(self._options.ids), statistics) as lines:
+            for path in self._paths:
+                first = 0
+                for vectors in read_rows(path, TUNING.table_bytes):
+                    line = lines.taken + 1
+                    ids = lines.take(len(vectors))
+                    if len(ids) < len(vectors):
+                        problem = f"{lines.taken:,} ids, expected one for each row of {path}"
+                        raise DataError(lines.name, "", problem)
+                    lengths = np.full(len(vectors), vectors.shape[1], np.int64)
+                    none, values = np.empty(0, np.int64), vectors.reshape(-1)
+                    yield Rows(path, first, ids, lengths, values, none, lines.name, line)
+                    first += len(vectors)
+            if more := lines.rest():
+                problem = f"{lines.taken + more:,} ids, expected {lines.taken:,}, one for each row"
+                raise DataError(lines.name, "", problem)
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,64 @@ import numpy as np
 import pyarrow as pa
 
 from nsl_tools.arrays.ids import shown
-from nsl_tools.errors import DataError
+from nsl_tools.errors import DataError, UsageError
 from nsl_tools.files.readings import opened
-from nsl_tools.formats.table_rows import Rows
-from nsl_tools.memory import held_within
+from nsl_tools.formats.embedding_batch import EmbeddingReader
+from nsl_tools.formats.table_rows import Rows, UsableRows
+from nsl_tools.memory import held_within, shown_size
+from nsl_tools.options import DEFAULT_MAX_RECORD_BYTES, memory_of
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
     from nsl_tools.arrays.byte_spans import Places
+    from nsl_tools.formats.embedding_batch import Batches, NewRows
+    from nsl_tools.formats.skipped_records import SkippedRecords
     from nsl_tools.spill.matrix import Floats
+
+
+class ParquetEmbeddings(EmbeddingReader):
+    """Reads one column as the ids and one as the embeddings."""
+
+    def check_options(self, *, seeded: bool) -> None:
+        """Refuse options that are not for these files, and one column for both."""
+        super().check_options(seeded=seeded)
+        if self._options.id_feature == self._options.embedding_feature:
+            raise UsageError(
+                f"--embedding-feature-name: expected another column than that of the ids, "
+                f"received {self._options.embedding_feature!r}"
+            )
+
+    def unused_options(self, *, seeded: bool) -> Iterator[tuple[str, object, object]]:
+        """Yield the option that bounds what only records have."""
+        if not seeded:
+            given = self._options.max_record_bytes
+            yield "--max-record-bytes", given, DEFAULT_MAX_RECORD_BYTES
+
+    def batches(self, skipped: SkippedRecords, new_rows: NewRows) -> Batches:  # noqa: ARG002 - a row may be refused after it is read
+        """Yield all rows that can be used, in order, as every reader does."""
+        limit = memory_of(self._options).limit
+        usable = UsableRows(skipped.statistics)
+        # Around it all: what the rows of a batch take is bounded while they are used, too.
+        with bounded(limit):
+            for path in self._paths:
+                done = 0
+                try:
+                    for rows in read_rows(path, self._columns, TUNING.table_bytes):
+                        yield from usable.batches(rows)
+                        done = rows.first + len(rows.lengths)
+                except MemoryError as err:
+                    problem = (
+                        f"they take more memory than --memory-limit {shown_size(limit)}, or "
+                        "ulimit, leaves: raise it, if rows that large are right"
+                    )
+                    raise DataError(path, f"rows from {done}", problem) from err
+
+    @property
+    def _columns(self) -> tuple[str, str]:
+        return self._options.id_feature, self._options.embedding_feature
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nsl_tools.arrays.cosines import norms_of
 from nsl_tools.arrays.fingerprints import spans_of
 from nsl_tools.arrays.ids import first_bad_id, id_problem, surely_good, texts_at
 from nsl_tools.errors import DataError
+from nsl_tools.formats.embedding_batch import EmbeddingBatch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow as pa
 
     from nsl_tools.arrays.byte_spans import Places
@@ -58,24 +62,27 @@ class Rows:
         return self.error(row, problem + line)
 
 
-@dataclass(frozen=True)
-class Usable:
-    """Rows that can be used.
+class UsableRows:
+    """Those of all rows of an input that can be used: the first of them says how wide rows are."""
 
-    Attributes:
-        source: the file that holds them.
-        numbers: their numbers, ascending.
-        ids: binary array of length m, without null.
-        vectors: shape (m, d); all finite.
-    """
+    def __init__(self, statistics: Statistics) -> None:
+        """Count in `statistics` what is skipped."""
+        self._statistics = statistics
+        self._width = 0
 
-    source: str
-    numbers: range | list[int]
-    ids: pa.Array
-    vectors: Floats
+    def batches(self, rows: Rows) -> Iterator[EmbeddingBatch]:
+        """Yield those of some rows that can be used, if there are any.
+
+        Raises:
+            DataError: a row cannot be used, and no more may be skipped.
+        """
+        found = usable(rows, self._width, self._statistics)
+        if len(found.ids):
+            self._width = found.vectors.shape[1]
+            yield found
 
 
-def usable(rows: Rows, width: int, statistics: Statistics) -> Usable:
+def usable(rows: Rows, width: int, statistics: Statistics) -> EmbeddingBatch:
     """Return the rows that have an id and `width` finite numbers; skip the others.
 
     If the width is 0, that of the first row without other errors is taken.
@@ -90,7 +97,7 @@ def usable(rows: Rows, width: int, statistics: Statistics) -> Usable:
     return _sifted(rows, width, statistics)
 
 
-def _sifted(rows: Rows, width: int, statistics: Statistics) -> Usable:
+def _sifted(rows: Rows, width: int, statistics: Statistics) -> EmbeddingBatch:
     counts = np.maximum(rows.lengths, 0)
     bad_ids, odd = _bad_ids(rows.ids), _odd_values(rows, np.cumsum(counts))
     sound = counts > 0
@@ -107,12 +114,12 @@ def _sifted(rows: Rows, width: int, statistics: Statistics) -> Usable:
     return _taken(rows, np.flatnonzero(kept), vectors)
 
 
-def _taken(rows: Rows, kept: Places, vectors: Floats) -> Usable:
+def _taken(rows: Rows, kept: Places, vectors: Floats) -> EmbeddingBatch:
     # A copy: a view would keep all memory that the file was decoded into.
     ids = texts_at(*spans_of(rows.ids, kept))
     whole = len(kept) == len(rows.lengths)
     numbers = range(rows.first, rows.first + len(kept)) if whole else (kept + rows.first).tolist()
-    return Usable(rows.source, numbers, ids, vectors)
+    return EmbeddingBatch(rows.source, numbers, ids, vectors, norms_of(vectors))
 
 
 def _bad_ids(ids: pa.Array) -> set[int]:

@@ -15,9 +15,10 @@ from oracles import right_rows
 from support import NEEDS_NEW_PYARROW
 
 from nsl_tools.arrays.ids import IdColumn
-from nsl_tools.build_graph import tables
-from nsl_tools.build_graph.tables import read_tables
+from nsl_tools.build_graph.read import read_embeddings
 from nsl_tools.errors import DataError
+from nsl_tools.formats import table_rows
+from nsl_tools.formats.parquet import ParquetEmbeddings
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import BuildGraphOptions
@@ -46,7 +47,7 @@ def read(
     skipped = SkippedRecords(statistics or Statistics(), "first")
     with MatrixStore(1 << 20) as store:
         ids = IdColumn(str(path), MemoryBudget(1 << 30))
-        return read_tables([str(path)], options, skipped, store, ids)
+        return read_embeddings(ParquetEmbeddings([str(path)], options), skipped, store, ids)
 
 
 def write(path: Path, *columns: tuple[str, Any, pa.DataType | None], **how: Any) -> Path:
@@ -231,13 +232,13 @@ def test_a_file_that_is_replaced_meanwhile_is_refused(
     columns = ("id", list("abcd"), None), ("embedding", [[1.0]] * 4, None)
     path = write(tmp_path / "e", *columns, row_group_size=1)
     new = write(tmp_path / "new", *columns)
-    add = tables._Nodes.add
+    usable = table_rows.usable
 
-    def add_and_replace(nodes: Any, rows: Any) -> None:
-        add(nodes, rows)
+    def use_and_replace(*given: Any) -> Any:
         if new.exists():
             new.rename(path)
+        return usable(*given)
 
-    monkeypatch.setattr(tables._Nodes, "add", add_and_replace)
+    monkeypatch.setattr(table_rows, "usable", use_and_replace)
     with pytest.raises(DataError, match="e: changed while it was read"):
         read(path)

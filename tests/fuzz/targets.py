@@ -37,11 +37,12 @@ from oracles import (
 )
 
 from nsl_tools.arrays.ids import IdColumn
-from nsl_tools.build_graph import tables
+from nsl_tools.build_graph.read import read_embeddings
 from nsl_tools.errors import DataError
 from nsl_tools.files import streams
 from nsl_tools.formats import graph_tsv, npy, tfrecord
 from nsl_tools.formats.example_batch import ExampleBatch, ids_of
+from nsl_tools.formats.parquet import ParquetEmbeddings
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser
 from nsl_tools.formats.skipped_records import SkippedRecords
@@ -334,9 +335,8 @@ def parquet(data: bytes) -> None:
     try:
         with MatrixStore(LEAST_LIMIT // 4) as store:
             ids = IdColumn(path, MemoryBudget(1 << 30))
-            found = tables.read_tables(
-                [path], options, SkippedRecords(statistics, "first"), store, ids
-            )
+            reader = ParquetEmbeddings([path], options)
+            found = read_embeddings(reader, SkippedRecords(statistics, "first"), store, ids)
     except DataError as err:
         _judge_line(err, path)
         return

@@ -23,7 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.arrays.buffers import Buffers
-from nsl_tools.arrays.edge_weights import MICRO, PARALLEL, as_written, compact, restored
+from nsl_tools.arrays.cosines import exact_weights
+from nsl_tools.arrays.edge_weights import MICRO, as_written, compact, restored
 from nsl_tools.arrays.fingerprints import spans_of
 from nsl_tools.arrays.groups import blocks, rank_in_group
 from nsl_tools.arrays.ids import id_ranks, texts_at
@@ -284,15 +285,12 @@ class NearestNeighbors:
         step = max(1, TUNING.weighed_floats // max(1, far.shape[1]))
         for start in range(0, len(sources), step):
             pairs = order[start : start + step]
-            sides = (
+            weights[pairs] = exact_weights(
                 self._exact_rows("near", near, places.take(pairs)),
                 self._exact_rows("far", far, targets.take(pairs)),
+                norms.take(sources.take(pairs)) * norms.take(targets.take(pairs)),
             )
-            weights[pairs] = np.einsum("ij,ij->i", *sides)
-        weights /= norms.take(sources) * norms.take(targets)
-        # Rounding may leave the range of a cosine by an ulp, and so miss a threshold of -1 or 1.
-        weights[weights >= PARALLEL] = 1.0
-        return np.maximum(weights, -1.0, out=weights)
+        return weights
 
     def _exact_rows(self, name: str, matrix: Matrix, rows: Rows) -> npt.NDArray[np.float64]:
         """Return rows in float64, in which the product of two float32 numbers is exact."""

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.arrays.edge_weights import MICRO, PARALLEL, as_written
+from nsl_tools.arrays.cosines import PARALLEL
+from nsl_tools.arrays.edge_weights import MICRO, as_written
 from nsl_tools.arrays.groups import rank_in_group
 from nsl_tools.build_graph.search.candidate_spill import Pairs
 from nsl_tools.tuning import TUNING

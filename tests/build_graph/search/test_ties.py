@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support import write_examples
 
-from nsl_tools.arrays.edge_weights import MICRO, PARALLEL, as_written
+from nsl_tools.arrays.cosines import PARALLEL
+from nsl_tools.arrays.edge_weights import MICRO, as_written
 from nsl_tools.build_graph import pipeline as building
 from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.build_graph.search import block_products

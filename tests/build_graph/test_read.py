@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from support import write_examples
 
-from nsl_tools.build_graph import tables
 from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.errors import DataError, UsageError
+from nsl_tools.formats.registry import embedding_reader
 from nsl_tools.options import BuildGraphOptions
 from nsl_tools.tuning import TUNING
 
@@ -105,10 +105,13 @@ def test_a_bad_parquet_file_is_refused(
 
 def test_the_space_for_vectors_is_that_of_float32(tmp_path: Path) -> None:
     """Whatever the files hold; of others only their sizes are known."""
+    records = Path(write_examples(tmp_path / "e", [{"id": [b"a"], "embedding": [1.0]}]))
     for name, kind in (("a.npy", np.float64), ("b.npy", np.float16)):
         np.save(tmp_path / name, VECTORS.astype(kind))
-    assert tables.vector_bytes([f"{tmp_path}/a.npy", f"{tmp_path}/b.npy"]) == 2 * VECTORS.nbytes
-    assert tables.vector_bytes(["e.parquet"]) is tables.vector_bytes(["e.tfr"]) is None
+    matrices = embedding_reader([f"{tmp_path}/a.npy", f"{tmp_path}/b.npy"], BuildGraphOptions())
+    assert matrices.expected_bytes() == 2 * VECTORS.nbytes
+    examples = embedding_reader([str(records)], BuildGraphOptions())
+    assert examples.expected_bytes() == records.stat().st_size
 
 
 def test_a_blank_line_of_ids_is_named(tmp_path: Path) -> None:
