@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.arrays.buffers import Buffers
-from nsl_tools.arrays.groups import kth_largest, reached_by, true_places
+from nsl_tools.arrays.top_k import kth_largest, mark_top_k, true_places
 from nsl_tools.build_graph.search.candidate_spill import Pairs, Pending, by_rows
 from nsl_tools.tuning import TUNING
 
@@ -201,15 +201,17 @@ class _Sweep:
         other: slice,
     ) -> Iterator[Rows]:
         """Yield the places that reach the thresholds of rows along `axis`, some at a time."""
-        thresholds = np.expand_dims(self._thresholds[own], 1 - axis)
-        np.greater_equal(products, thresholds, out=mask)
+        thresholds = self._thresholds[own]
         best, ties = self._wanted.best, self._ties
-        if best is not None:
-            most = TUNING.crowd * best * thresholds.size
-            if not (ties and ties.known(own)) and np.count_nonzero(mask) > most:
-                self._raise_by_products(products, axis, own, best)
-                np.greater_equal(products, thresholds, out=mask)
-            if ties and (ties.known(own) or np.count_nonzero(mask) > most):
+        known = ties is not None and ties.known(own)
+        if best is None or known:
+            np.greater_equal(products, np.expand_dims(thresholds, 1 - axis), out=mask)
+        else:
+            slack = self._wanted.slack
+            self._raise_thresholds(own, mark_top_k(products, axis, thresholds, best, mask, slack))
+        if best is not None and ties:
+            most = TUNING.crowd * best * len(thresholds)
+            if known or np.count_nonzero(mask) > most:
                 ties.narrow(mask.T if axis else mask, own, other, most)
                 self._raise_by_ties(own, ties)
         few = np.count_nonzero(mask) <= TUNING.crowd * sum(mask.shape)
@@ -229,19 +231,13 @@ class _Sweep:
         tied = self._ties and self._ties.known(own)
         return self._ties.hopeful(pairs, own) if self._ties and tied else pairs
 
-    def _raise_by_products(self, products: Floats, axis: int, own: slice, best: int) -> None:
-        """Raise thresholds by what at least `best` products reach."""
-        if (kth := reached_by(products, axis, best)) is not None:
-            self._raise_thresholds(own, np.arange(len(kth)), kth)
-
-    def _raise_thresholds(self, tile: slice, rows: Rows, kth: Floats) -> None:
+    def _raise_thresholds(self, tile: slice, raised: Floats) -> None:
         # Two threads may raise one at a time: the lower of both values is right as well.
-        thresholds = self._thresholds[tile]
-        thresholds[rows] = np.maximum(thresholds[rows], kth - np.float32(self._wanted.slack))
+        np.maximum(self._thresholds[tile], raised, out=self._thresholds[tile])
 
     def _raise_by_ties(self, tile: slice, ties: Ties) -> None:
         least = ties.least_weights(tile) - self._wanted.slack / 2
-        np.maximum(self._thresholds[tile], least.astype(np.float32), out=self._thresholds[tile])
+        self._raise_thresholds(tile, least.astype(np.float32))
 
     def _keep(self, i: int, pairs: Pairs) -> None:
         if not len(pairs):
@@ -261,8 +257,8 @@ class _Sweep:
         if self._wanted.best is None:
             return pairs
         thresholds = self._thresholds[self._tiles[i]]
-        kth = kth_largest(pairs.rows, pairs.similarities, self._wanted.best)
-        self._raise_thresholds(self._tiles[i], *kth)
+        rows, kth = kth_largest(pairs.rows, pairs.similarities, self._wanted.best)
+        thresholds[rows] = np.maximum(thresholds[rows], kth - np.float32(self._wanted.slack))
         kept = pairs.similarities >= thresholds[pairs.rows]
         return Pairs(pairs.rows[kept], pairs.others[kept], pairs.similarities[kept])
 

@@ -92,3 +92,17 @@ def best_of_each(keys: Keys, owners: Places, rows: int, depth: int) -> Keys:
     table[owners, ranks] = keys
     table.sort(axis=1)
     return table[:, :depth]
+
+
+def merge_top_k(table: Keys, keys: Keys, owners: Places) -> None:
+    """Bring the best candidates of some rows up to date, in place.
+
+    Args:
+        table: the best of each row so far, ascending, then NO_KEY, shape (rows, k).
+        keys: more candidates, in any order, shape (m,); none of them is in the table.
+        owners: whose they are, as rows of the table, shape (m,).
+    """
+    more = best_of_each(keys, owners, *table.shape)
+    both = np.concatenate([table, more], axis=1)
+    both.sort(axis=1)
+    table[:] = both[:, : table.shape[1]]

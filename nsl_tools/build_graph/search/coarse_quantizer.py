@@ -1,11 +1,11 @@
 """The coarse quantizer of an inverted file (IVF): k-means cells, and those nearest to each row.
 
 FAISS places the centroids on a sample of the rows, and each row is assigned to its nearest
-centroid. A row that lies between two cells has neighbours in both; a row well within its cell
-has them all there. So what counts is the *margin*: by how much another centroid is farther
-than the nearest one. A search has one margin for all rows; each row probes the cells within
-it. Two rows are compared once one of them probes the cell of the other, so the margin by which
-a search finds a pair is known without the search.
+centroid (`assignment`). A row that lies between two cells has neighbours in both; a row well
+within its cell has them all there. So what counts is the *margin*: by how much another centroid
+is farther than the nearest one. A search has one margin for all rows; each row probes the cells
+within it. Two rows are compared once one of them probes the cell of the other, so the margin by
+which a search finds a pair is known without the search.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from nsl_tools.arrays.buffers import Buffers
-from nsl_tools.arrays.groups import rank_in_group, reached_by, true_places
+from nsl_tools.build_graph.search.assignment import NEVER, assign
 from nsl_tools.build_graph.search.faiss_loader import load_faiss
 from nsl_tools.tuning import TUNING
 
@@ -26,18 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nsl_tools.build_graph.embeddings import UnitRows
+    from nsl_tools.build_graph.search.assignment import Numbers
     from nsl_tools.spill.matrix import Floats, Rows
     from nsl_tools.threads import Workers
 
 _LARGEST = 8  # times the mean size of a cell: what is larger is cut,
 _SMALL = 1024  # but not if it has no more rows than this
-_FARTHEST = (1 << 16) - 1  # the largest margin that is stored, in steps of 2^-15
-_SCALE_BITS = 29  # behind the binary point of a distance: up to 2.5, it has 31 bits
-NEVER = _FARTHEST + 1
-"""A margin that no cell is listed with."""
-
 T = TypeVar("T")
-Numbers = npt.NDArray[np.uint16]
 
 
 class CoarseQuantizer:
@@ -120,7 +115,7 @@ class CoarseQuantizer:
         self.cost += len(self._unit) * len(self._centroids)
         self.listed = np.empty((len(self._unit), columns), np.uint16)
         self._margins = np.empty_like(self.listed)
-        self._histogram = np.zeros(_FARTHEST + 1, np.int64)
+        self._histogram = np.zeros(NEVER, np.int64)
         step = max(1, TUNING.listed_floats // max(self._centroids.shape))
         blocks = (slice(start, start + step) for start in range(0, len(self._unit), step))
         for counts in self._pool.map(self._list_block, blocks):
@@ -130,18 +125,12 @@ class CoarseQuantizer:
     def _list_block(self, block: slice) -> npt.NDArray[np.int64]:
         """Fill a block of the lists, and count how often each margin occurs."""
         unit = self._unit[block]
-        shape = len(unit), len(self._centroids)
-        similarities = self._buffers.array("similarities", np.float32, *shape)
-        np.matmul(unit, self._centroids.T, out=similarities)
-        bits = shape[1].bit_length()
-        nearest = nearest_keys(similarities, self.listed.shape[1], bits)
-        self.listed[block] = nearest & np.int32((1 << bits) - 1)
-        nearest >>= np.int32(bits)
-        nearest -= nearest[:, :1].copy()
-        margin_bits = 15  # behind the binary point: with the one before it, a margin has 16
-        nearest >>= np.int32(max(0, _SCALE_BITS - bits - margin_bits))
-        self._margins[block] = margins = np.minimum(nearest, _FARTHEST)
-        return np.bincount(margins.ravel(), minlength=_FARTHEST + 1)
+        similarities = self._buffers.array(
+            "similarities", np.float32, len(unit), len(self._centroids)
+        )
+        listed, margins = assign(unit, self._centroids, self.listed.shape[1], similarities)
+        self.listed[block], self._margins[block] = listed, margins
+        return np.bincount(margins.ravel(), minlength=NEVER)
 
     def _divide_large(self) -> int:
         """Cut cells that are too large anywhere; return how many there are then."""
@@ -159,48 +148,6 @@ def _usual_columns(rows: int) -> int:
     """Return how many cells to list for each row: few where rows are many."""
     least, most, most_numbers = 12, 32, 1 << 24
     return max(least, min(most, most_numbers // rows))
-
-
-def nearest_keys(similarities: Floats, columns: int, bits: int) -> npt.NDArray[np.int32]:
-    """Return for each row the keys of the nearest cells, shape (rows, columns), ascending.
-
-    A key is the distance above, and the number of the cell in the last `bits`.
-
-    Args:
-        similarities: of rows and cells, shape (rows, cells).
-        columns: how many, of 1 to all cells.
-        bits: enough for the number of a cell.
-    """
-    cells = similarities.shape[1]
-    many = 4 * columns
-    # A bound gains nothing where a large part of the cells reaches it.
-    seldom = cells >= 2 * many
-    bounds = reached_by(similarities, 0, columns) if seldom else None
-    if bounds is None:
-        keys = _keys(similarities, np.arange(cells, dtype=np.int32), bits)
-    else:
-        # Cells whose key equals that of the bound count too: a longer list begins as a shorter one.
-        coarsest_bits = 7  # that float32 does not tell of a distance of up to 2.5, so scaled
-        bounds -= np.float32(2.0 ** (max(bits, coarsest_bits) + 2 - _SCALE_BITS))
-        places = true_places(similarities >= bounds[:, np.newaxis])
-        rows, numbers = np.divmod(places, cells)
-        ranks = rank_in_group(rows)
-        no_key = np.int32(2**31 - 1)  # sorts after all others
-        keys = np.full((len(similarities), ranks.max() + 1), no_key)
-        found = similarities.ravel().take(places)
-        keys[rows, ranks] = _keys(found, numbers.astype(np.int32), bits)
-    if keys.shape[1] > many:
-        keys.partition(columns, axis=1)
-        keys = keys[:, :columns]
-    keys.sort(axis=1)
-    return keys[:, :columns]
-
-
-def _keys(similarities: Floats, cells: npt.NDArray[np.int32], bits: int) -> npt.NDArray[np.int32]:
-    """Return what sorts as distances do, then as the numbers of cells, in the last `bits`."""
-    scale = 1 << _SCALE_BITS
-    distances = np.float32(1.5 * scale) - np.float32(scale) * similarities
-    return np.asarray(distances.astype(np.int32) & np.int32(-1 << bits) | cells)
 
 
 def _centroids(unit: UnitRows, threads: int, seed: int) -> tuple[Floats, int]:

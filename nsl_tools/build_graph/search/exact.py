@@ -118,6 +118,7 @@ class NearestNeighbors:
     Attributes:
         embeddings: the n nodes.
         k: neighbours per node at most, or None.
+        workers: the threads.
         store: keeps what may not fit the memory.
     """
 
@@ -132,7 +133,7 @@ class NearestNeighbors:
         self.embeddings = embeddings
         self.k = k
         self._threshold = threshold
-        self._workers = workers
+        self.workers = workers
         self.store = store
         self._buffers = Buffers()
         # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, each number of which is off by 2 u;
@@ -175,7 +176,7 @@ class NearestNeighbors:
         rest, base = rows[surplus], rows[~surplus]
         done = 0
         units = UnitRows(self.embeddings, base)
-        pool, ties = self._workers.products, self._ties(base, base)
+        pool, ties = self.workers.products, self._ties(base, base)
         for i, j in all_pairs(units, self._wanted, pool, self.store, ties):
             sources, targets = [base[i]], [base[j]]
             # A row meets itself, so the largest source is the end of the batch.
@@ -217,7 +218,7 @@ class NearestNeighbors:
     def _between(self, queries: Rows, base: Rows) -> Iterator[tuple[Rows, Rows]]:
         if len(queries):
             units = UnitRows(self.embeddings, queries), UnitRows(self.embeddings, base)
-            pool, ties = self._workers.products, self._ties(queries, base)
+            pool, ties = self.workers.products, self._ties(queries, base)
             for sources, targets in pairs_between(*units, self._wanted, pool, self.store, ties):
                 yield queries[sources], base[targets]
 
@@ -235,7 +236,7 @@ class NearestNeighbors:
 
     def best_of_each(self, pairs: Iterable[tuple[Rows, Rows]]) -> Iterator[Edges]:
         """Yield `best` of each batch of pairs, in order; other threads work some batches ahead."""
-        return self._workers.ahead(lambda batch: self.best(*batch), pairs)
+        return self.workers.ahead(lambda batch: self.best(*batch), pairs)
 
     def weigh_compactly(self, sources: Rows, targets: Rows) -> npt.NDArray[np.int32]:
         """Return the weight of each pair as `compact` does; negative below the threshold."""
@@ -254,14 +255,12 @@ class NearestNeighbors:
             near = weights >= 0
             return self.select(sources[near], targets[near], restored(weights[near]))
 
-        return self._workers.ahead(lambda batch: choose(*batch), pairs)
+        return self.workers.ahead(lambda batch: choose(*batch), pairs)
 
     def inverted_lists(self, rows: Rows, seed: int) -> InvertedLists:
         """Return the inverted lists that find about the k best among `rows`."""
         units, wanted = self.units(rows), self._wanted
-        return InvertedLists(
-            units, self.k or 0, wanted.threshold, wanted.slack, self._workers, seed
-        )
+        return InvertedLists(units, self.k or 0, wanted.threshold, wanted.slack, self.workers, seed)
 
     def reordered(self, rows: Rows) -> NearestNeighbors:
         """Return the same for `rows` only; vectors as `spill.matrix.reordered` returns them."""

@@ -12,7 +12,6 @@ are float32 products, so that another BLAS may choose other pairs.
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -20,26 +19,29 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.arrays.buffers import Buffers
-from nsl_tools.arrays.groups import reached_by, true_places
-from nsl_tools.build_graph.search.candidate_keys import NO_KEY, PairKeys, best_of_each
+from nsl_tools.arrays.top_k import product_top_k
+from nsl_tools.build_graph.search.candidate_keys import (
+    NO_KEY,
+    PairKeys,
+    best_of_each,
+    merge_top_k,
+)
+from nsl_tools.build_graph.search.candidates import SPARE, Candidates
 from nsl_tools.build_graph.search.coarse_quantizer import CoarseQuantizer
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from nsl_tools.build_graph.embeddings import UnitRows
+    from nsl_tools.build_graph.search.assignment import Numbers
     from nsl_tools.build_graph.search.candidate_keys import Keys
-    from nsl_tools.build_graph.search.coarse_quantizer import Numbers
     from nsl_tools.spill.matrix import Floats, Rows
     from nsl_tools.threads import Workers
 
-_SPARE = 2  # candidates kept beyond the best: float32 may mistake the order of the last ones
-Weights = npt.NDArray[np.int32]
-
 
 class InvertedLists:
-    """The best candidates of each row so far.
+    """A search by probing lists: it goes on as its margin grows, and keeps what it found.
 
     Inside, a row is its place among `unit.rows`.
 
@@ -50,14 +52,17 @@ class InvertedLists:
         slack: by how much two similarities differ if their order is certain.
         workers: the threads.
         seed: of the cells.
+
+    Attributes:
+        found: the best candidates of each row so far.
     """
 
     def __init__(
         self, unit: UnitRows, best: int, threshold: float, slack: float, workers: Workers, seed: int
     ) -> None:
         self._unit, self._pool = unit, workers.products
-        self._keys, self._slack = PairKeys(len(unit)), slack
-        self._best = np.full((len(unit), best + _SPARE), NO_KEY)
+        self._keys = PairKeys(len(unit))
+        self._best = np.full((len(unit), best + SPARE), NO_KEY)
         self._thresholds = np.full(len(unit), threshold, np.float32)
         # Where rows keep more than 16 candidates each, fewer rows and lists are taken together.
         share = min(1.0, 16 / self._best.shape[1])
@@ -66,9 +71,13 @@ class InvertedLists:
         self._at_once = max(min(8, lists), int(share * lists))
         self._quantizer = CoarseQuantizer(unit, workers, seed)
         self._assigned = self._quantizer.listed[:, 0].copy()
+        self.found = Candidates(unit.rows, self._keys, self._best, slack, self._assigned)
         self._members = self._by_cell(np.arange(len(unit)), self._assigned)
         self._buffers = Buffers()
         self._before = self._probes = np.zeros(len(unit), np.uint16)
+
+    def __len__(self) -> int:
+        return len(self._unit)
 
     def margins_of_pairs(self, rows: Rows, others: Rows) -> npt.NDArray[np.int64]:
         """Return the least margin by which each of some pairs is compared, shape (m,), or NEVER."""
@@ -103,10 +112,6 @@ class InvertedLists:
         """Take the same rows from elsewhere."""
         self._unit = unit
 
-    def end_search(self) -> None:
-        """Free what only a search needs."""
-        del self._quantizer, self._members, self._before, self._probes, self._thresholds
-
     def _probe(self, probes: Numbers) -> None:
         self._before = self._probes
         self._probes = np.maximum(self._before, probes)
@@ -136,55 +141,6 @@ class InvertedLists:
         """Return for each cell the `rows` whose cell it is, shapes (m,), (m,)."""
         order = rows.take(np.argsort(cells, kind="stable"))
         return np.split(order, np.cumsum(np.bincount(cells, minlength=len(self._quantizer)))[:-1])
-
-    def pairs(self, rows: Rows) -> tuple[Rows, Rows]:
-        """Return the candidates `(sources, targets)` of some of the rows, in their order."""
-        keys = self._best[np.searchsorted(self._unit.rows, rows)]
-        return self._ends(keys[keys != NO_KEY])
-
-    def weigh(self, rows: Rows, weigh: Callable[[Rows, Rows], Weights]) -> None:
-        """Weigh the candidates of some of the rows.
-
-        Cell by cell, since the members of one have most of their candidates in common: these are
-        in the processor's cache then.
-
-        Args:
-            rows: for `weighed` to return.
-            weigh: returns the weights of pairs; called by the threads.
-        """
-        self._weights = np.zeros(self._best.shape, np.int32)
-        places = np.searchsorted(self._unit.rows, rows)
-        order = places[np.argsort(self._assigned[places], kind="stable")]
-        step = TUNING.weighed_rows
-        batches = (order[start : start + step] for start in range(0, len(order), step))
-        for _ in self._pool.map(partial(self._weigh, weigh), batches):
-            pass
-
-    def _weigh(self, weigh: Callable[[Rows, Rows], Weights], places: Rows) -> None:
-        keys = self._best[places]
-        kept = self._hopeful(keys)
-        weights = np.zeros(keys.shape, np.int32)
-        weights[kept] = weigh(*self._ends(keys[kept]))
-        self._weights[places] = weights
-
-    def weighed(self, rows: Rows) -> tuple[Rows, Rows, Weights]:
-        """Return the candidates of some of the rows and their weights, as `weigh` found them.
-
-        Without those that cannot be among the best.
-        """
-        places = np.searchsorted(self._unit.rows, rows)
-        keys = self._best[places]
-        kept = self._hopeful(keys)
-        return *self._ends(keys[kept]), self._weights[places][kept]
-
-    def _hopeful(self, keys: Keys) -> npt.NDArray[np.bool_]:
-        """Tell which candidates of each row are no farther than its last best one may be."""
-        last = keys[:, -_SPARE - 1 : -_SPARE]
-        return np.asarray((keys != NO_KEY) & (keys <= self._keys.farther(last, self._slack)))
-
-    def _ends(self, keys: Keys) -> tuple[Rows, Rows]:
-        rows = self._unit.rows
-        return rows.take(self._keys.owners(keys)), rows.take(self._keys.others(keys))
 
     def _search_list(self, search: tuple[Rows, Rows]) -> Keys:
         """Return candidates among the members of a cell and its queries, table by table."""
@@ -216,15 +172,8 @@ class InvertedLists:
     ) -> Keys:
         """Return candidates of the rows along `axis` of `products`, shape (queries, members)."""
         own, depth = sides[axis], self._best.shape[1]
-        thresholds = self._thresholds.take(own)
-        passing = self._buffers.array("passing", np.bool_, *products.shape)
-        np.greater_equal(products, np.expand_dims(thresholds, 1 - axis), out=passing)
-        crowd = TUNING.crowd * depth * len(own)
-        if np.count_nonzero(passing) > crowd:
-            if (reached := reached_by(products, axis, depth)) is not None:
-                thresholds = np.maximum(thresholds, reached)
-            np.greater_equal(products, np.expand_dims(thresholds, 1 - axis), out=passing)
-        places = true_places(passing)
+        mask = self._buffers.array("passing", np.bool_, *products.shape)
+        places = product_top_k(products, axis, self._thresholds.take(own), depth, mask)
         found = products.ravel().take(places)
         pair = np.divmod(places, products.shape[1])
         both = sides[0].take(pair[0]), sides[1].take(pair[1])
@@ -232,7 +181,7 @@ class InvertedLists:
         if strangers:
             compared = self._compared_already(*both)
             keys, owners = np.delete(keys, compared), np.delete(owners, compared)
-        if len(keys) <= crowd:
+        if len(keys) <= TUNING.crowd * depth * len(own):
             return keys
         best = best_of_each(keys, owners, len(own), depth)
         return np.asarray(best[best != NO_KEY])
@@ -265,11 +214,7 @@ class InvertedLists:
     def _keep_rows(self, start: int, found: list[Keys]) -> None:
         table = self._best[start : start + self._table_rows]
         keys = np.concatenate([np.empty(0, np.uint64), *found])
-        owners = self._keys.owners(keys) - start
-        more = best_of_each(keys, owners, len(table), table.shape[1])
-        both = np.concatenate([table, more], axis=1)
-        both.sort(axis=1)
-        table[:] = both[:, : table.shape[1]]
+        merge_top_k(table, keys, self._keys.owners(keys) - start)
         full = np.flatnonzero(table[:, -1] != NO_KEY)
         reached = self._keys.thresholds(table[full, -1])
         thresholds = self._thresholds[start : start + self._table_rows]

@@ -12,19 +12,22 @@ more than comparing all pairs, all pairs are compared: recall is 1.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nsl_tools.build_graph.search.coarse_quantizer import NEVER
-from nsl_tools.build_graph.search.confidence import Recall
+from nsl_tools.build_graph.search.assignment import NEVER
 from nsl_tools.build_graph.search.sample import Sample
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nsl_tools.build_graph.search.candidates import Candidates
+    from nsl_tools.build_graph.search.confidence import Recall
     from nsl_tools.build_graph.search.exact import Edges, NearestNeighbors
+    from nsl_tools.build_graph.search.ivf import InvertedLists
     from nsl_tools.spill.matrix import Rows
     from nsl_tools.statistics import Statistics
 
@@ -43,7 +46,7 @@ def bytes_for(rows: int, k: int) -> int:
 
 def promised(
     nearest: NearestNeighbors, rows: Rows, least: float, seed: int, statistics: Statistics
-) -> RecallSearch | None:
+) -> PromisedEdges | None:
     """Return a finished search with a recall of at least `least`; None to compare all pairs.
 
     None where that is as fast, or where there are too few edges to judge by: then with a warning.
@@ -53,8 +56,7 @@ def promised(
     sample = _drawn(nearest, rows, least, seed, statistics)
     if sample is None:
         return None
-    search = RecallSearch(nearest, rows, sample, least, seed)
-    return search if search.run() else None
+    return _searched(nearest, rows, sample, least, seed)
 
 
 def _drawn(
@@ -88,76 +90,71 @@ def _drawn(
             return None
 
 
-class RecallSearch:
-    """Finds the neighbours of all rows with a promised recall.
-
-    Args:
-        nearest: weighs pairs and chooses the best.
-        rows: all rows, ascending.
-        sample: some of them, to judge by.
-        least: the recall to promise.
-        seed: of the centroids.
+@dataclass(frozen=True)
+class PromisedEdges:
+    """What a search found, of a promised recall.
 
     Attributes:
-        recall: as measured, once it ran.
+        nearest: weighs pairs and chooses the best.
+        candidates: of all rows.
+        recall: as measured.
         effort: products that it took, as a share of those of all pairs.
     """
 
-    def __init__(
-        self, nearest: NearestNeighbors, rows: Rows, sample: Sample, least: float, seed: int
-    ) -> None:
-        self._nearest = nearest
-        self._rows = rows
-        self._sample = sample
-        self._least = least
-        self._lists = nearest.inverted_lists(rows, seed)
-        self.recall, self.effort = Recall(0.0, 0.0), 0.0
-
-    def run(self) -> bool:
-        """Search until the recall is promised; False if comparing all pairs costs less."""
-        asked, margin = self._least, self._margin(self._least, 0)
-        if margin is not None:
-            # A search reads rows cell by cell; lists go on reading the first file, in its order.
-            self._nearest = self._nearest.reordered(self._rows[self._lists.order()])
-            self._lists.read_from(self._nearest.units(self._rows))
-        while margin is not None:
-            self._lists.search(margin)
-            pairs = self._lists.pairs(self._sample.rows)
-            self.recall = self._sample.recall(self._nearest.best(*pairs))
-            if self.recall.lower_bound >= self._least:
-                products = self._lists.cost(margin) + len(self._sample.rows) * len(self._rows)
-                self.effort = products / (len(self._rows) ** 2 / 2)
-                self._lists.end_search()
-                return True
-            # Some pairs were compared and yet not kept, since float32 mistook their order.
-            asked += self._least - self.recall.lower_bound
-            margin = self._margin(asked, margin + 1)
-        return False
-
-    def _margin(self, asked: float, least: int) -> int | None:
-        """Return the least margin from `least` that promises a recall; None to compare all pairs.
-
-        Lists more cells where rows would probe most of those listed.
-        """
-        most = len(self._rows) ** 2 / 2 / _OVERHEAD
-        while True:
-            margins = self._lists.margins_of_pairs(self._sample.sources, self._sample.targets)
-            promising = self._sample.promising(margins, asked)
-            if promising is None or least > NEVER:
-                return None
-            margin = max(least, promising)
-            if self._lists.cost(margin) > most:
-                return None
-            if not self._lists.list_enough(margin):
-                return margin
+    nearest: NearestNeighbors
+    candidates: Candidates
+    recall: Recall
+    effort: float
 
     def edges(self, queries: Rows) -> Iterator[Edges]:
         """Return the best edges found for `queries`, ascending."""
-        queries = np.intersect1d(queries, self._rows, assume_unique=True)
-        self._lists.weigh(queries, self._nearest.weigh_compactly)
+        queries = np.intersect1d(queries, self.candidates.rows, assume_unique=True)
+        pool = self.nearest.workers.products
+        weighed = self.candidates.weigh(queries, self.nearest.weigh_compactly, pool)
         step = TUNING.weighed_rows
         tiles = (queries[start : start + step] for start in range(0, len(queries), step))
-        return self._nearest.choose_of_each(map(self._lists.weighed, tiles))
+        return self.nearest.choose_of_each(map(weighed.of, tiles))
+
+
+def _searched(
+    nearest: NearestNeighbors, rows: Rows, sample: Sample, least: float, seed: int
+) -> PromisedEdges | None:
+    """Search until a recall of `least` is promised; None if comparing all pairs costs less."""
+    lists = nearest.inverted_lists(rows, seed)
+    asked, margin = least, _margin(lists, sample, least, 0)
+    if margin is not None:
+        # A search reads rows cell by cell; lists go on reading the first file, in its order.
+        nearest = nearest.reordered(rows[lists.order()])
+        lists.read_from(nearest.units(rows))
+    while margin is not None:
+        lists.search(margin)
+        recall = sample.recall(nearest.best(*lists.found.pairs(sample.rows)))
+        if recall.lower_bound >= least:
+            products = lists.cost(margin) + len(sample.rows) * len(rows)
+            effort = products / (len(rows) ** 2 / 2)
+            return PromisedEdges(nearest, lists.found, recall, effort)
+        # Some pairs were compared and yet not kept, since float32 mistook their order.
+        asked += least - recall.lower_bound
+        margin = _margin(lists, sample, asked, margin + 1)
+    return None
+
+
+def _margin(lists: InvertedLists, sample: Sample, asked: float, least: int) -> int | None:
+    """Return the least margin from `least` that promises a recall; None to compare all pairs.
+
+    Lists more cells where rows would probe most of those listed.
+    """
+    most = len(lists) ** 2 / 2 / _OVERHEAD
+    while True:
+        margins = lists.margins_of_pairs(sample.sources, sample.targets)
+        promising = sample.promising(margins, asked)
+        if promising is None or least > NEVER:
+            return None
+        margin = max(least, promising)
+        if lists.cost(margin) > most:
+            return None
+        if not lists.list_enough(margin):
+            return margin
 
 
 def _sample_size(least: float, rows: int) -> int:

@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.build_graph.search.candidate_keys import NO_KEY, PairKeys, best_of_each
+from nsl_tools.build_graph.search.candidate_keys import (
+    NO_KEY,
+    PairKeys,
+    best_of_each,
+    merge_top_k,
+)
 
 SIMILARITIES = st.floats(-1.0000002384185791, 1.0000002384185791, width=32)
 
@@ -50,8 +55,30 @@ def test_the_best_of_each_owner_are_its_first_keys(
     assert found == [sorted(row)[:depth] for row in expected.values()]
 
 
+@given(
+    rows=st.integers(1, 20),
+    batches=st.lists(st.lists(st.tuples(st.integers(0), st.integers(0, 2**40)), max_size=60)),
+    depth=st.integers(1, 6),
+)
+def test_merging_batches_keeps_the_best_of_them_all(
+    rows: int, batches: list[list[tuple[int, int]]], depth: int
+) -> None:
+    """However the candidates are cut into batches."""
+    table = np.full((rows, depth), NO_KEY)
+    known: set[int] = set()
+    for batch in batches:
+        pairs = {(owner % rows) << 50 | rest: owner % rows for owner, rest in batch}
+        new = {key: owner for key, owner in pairs.items() if key not in known}
+        known |= set(new)
+        keys, owners = np.array(list(new), np.uint64), np.array(list(new.values()), np.int64)
+        merge_top_k(table, keys, owners)
+    for row in range(rows):
+        best = sorted(key for key in known if key >> 50 == row)[:depth]
+        assert [key for key in table[row].tolist() if key != NO_KEY] == best
+
+
 @given(st.integers(2, 1 << 28), SIMILARITIES, SIMILARITIES)
-def test_what_is_nearer_passes_the_floor_of_a_key(rows: int, left: float, right: float) -> None:
+def test_what_is_nearer_passes_the_threshold_of_a_key(rows: int, left: float, right: float) -> None:
     layout, both = PairKeys(rows), np.array([left, right], np.float32)
     keys = layout.pack(np.zeros(2, np.int64), np.ones(2, np.int64), both)
     threshold = layout.thresholds(keys)[0]

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nsl_tools.build_graph.embeddings import Embeddings, UnitRows
-from nsl_tools.build_graph.search import coarse_quantizer
-from nsl_tools.build_graph.search.coarse_quantizer import NEVER, CoarseQuantizer, nearest_keys
+from nsl_tools.build_graph.search.assignment import NEVER
+from nsl_tools.build_graph.search.coarse_quantizer import CoarseQuantizer
 from nsl_tools.threads import Workers, workers
 from nsl_tools.tuning import TUNING
 
@@ -105,27 +103,6 @@ def _first_probe(cells: CoarseQuantizer, query: int, target: int) -> int:
         return NEVER
     place = listed.index(assigned)
     return bisect.bisect(range(1 << 16), place, key=lambda margin: cells.probes(margin)[query])
-
-
-@given(
-    rows=st.integers(1, 6),
-    cells=st.integers(1, 90),
-    columns=st.integers(1, 8),
-    levels=st.sampled_from([1, 3, 1000]),
-    bits=st.sampled_from([7, 15, 20]),
-    centre=st.sampled_from([-0.9, 0.0, 0.9]),
-    seed=st.integers(0, 9),
-)
-def test_the_keys_of_the_nearest_cells_are_those_of_a_sort(
-    rows: int, cells: int, columns: int, levels: int, bits: int, centre: float, seed: int
-) -> None:
-    """So are those of cells that are as near as each other, or nearly: the smaller is first."""
-    columns, spread = min(columns, cells), 2.0 ** (bits - 29)
-    steps = np.random.default_rng(seed).integers(0, levels, (rows, cells))
-    similarities = (centre + spread * steps / 8).astype(np.float32)
-    every = coarse_quantizer._keys(similarities, np.arange(cells, dtype=np.int32), bits)
-    keys = nearest_keys(similarities, columns, bits)
-    assert (keys == np.sort(every, axis=1)[:, :columns]).all()
 
 
 @pytest.mark.parametrize("scale", [1e-37, 1e30])

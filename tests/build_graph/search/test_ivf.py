@@ -8,7 +8,7 @@ import pytest
 
 from nsl_tools.build_graph.embeddings import Embeddings, UnitRows
 from nsl_tools.build_graph.search import coarse_quantizer
-from nsl_tools.build_graph.search.coarse_quantizer import NEVER
+from nsl_tools.build_graph.search.assignment import NEVER
 from nsl_tools.build_graph.search.ivf import InvertedLists
 from nsl_tools.threads import Workers, workers
 from nsl_tools.tuning import TUNING
@@ -37,7 +37,7 @@ def searched_in(
 
 
 def found(searched: InvertedLists, rows: np.ndarray) -> set[tuple[int, int]]:
-    sources, targets = searched.pairs(rows)
+    sources, targets = searched.found.pairs(rows)
     pairs = list(zip(sources.tolist(), targets.tolist(), strict=True))
     assert len(set(pairs)) == len(pairs), "a pair is a candidate once"
     assert (sources != targets).all()
@@ -90,7 +90,7 @@ def test_a_cell_that_is_too_large_is_cut(pool: Workers, monkeypatch: pytest.Monk
     searched = searched_in(unit, np.arange(ROWS), -2.0, pool)
     searched.search(0)
     assert searched.cost(0) - searched.cost(-1) <= ROWS * 2 * 20
-    sources, _ = searched.pairs(np.arange(ROWS))
+    sources, _ = searched.found.pairs(np.arange(ROWS))
     assert (np.bincount(sources, minlength=ROWS) >= BEST).all()
 
 
@@ -133,24 +133,3 @@ def test_cells_and_their_numbers_do_not_depend_on_threads() -> None:
             searched.search(3000)
             kept.append(found(searched, np.arange(ROWS)))
     assert kept[0] == kept[1]
-
-
-def test_candidates_are_weighed_but_for_those_that_are_surely_too_far(pool: Workers) -> None:
-    """Of equal similarities all are weighed; of others only the best, of which none is lost."""
-    unit, rows = units(), np.setdiff1d(np.arange(ROWS), [3, 17, 399])
-    searched = searched_in(unit, rows, -2.0, pool)
-    searched.search(NEVER)
-    some = rows[::3]
-    searched.weigh(some, lambda sources, targets: sources * 1000.0 + targets)
-    for row in some.tolist():
-        sources, targets, weights = searched.weighed(np.array([row]))
-        assert (sources == row).all()
-        assert weights.tolist() == (sources * 1000.0 + targets).tolist()
-        all_targets = searched.pairs(np.array([row]))[1]
-        similarities = np.sort(unit[all_targets] @ unit[row])[::-1]
-        surely = (similarities > similarities[BEST - 1] - 1e-5).sum()
-        assert BEST <= len(targets) <= surely
-        assert set(targets) <= set(all_targets)
-    far_apart = rows[(rows < 50) | (rows >= 120)]
-    searched.weigh(far_apart, lambda sources, _: np.zeros(len(sources)))
-    assert len(searched.weighed(far_apart)[0]) < (BEST + 0.1) * len(far_apart)
