@@ -83,22 +83,16 @@ class Outputs:
         return self
 
     def __exit__(self, failure: object, *_: object) -> None:
-        done = False
         try:
             if failure is None:
-                self.publish()
-                done = True
+                publish(self.written)
         finally:
-            self.clean_up(done=done)
+            self.clean_up()
 
-    def clean_up(self, *, done: bool) -> None:  # noqa: ARG002 - for those who keep something
+    def clean_up(self) -> None:
         """Remove the staging directories."""
         for staging in self.staging_directories.values():
             staging.remove()
-
-    def publish(self) -> None:
-        """Give all files their final names."""
-        publish(self.written)
 
     @contextlib.contextmanager
     def open(self, path: str, compression: str | None = None) -> Iterator[ByteSink]:
@@ -126,11 +120,7 @@ class Outputs:
         with _created(staging, temporary, staging.mode_of(name)) as file:
             yield file
         crc32c = f"{file.crc32c:08x}"
-        self.finish(Written(path, final, staging, temporary, file.bytes, crc32c))
-
-    def finish(self, written: Written) -> None:
-        """Note a file that is complete."""
-        self.written.append(written)
+        self.written.append(Written(path, final, staging, temporary, file.bytes, crc32c))
 
     def staging(self, folder: str) -> StagingDirectory:
         """Return where to write what will be in `folder`."""

@@ -238,7 +238,7 @@ main(sys.argv[1:])
 
 
 _AT_THE_END = [
-    "outputs.Outputs.__exit__",
+    "shard_set.ShardSet.__exit__",
     "shard_set.ShardSet.clean_up",
     "staging.StagingDirectory.remove",
     "os.rmdir",

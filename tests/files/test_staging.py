@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nsl_tools.files.outputs import OutputError, Outputs, marked_if_incomplete
+from nsl_tools.files.outputs import OutputError, Outputs, marked_if_incomplete, publish
 from nsl_tools.files.staging import StagingDirectory
 from nsl_tools.files.streams import INCOMPLETE
 
@@ -150,8 +150,8 @@ def test_files_that_were_renamed_before_a_failure_are_renamed_back(
     if failing == "sync":
         monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OutputError, match="b: cannot be written: Input/output error"):
-        outputs.publish()
-    outputs.clean_up(done=False)
+        publish(outputs.written)
+    outputs.clean_up()
     assert sorted(os.listdir(tmp_path)) == ([] if old is None else ["a", "b"])
     for final in finals:
         assert (final.read_bytes() if final.exists() else None) == old

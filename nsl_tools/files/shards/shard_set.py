@@ -63,8 +63,8 @@ class Part:
         self._file.write(data)
 
 
-class ShardSet(Outputs):
-    """What a run writes to one output path; a context manager, as all Outputs."""
+class ShardSet:
+    """What a run writes to one output path; a context manager, as Outputs are."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class ShardSet(Outputs):
         Raises:
             UsageError: `resume` is asked for where that cannot be done.
         """
-        super().__init__(compression, warnings)
+        self._outputs = Outputs(compression, warnings)
         self._path = path
         self._names = resolve_output(path)
         streamed = any(map(is_stream, self._names))
@@ -92,7 +92,6 @@ class ShardSet(Outputs):
         self._resume = resume
         self._report = report
         self._shards: dict[str, Shard] = {}
-        self._part: Part | None = None
         self._complete = False
         self._lock: LockFile | None = None
         if resume:
@@ -113,7 +112,16 @@ class ShardSet(Outputs):
             except BaseException:
                 self.clean_up(done=False)
                 raise
-        return super().__enter__()
+        return self
+
+    def __exit__(self, failure: object, *_: object) -> None:
+        done = False
+        try:
+            if failure is None:
+                self._publish()
+                done = True
+        finally:
+            self.clean_up(done=done)
 
     def _take_lock(self, base: str, count: int) -> None:
         """Let no other run write the set until this one ends.
@@ -151,7 +159,7 @@ class ShardSet(Outputs):
                 run is writing the set.
         """
         for folder in self._folders:
-            for staging, old in resume.find(folder, self._name, self.warnings):
+            for staging, old in resume.find(folder, self._name, self._outputs.warnings):
                 if staging.take_over():
                     self._use(staging, old, run)
                 elif self._resume and staging.may_live:
@@ -161,11 +169,11 @@ class ShardSet(Outputs):
 
     def _use(self, staging: StagingDirectory, old: Provenance | None, run: Provenance) -> None:
         """Take up what an ended run left, or remove it."""
-        unwanted = not self._resume or staging.folder in self.staging_directories
+        unwanted = not self._resume or staging.folder in self._outputs.staging_directories
         if unwanted or not staging.is_private() or not resume.sweep(staging):
             staging.remove()
         else:
-            self.staging_directories[staging.folder] = staging
+            self._outputs.staging_directories[staging.folder] = staging
             self._require_same(old, run)
             self._add_finished(staging)
 
@@ -185,7 +193,7 @@ class ShardSet(Outputs):
             if os.path.basename(name) in found and os.path.dirname(final) == staging.folder:
                 shard, temporary = found[os.path.basename(name)]
                 self._shards[name] = shard
-                self.written.append(Written(name, final, staging, temporary))
+                self._outputs.written.append(Written(name, final, staging, temporary))
 
     def _add_in_place(self, run: Provenance) -> None:
         """Take up the shards that have their final names already, if they are this user's."""
@@ -200,7 +208,7 @@ class ShardSet(Outputs):
             if self._is_ours(name) and resume.is_intact(name, shard):
                 self._shards[name] = shard
         everything = len(self._shards) == len(self._names)
-        self._complete = manifest.complete and everything and not self.written
+        self._complete = manifest.complete and everything and not self._outputs.written
 
     def _own_manifest(self) -> Manifest | None:
         """Return the manifest of this set if this user wrote it."""
@@ -223,7 +231,8 @@ class ShardSet(Outputs):
         except OSError:
             return False
         if not is_own(found):
-            self.warnings[f"{self._path}: links and other users' files are not resumed"] += 1
+            reason = f"{self._path}: links and other users' files are not resumed"
+            self._outputs.warnings[reason] += 1
         return is_own(found)
 
     def all_kept(self, statistics: Statistics, progress: Progress) -> bool:
@@ -252,51 +261,53 @@ class ShardSet(Outputs):
         Raises:
             OutputError: it cannot be written.
         """
-        with self.open(name) as file:
-            self._part = Part(file)
-            yield self._part
+        with os_errors_as_output_errors(name):
+            if self._set and self._run:
+                self._begin(os.path.dirname(destination(name)), self._run)
+            with self._outputs.open(name) as file:
+                part = Part(file)
+                yield part
+            if self._set:
+                self._note(self._outputs.written[-1], part.records)
 
-    def finish(self, written: Written) -> None:
-        """Note a file that is complete."""
-        super().finish(written)
-        if self._set and self._part and written.path in self._names:
-            name, records = os.path.basename(written.path), self._part.records
-            shard = Shard(name, written.bytes, records, written.crc32c)
-            resume.note(written.staging, written.temporary, shard)
-            self._shards[written.path] = shard
-
-    def staging(self, folder: str) -> StagingDirectory:
-        """Return where to write what will be in `folder`."""
-        is_new = folder not in self.staging_directories
-        staging = super().staging(folder)
-        if is_new and self._set and self._run and folder in self._folders:
-            resume.begin(staging, self._name, self._run)
+    def _begin(self, folder: str, run: Provenance) -> None:
+        """Make the staging directory of a folder one of this set, if there is none yet."""
+        if folder not in self._outputs.staging_directories:
+            staging = self._outputs.staging(folder)
+            resume.begin(staging, self._name, run)
             if self._resume:
                 staging.keep()
-        return staging
+
+    def _note(self, written: Written, records: int) -> None:
+        """Note a shard that is complete, for the manifest and for the next run."""
+        name = os.path.basename(written.path)
+        shard = Shard(name, written.bytes, records, written.crc32c)
+        resume.note(written.staging, written.temporary, shard)
+        self._shards[written.path] = shard
 
     def clean_up(self, *, done: bool) -> None:
         """Remove the staging directories, but for finished shards that the next run is to find."""
         if self._resume and not done:
-            for staging in self.staging_directories.values():
+            for staging in self._outputs.staging_directories.values():
                 with contextlib.suppress(OSError):
                     if resume.sweep(staging):
                         staging.leave()
-        super().clean_up(done=done)
+        self._outputs.clean_up()
         if self._lock:
             self._lock.release()
 
-    def publish(self) -> None:
+    def _publish(self) -> None:
         """Give all files their final names, and the report its own with them."""
-        if self._report and (report := self._report.of_success(self.written)):
+        outputs = self._outputs
+        if self._report and (report := self._report.of_success(outputs.written)):
             path, content = report
-            with self.open(path, "none") as file:
+            with outputs.open(path, "none") as file:
                 file.write(content)
         if self._set is None or self._complete:
-            super().publish()
+            publish(outputs.written)
         else:
             before, after = self._manifest(complete=False), self._manifest(complete=True)
-            publish([before], self.written, [after])
+            publish([before], outputs.written, [after])
 
     def _manifest(self, *, complete: bool) -> Written:
         """Write the manifest to a temporary file."""
@@ -307,7 +318,7 @@ class ShardSet(Outputs):
         label = f"{self._path} (its manifest)"
         with os_errors_as_output_errors(label):
             folder, name = os.path.split(final)
-            staging, temporary = self.staging(folder), new_name("manifest")
+            staging, temporary = self._outputs.staging(folder), new_name("manifest")
             content = Manifest(path, shards, complete, self._run).encode()
             write_file(staging, temporary, content, staging.mode_of(name), sync=True)
         return Written(label, final, staging, temporary)
