@@ -16,6 +16,19 @@ FLOORS |= {"build_graph": 5, "pack_nbrs": 5}  # the wings
 WAYS_IN = {"cli", "tools", "__main__"}
 TRAINING = {"keras", "lib", "configs"}
 MOST_MODULES = 14
+# Inputs are asked for by name in one place; outputs and scratch files are reached by descriptor.
+CALLS_THE_FILE_SYSTEM = {
+    *("files.filesystem", "files.own_files", "files.staging", "files.locking", "files.outputs"),
+    *("files.direct_io", "files.preflight", "files.shards.resume", "spill.scratch"),
+    "memory",  # asks /proc and the control groups for their limits
+    "cli.process",  # keeps the descriptors of the standard streams taken
+}
+FILE_CALLS = {
+    *("os.access", "os.listdir", "os.lstat", "os.mkdir", "os.open", "os.readlink", "os.remove"),
+    *("os.rename", "os.replace", "os.rmdir", "os.scandir", "os.stat", "os.statvfs", "os.unlink"),
+    *(f"os.path.{name}" for name in ("exists", "getsize", "isdir", "isfile", "islink")),
+    *("os.path.lexists", "os.path.realpath", "os.path.samefile", "open", "glob.glob"),
+}
 # What the top files may need beside the standard library.
 ABOVE_THE_STANDARD_LIBRARY = {"progress": {"tqdm"}}
 
@@ -92,6 +105,22 @@ def test_the_files_at_the_top_need_the_standard_library_only(module: str) -> Non
 def test_a_folder_is_taken_in_at_a_glance(folder: Path) -> None:
     modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
     assert len(modules) <= MOST_MODULES
+
+
+def calls(tree: ast.AST) -> set[str]:
+    """Return what is called, as it is written."""
+    return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_the_file_system_is_called_in_few_places(module: str) -> None:
+    found = calls(ast.parse(MODULES[module].read_text())) & FILE_CALLS
+    assert not found or module.removeprefix("nsl_tools.") in CALLS_THE_FILE_SYSTEM
+
+
+def test_a_call_of_the_file_system_would_be_found() -> None:
+    assert calls(ast.parse("with open(p) as f: os.stat(p)")) == {"open", "os.stat"}
+    assert {name.removeprefix("nsl_tools.") for name in MODULES} >= CALLS_THE_FILE_SYSTEM
 
 
 def test_the_floors_would_be_missed() -> None:

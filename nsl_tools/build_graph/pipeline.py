@@ -22,7 +22,7 @@ from nsl_tools.build_graph.search.exact import EdgeFlow, Edges, NearestNeighbors
 from nsl_tools.build_graph.search.lsh import bucketed_edges
 from nsl_tools.build_graph.search.recall import bytes_for, promised
 from nsl_tools.errors import UsageError
-from nsl_tools.files.outputs import is_stream, marked_if_incomplete
+from nsl_tools.files.outputs import marked_if_incomplete
 from nsl_tools.files.paths import (
     STANDARD_STREAM,
     files_of_output,
@@ -147,7 +147,7 @@ def _threads(options: BuildGraphOptions, nodes: Embeddings, statistics: Statisti
 
 def _refuse_to_replace_examples(outputs: Sequence[str]) -> None:
     for path in outputs:
-        if path != STANDARD_STREAM and not is_stream(path) and is_tfrecord(path):
+        if path != STANDARD_STREAM and is_tfrecord(path):
             raise UsageError(
                 f"{path}: is an existing TFRecord file, expected the graph's name: "
                 "is the output argument missing?"

@@ -26,6 +26,14 @@ def is_own(found: os.stat_result) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
 
 
+def is_own_file(path: str) -> bool:
+    """Tell whether a regular file of this user, and no link, is at a path."""
+    try:
+        return is_own(os.lstat(path))
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def opened(
     path: str, folder: int | None = None, *, follow: bool = False

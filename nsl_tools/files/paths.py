@@ -7,15 +7,13 @@ always taken as that file.
 """
 
 import contextlib
-import glob
-import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Iterable, MutableMapping, Sequence
 from itertools import pairwise
 
 from nsl_tools.errors import DataError, UsageError, printable
+from nsl_tools.files.filesystem import exists, is_folder, matching, state_of
 from nsl_tools.files.shards.manifest import (
     REMEDY,
     Manifest,
@@ -75,7 +73,7 @@ def _missing_shards(paths: Sequence[str]) -> dict[str, int]:
 
 
 def _refuse_folder(path: str) -> None:
-    if path != STANDARD_STREAM and os.path.isdir(path):
+    if path != STANDARD_STREAM and is_folder(path):
         raise DataError(path, "", "cannot be read: Is a directory: expected a file")
 
 
@@ -103,11 +101,10 @@ def _stream(path: str) -> object:
     """Return what all names of one stream have in common, None for a file."""
     known = STANDARD_STREAM if path == STANDARD_STREAM else None
     try:
-        found = os.fstat(0) if known else os.stat(path)
+        found = state_of(0 if known else path)
     except OSError:
         return known
-    is_pipe = stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode)
-    return (found.st_dev, found.st_ino) if is_pipe else known
+    return found.identity if found.is_pipe else known
 
 
 def _refuse_links(files: Iterable[str]) -> None:
@@ -115,9 +112,9 @@ def _refuse_links(files: Iterable[str]) -> None:
     known: dict[tuple[int, int], str] = {}
     for name in files:
         with contextlib.suppress(OSError):
-            found = os.stat(name)
-            same = known.setdefault((found.st_dev, found.st_ino), name)
-            if same != name and stat.S_ISREG(found.st_mode):
+            found = state_of(name)
+            same = known.setdefault(found.identity, name)
+            if same != name and found.is_regular:
                 raise UsageError(printable(f"{name}: is the same file as another input ({same})"))
 
 
@@ -129,11 +126,12 @@ def named_by(path: str) -> list[str]:
     """
     if "\0" in path:
         raise UsageError(f"expected the name of a file, which holds no NUL, received {path!r}")
-    if path == STANDARD_STREAM or os.path.lexists(path):
+    if path == STANDARD_STREAM or exists(path):
         return [path]
     if spec := _SHARD_SPEC.fullmatch(path):
         return shard_names(spec["base"], _shard_count(path, spec["count"]))
-    return sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else [path]
+    found = matching(path)
+    return [path] if found is None else found
 
 
 def _resolve_input(path: str) -> list[str]:
@@ -142,7 +140,7 @@ def _resolve_input(path: str) -> list[str]:
         raise DataError(path, "", "no file matches this pattern")
     if names != [path]:
         _check_shards(path, names)
-    elif path != STANDARD_STREAM and not os.path.lexists(path):
+    elif path != STANDARD_STREAM and not exists(path):
         raise DataError(path, "", "no such file")
     return names
 
@@ -163,7 +161,7 @@ def _check_shards(path: str, names: Sequence[str]) -> None:
         if counts[base] > 1:
             raise DataError(path, "", f"two shard sets of {base} are mixed: name one, as base@N")
         for name in shard_names(base, count):
-            if not os.path.lexists(name):
+            if not exists(name):
                 raise DataError(name, "", f"shard missing from {base}@{count}")
 
 
@@ -188,7 +186,7 @@ def _check_size(path: str) -> None:
     if not manifest or not shard:
         return
     try:
-        found = os.stat(path).st_size
+        found = state_of(path).size
     except OSError as err:
         raise DataError(path, "", f"cannot be read: {err.strerror}") from err
     if found != shard.bytes:
@@ -226,7 +224,7 @@ def shard_set_of(path: str) -> tuple[str, int] | None:
         UsageError: the number of shards is out of range.
     """
     spec = _SHARD_SPEC.fullmatch(path)
-    if spec is None or os.path.lexists(path):
+    if spec is None or exists(path):
         return None
     return spec["base"], _shard_count(path, spec["count"])
 

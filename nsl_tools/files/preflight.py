@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from nsl_tools.errors import UsageError, printable
+from nsl_tools.files.filesystem import is_folder, state_of
 from nsl_tools.files.outputs import OutputError, check_stream, is_stream, os_errors_as_output_errors
 from nsl_tools.files.own_files import destination
 from nsl_tools.files.paths import STANDARD_STREAM
@@ -33,7 +34,7 @@ def check_outputs(outputs: Iterable[str], inputs: Iterable[str]) -> None:
     for path in outputs:
         if path == STANDARD_STREAM and sys.stdout is None:
             raise OutputError("<stdout>: cannot be written: it is closed")
-        if is_stream(path) and not os.path.isdir(path):
+        if is_stream(path) and not is_folder(path):
             check_stream(path)
             continue
         check_place(path)
@@ -51,7 +52,7 @@ def check_report(path: str, others: Iterable[str]) -> None:
         OutputError: as for outputs.
         UsageError: it is a stream, a manifest, or one of the others.
     """
-    if path == STANDARD_STREAM or (is_stream(path) and not os.path.isdir(path)):
+    if path == STANDARD_STREAM or (is_stream(path) and not is_folder(path)):
         raise UsageError(f"--report: expected the name of a file, received {path}")
     known = {_identity(name): name for name in others}
     if same := known.get(_identity(path)):
@@ -75,9 +76,9 @@ def check_place(path: str) -> None:
         raise OutputError(printable(f"{path}: the working folder was removed")) from None
     except OSError as err:
         raise OutputError(printable(f"{path}: cannot be written: {err.strerror}")) from err
-    if os.path.isdir(path) or os.path.basename(path) in ("", ".", ".."):
+    if is_folder(path) or os.path.basename(path) in ("", ".", ".."):
         raise OutputError(printable(f"{path}: is a folder, expected a file name"))
-    if not os.path.isdir(folder):
+    if not is_folder(folder):
         raise OutputError(printable(f"{path}: there is no folder {folder}"))
     _check_folder(path, folder)
     with os_errors_as_output_errors(path), contextlib.suppress(FileNotFoundError):
@@ -112,12 +113,11 @@ def _folder(path: str) -> str:
 
 def _identity(path: str) -> object:
     try:
-        found = os.stat(path)
+        return state_of(path).identity
     except OSError:
         with contextlib.suppress(OSError):
             return os.path.realpath(path)
         return path
-    return found.st_dev, found.st_ino
 
 
 def check_space(outputs: Iterable[str], least: int) -> None:

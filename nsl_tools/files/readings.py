@@ -9,36 +9,23 @@ batch: the number of records, and a checksum of their checksums.
 from __future__ import annotations
 
 import contextlib
-import os
-import stat
 from array import array
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nsl_tools.errors import DataError
+from nsl_tools.files.filesystem import open_buffered, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
-
-@dataclass(frozen=True)
-class _State:
-    """What the system says of an open file; `links` are the names it has."""
-
-    identity: tuple[int, int]
-    size: int
-    times: tuple[int, int]
-    links: int
+    from nsl_tools.files.filesystem import FileState
 
 
-def _state_of(descriptor: int) -> _State | None:
+def _state_of(descriptor: int) -> FileState | None:
     """Return the state of a regular file; None for anything else, which changes as it is read."""
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        return None
-    times = (found.st_mtime_ns, found.st_ctime_ns)
-    return _State((found.st_dev, found.st_ino), found.st_size, times, found.st_nlink)
+    found = state_of(descriptor)
+    return found if found.is_regular else None
 
 
 class Readings:
@@ -47,7 +34,7 @@ class Readings:
     def __init__(self, name: str) -> None:
         """Expect the file `name` to be opened; no reading of it has begun."""
         self._name = name
-        self._state: _State | None = None
+        self._state: FileState | None = None
         self._batches = array("Q")
         self._complete = False
         self.begun = False
@@ -155,15 +142,15 @@ def opened(path: str) -> Iterator[BufferedReader]:
     """
     try:
         # Opening a pipe would wait for its writer.
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        if not state_of(path).is_regular:
             raise DataError(path, "", "expected a regular file, found a folder, pipe or device")
-        with open(path, "rb") as file, Readings(path).unchanged(file.fileno()):
+        with open_buffered(path) as file, Readings(path).unchanged(file.fileno()):
             yield file
     except OSError as err:
         raise DataError(path, "", f"cannot be read: {err.strerror or err}") from err
 
 
-def _difference(first: _State | None, found: _State | None) -> str:
+def _difference(first: FileState | None, found: FileState | None) -> str:
     """Return in words how two states differ."""
     if first is None or found is None or first.identity != found.identity:
         return "another file has its name"

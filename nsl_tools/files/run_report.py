@@ -15,7 +15,7 @@ from nsl_tools import __version__
 from nsl_tools.files.outputs import Outputs
 from nsl_tools.files.paths import named_by
 from nsl_tools.files.preflight import check_report
-from nsl_tools.files.shards.provenance import state_of
+from nsl_tools.files.shards.provenance import input_state
 from nsl_tools.memory import peak_memory
 from nsl_tools.statistics import Statistics
 
@@ -93,7 +93,7 @@ class Report:
             "peak_memory_bytes": peak_memory(),
             "options": asdict(self._options),
             "inputs": {
-                kind: [{**state_of(name), "name": name} for name in names]
+                kind: [{**input_state(name), "name": name} for name in names]
                 for kind, names in self._inputs.items()
             },
             "outputs": [{"name": name, **written.get(name, {})} for name in self._outputs],

@@ -7,8 +7,6 @@ at the end only. Compression is recognised by the first bytes, never by a name.
 from __future__ import annotations
 
 import contextlib
-import os
-import stat
 import sys
 import zlib
 from dataclasses import dataclass, field, replace
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import google_crc32c
 
 from nsl_tools.errors import DataError
+from nsl_tools.files.filesystem import open_to_read, state_of
 from nsl_tools.files.paths import STANDARD_STREAM, manifest_of
 from nsl_tools.files.readings import Readings
 from nsl_tools.files.shards.manifest import REMEDY
@@ -108,9 +107,10 @@ class Source:
 
     def _opened(self) -> FileIO:
         if not self.readings.begun:
-            return open(self.name, "rb", buffering=0)
+            return open_to_read(self.name)
         try:
-            return open(self.name, "rb", buffering=0, opener=_without_waiting)
+            # Its name may by now be that of a pipe.
+            return open_to_read(self.name, wait=False)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as err:
             raise self.readings.changed(f"it is gone ({err.strerror})") from err
 
@@ -123,13 +123,8 @@ class Source:
         if self.name == STDIN_NAME:
             return None
         with _os_errors_as_data_errors(self.name):
-            found = os.stat(self.name)
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file without waiting, as for the writer of a pipe that has taken its name."""
-    return os.open(path, flags | os.O_NONBLOCK)
+            found = state_of(self.name)
+        return found.size if found.is_regular else None
 
 
 STDIN_NAME = "<stdin>"

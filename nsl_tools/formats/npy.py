@@ -9,7 +9,6 @@ Source of the format: NumPy's `numpy/lib/format.py`, versions 1.0 to 3.0.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ import numpy as np
 
 from nsl_tools.arrays.ids import shown
 from nsl_tools.errors import DataError, UsageError
+from nsl_tools.files.filesystem import state_of
 from nsl_tools.files.readings import opened
 from nsl_tools.formats.embedding_batch import EmbeddingReader
 from nsl_tools.formats.id_lines import id_lines
@@ -180,7 +180,7 @@ def read_header(path: str, file: BufferedReader) -> Matrix:
     entries = {key[1:-1]: value for key, value in _PAIR.findall(header)}
     if not _DICTIONARY.fullmatch(header) or set(entries) != {b"descr", b"fortran_order", b"shape"}:
         raise DataError(path, "", f"the header is {shown(header)}, {_EXPECTED}")
-    return _checked(path, entries, file.tell(), os.fstat(file.fileno()).st_size)
+    return _checked(path, entries, file.tell(), state_of(file.fileno()).size)
 
 
 def _header_text(path: str, file: BufferedReader) -> bytes:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from nsl_tools.arrays.byte_spans import Bytes, Places, all_equal, gather, picked
 from nsl_tools.arrays.crc32c import MASK_DELTA, length_crcs, masked, promised_crc
 from nsl_tools.errors import DataError
+from nsl_tools.files.filesystem import first_bytes
 from nsl_tools.files.streams import (
     CHUNK,
     ByteStream,
@@ -205,12 +206,8 @@ def check_start(name: str, head: bytes) -> None:
 
 
 def is_tfrecord(path: str) -> bool:
-    """Tell whether the file at `path` exists and starts as a plain TFRecord file."""
-    try:
-        with open(path, "rb") as file:
-            return _is_header(file.read(HEADER_BYTES))
-    except OSError:
-        return False
+    """Tell whether a regular file is at `path` that starts as a plain TFRecord file."""
+    return _is_header(first_bytes(path, HEADER_BYTES))
 
 
 def _is_header(head: bytes) -> bool:

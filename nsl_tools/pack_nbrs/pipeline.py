@@ -15,7 +15,6 @@ NSL 1.4, `tools/pack_nbrs.py`.
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -121,11 +120,7 @@ def _least_output(labeled: Sequence[str], outputs: Sequence[str], options: PackO
     unknown = options.resume or options.max_errors or options.on_duplicate != "error"
     if unknown or any(is_compressed(path, options.compression) for path in outputs):
         return 0
-    return sum(source(path).size() or 0 for path in filter(_is_plain, labeled))
-
-
-def _is_plain(path: str) -> bool:
-    return os.path.isfile(path) and is_tfrecord(path)
+    return sum(source(path).size() or 0 for path in filter(is_tfrecord, labeled))
 
 
 def _room(inputs: Sequence[Sequence[str]], memory: MemoryBudget) -> Room:
@@ -133,7 +128,7 @@ def _room(inputs: Sequence[Sequence[str]], memory: MemoryBudget) -> Room:
 
     Plain files are read again faster than new memory is allocated, if parsing them is fast.
     """
-    plain = all(_is_plain(path) for part in inputs for path in part)
+    plain = all(is_tfrecord(path) for part in inputs for path in part)
     most = 200_000_000  # bytes, however large the limit
     return Room(min(memory.share("kept_records"), most), plain)
 

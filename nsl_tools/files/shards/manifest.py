@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
 from nsl_tools.errors import DataError
+from nsl_tools.files.filesystem import FileState, state_of
 from nsl_tools.files.own_files import read_json
 
 REMEDY = "write the set again, or remove that file if the shards are right"
@@ -95,10 +95,10 @@ def read_manifest(path: str) -> Manifest | None:
         DataError: it cannot be read, or is not a manifest.
     """
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):
+        found = state_of(path)
+        if not found.is_regular:
             raise _refusal(path, "it is no regular file")
-        return _read(path, (found.st_ino, found.st_size, found.st_mtime_ns))
+        return _read(path, found)
     except FileNotFoundError:
         return None
     except OSError as err:
@@ -115,7 +115,7 @@ def read_own_manifest(path: str) -> Manifest:
 
 
 @lru_cache(maxsize=8)
-def _read(path: str, _: tuple[int, int, int]) -> Manifest:
+def _read(path: str, _: FileState) -> Manifest:
     """Read a manifest, once for all shards of a set: a file that changed is another one."""
     try:
         return _manifest(path, read_json(path, follow=True, own=False))

@@ -7,11 +7,11 @@ inode) are the same; its content is not compared.
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nsl_tools import __version__
+from nsl_tools.files.filesystem import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ def provenance_of(
         "tool": tool,
         "version": __version__,
         "options": {key: value for key, value in asdict(options).items() if key not in free},
-        "inputs": {kind: [state_of(path) for path in paths] for kind, paths in inputs.items()},
+        "inputs": {kind: [input_state(path) for path in paths] for kind, paths in inputs.items()},
     }
 
 
@@ -70,17 +70,14 @@ def _changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
             yield f"{kind}{key} was {old.get(key)!r}, is {new.get(key)!r}"
 
 
-def state_of(path: str) -> dict[str, Any]:
+def input_state(path: str) -> dict[str, Any]:
     """Return what shows that a file has changed; of a stream its name alone."""
     try:
-        found = os.stat(path)
+        found = state_of(path)
     except OSError:
         return {"name": path}
-    if not stat.S_ISREG(found.st_mode):
+    if not found.is_regular:
         return {"name": path}
-    return {
-        "name": os.path.basename(path),
-        "bytes": found.st_size,
-        "mtime_ns": found.st_mtime_ns,
-        "ctime_ns": found.st_ctime_ns,
-    }
+    mtime, ctime = found.times
+    name = os.path.basename(path)
+    return {"name": name, "bytes": found.size, "mtime_ns": mtime, "ctime_ns": ctime}

@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nsl_tools.errors import UsageError, printable
+from nsl_tools.files.filesystem import exists
 from nsl_tools.files.locking import LockFile
 from nsl_tools.files.outputs import (
     OutputError,
@@ -29,7 +30,7 @@ from nsl_tools.files.outputs import (
     publish,
     write_file,
 )
-from nsl_tools.files.own_files import destination, is_own
+from nsl_tools.files.own_files import destination, is_own_file
 from nsl_tools.files.paths import resolve_output, shard_set_of, split_evenly
 from nsl_tools.files.preflight import check_place
 from nsl_tools.files.shards import resume
@@ -226,14 +227,12 @@ class ShardSet:
 
     def _is_ours(self, path: str) -> bool:
         """Tell whether what is in place is a regular file of this user; warn if it is not."""
-        try:
-            found = os.lstat(path)
-        except OSError:
+        if not exists(path):
             return False
-        if not is_own(found):
+        if not (own := is_own_file(path)):
             reason = f"{self._path}: links and other users' files are not resumed"
             self._outputs.warnings[reason] += 1
-        return is_own(found)
+        return own
 
     def all_kept(self, statistics: Statistics, progress: Progress) -> bool:
         """Count and say what is kept of runs before; return whether nothing else is to be done."""
