@@ -26,6 +26,7 @@ from nsl_tools.arrays.edge_weights import MICRO
 from nsl_tools.build_graph.embeddings import Embeddings
 from nsl_tools.build_graph.search.exact import NearestNeighbors
 from nsl_tools.build_graph.search.recall import promised
+from nsl_tools.build_graph.weigher import EdgeWeigher, IdRanks
 from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.statistics import Statistics
 from nsl_tools.threads import workers
@@ -142,7 +143,9 @@ def share_found(
     if not wanted.any():
         return 1.0, True
     with MatrixStore(MEMORY) as store, workers(1) as pool:
-        nearest = NearestNeighbors(nodes, K, threshold, pool, store)
+        nearest = NearestNeighbors(
+            EdgeWeigher(nodes, K, threshold, IdRanks(nodes.ids)), pool, store
+        )
         rows = np.arange(len(vectors))
         search = promised(nearest, rows, promise, seed, Statistics())
         if search is None:

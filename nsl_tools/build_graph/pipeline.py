@@ -17,10 +17,12 @@ from threadpoolctl import threadpool_limits
 
 from nsl_tools.arrays.fingerprints import rows_among
 from nsl_tools.arrays.ids import IdColumn
+from nsl_tools.build_graph.edges import EdgeFlow
 from nsl_tools.build_graph.read import read_embeddings
-from nsl_tools.build_graph.search.exact import EdgeFlow, Edges, NearestNeighbors, bytes_per_thread
+from nsl_tools.build_graph.search.exact import NearestNeighbors, bytes_per_thread
 from nsl_tools.build_graph.search.lsh import bucketed_edges
 from nsl_tools.build_graph.search.recall import bytes_for, promised
+from nsl_tools.build_graph.weigher import EdgeWeigher, IdRanks
 from nsl_tools.errors import UsageError
 from nsl_tools.files.outputs import marked_if_incomplete
 from nsl_tools.files.paths import (
@@ -49,6 +51,7 @@ from nsl_tools.threads import workers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from nsl_tools.build_graph.edges import Edges
     from nsl_tools.build_graph.embeddings import Embeddings
     from nsl_tools.files.run_report import Report
     from nsl_tools.files.shards.shard_set import Part
@@ -123,7 +126,9 @@ def _build(
         nodes = _read(reader, options, statistics, store)
         queries = _query_rows(nodes, seed_files, options, statistics)
         with workers(_threads(options, nodes, statistics)) as pools:
-            nearest = NearestNeighbors(nodes, options.k, options.similarity_threshold, pools, store)
+            order = IdRanks(nodes.ids)
+            weigher = EdgeWeigher(nodes, options.k, options.similarity_threshold, order)
+            nearest = NearestNeighbors(weigher, pools, store)
             edges_of = _finder(nodes, nearest, options, statistics, approximately=approximately)
             rows = {path: queries[p.start : p.stop] for path, p in shards.parts(len(queries))}
             missing = np.concatenate([queries[:0], *rows.values()])

@@ -15,9 +15,10 @@ from support import drawn, write_examples
 
 from nsl_tools.arrays import ids
 from nsl_tools.build_graph import pipeline as building
+from nsl_tools.build_graph.edges import Edges
 from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.build_graph.search import block_products
-from nsl_tools.build_graph.search.exact import Edges, NearestNeighbors
+from nsl_tools.build_graph.search.exact import NearestNeighbors
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.files.paths import split_evenly
 from nsl_tools.memory_budget import SHARES, MemoryBudget

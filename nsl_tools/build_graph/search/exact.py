@@ -2,45 +2,34 @@
 
 Float32 products, by BLAS, only *propose* pairs, with a margin that
 covers their rounding; every proposed pair is then weighed in float64, in an
-order of summation that depends on the pair alone. So the result does not
+order of summation that depends on the pair alone (`weigher`). So the result does not
 depend on threads, blocks or the BLAS at hand.
-
-The weight of a pair is the dot product of the two float32 vectors, divided by the
-product of their norms, all in float64; it is 1 for vectors that are parallel, but for
-their rounding to float32. The `k` best of a node are those with the largest
-weight *as written* (millionths), ties to the larger id: what packing chooses.
 """
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.arrays.buffers import Buffers
-from nsl_tools.arrays.cosines import exact_weights
-from nsl_tools.arrays.edge_weights import MICRO, as_written, compact, restored
-from nsl_tools.arrays.fingerprints import spans_of
+from nsl_tools.arrays.edge_weights import MICRO
 from nsl_tools.arrays.groups import blocks, rank_in_group
-from nsl_tools.arrays.ids import id_ranks, texts_at
-from nsl_tools.arrays.ranking import rank_edges
 from nsl_tools.build_graph.embeddings import UnitRows
 from nsl_tools.build_graph.search.block_products import Wanted, all_pairs, pairs_between
 from nsl_tools.build_graph.search.ivf import InvertedLists
 from nsl_tools.build_graph.search.ties import Ties
-from nsl_tools.spill.matrix import Rows, file_order, row_hashes
+from nsl_tools.spill.matrix import Rows, row_hashes
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from nsl_tools.build_graph.embeddings import Embeddings
-    from nsl_tools.spill.matrix import Matrix, MatrixStore
+    from nsl_tools.build_graph.edges import Edges
+    from nsl_tools.build_graph.weigher import EdgeWeigher
+    from nsl_tools.spill.matrix import MatrixStore
     from nsl_tools.threads import Workers
 
 
@@ -54,106 +43,35 @@ def bytes_per_thread(dimension: int) -> int:
     )
 
 
-@dataclass(frozen=True)
-class Edges:
-    """Directed edges between rows of the embeddings, all arrays of shape (m,).
-
-    Sorted by source, then weight as written descending, then target id descending.
-    """
-
-    sources: Rows
-    targets: Rows
-    weights: npt.NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.weights)
-
-    def cut(self, place: int) -> tuple[Edges, Edges]:
-        """Return the edges before `place`, and the others."""
-        before, after = slice(place), slice(place, None)
-        return (
-            Edges(self.sources[before], self.targets[before], self.weights[before]),
-            Edges(self.sources[after], self.targets[after], self.weights[after]),
-        )
-
-
-class EdgeFlow:
-    """Edges in order of their sources, to take part by part from one search.
-
-    Args:
-        found: batches of edges, ascending by source from batch to batch.
-    """
-
-    def __init__(self, found: Iterator[Edges]) -> None:
-        self._found = found
-        self._rest: list[Edges] = []
-
-    def parts(self, sources: Iterable[Rows]) -> Iterator[Iterator[Edges]]:
-        """Yield the edges that leave each part of all sources, ascending from part to part.
-
-        Take all of a part before the next.
-        """
-        for rows in sources:
-            yield self._until(int(rows[-1]) + 1) if len(rows) else iter(())
-
-    def _until(self, end: int) -> Iterator[Edges]:
-        for edges in chain(self._rest, self._found):
-            before, after = edges.cut(int(np.searchsorted(edges.sources, end)))
-            self._rest = [after] if len(after) else []
-            yield before
-            if self._rest:
-                return
-
-
 class NearestNeighbors:
     """Finds for each node its most similar others.
 
     Args:
-        embeddings: the n nodes.
-        k: neighbours per node at most, or None for all above the threshold.
-        threshold: smallest weight of an edge.
+        weigher: weighs pairs of the n nodes and chooses the best.
         workers: the threads.
         store: keeps what may not fit the memory.
 
     Attributes:
+        weigher: as given.
         embeddings: the n nodes.
         k: neighbours per node at most, or None.
         workers: the threads.
         store: keeps what may not fit the memory.
     """
 
-    def __init__(
-        self,
-        embeddings: Embeddings,
-        k: int | None,
-        threshold: float,
-        workers: Workers,
-        store: MatrixStore,
-    ) -> None:
-        self.embeddings = embeddings
-        self.k = k
-        self._threshold = threshold
+    def __init__(self, weigher: EdgeWeigher, workers: Workers, store: MatrixStore) -> None:
+        self.weigher = weigher
+        self.embeddings, self.k = weigher.embeddings, weigher.k
         self.workers = workers
         self.store = store
-        self._buffers = Buffers()
         # |fl(x.y) - x.y| <= d u / (1 - d u) for unit x, y, each number of which is off by 2 u;
         # thresholds are rounded, too.
         roundoff = 2.0**-24  # u of float32
-        rounding = min(0.5, embeddings.vectors.shape[1] * roundoff)
+        rounding = min(0.5, self.embeddings.vectors.shape[1] * roundoff)
         margin = rounding / (1 - rounding) + 6 * roundoff
         # One place more than k, since a row is its own best match.
-        best = None if k is None else k + 1
-        self._wanted = Wanted(best, threshold - margin, 2 * margin + 1 / MICRO)
-        self._ranked = 0
-
-    @cached_property
-    def id_ranks(self) -> Rows:
-        """The place of each node's id among all, in the order of their bytes, shape (n,)."""
-        return id_ranks(self.embeddings.ids)
-
-    def unit(self, rows: Rows) -> npt.NDArray[np.float64]:
-        """Return the unit vectors of some rows, shape (m, d)."""
-        return self.embeddings.unit(rows)
+        best = None if self.k is None else self.k + 1
+        self._wanted = Wanted(best, weigher.threshold - margin, 2 * margin + 1 / MICRO)
 
     @cached_property
     def _hashes(self) -> npt.NDArray[np.uint64]:
@@ -167,10 +85,11 @@ class NearestNeighbors:
         queries, base = (rows[self.embeddings.norms[rows] > 0] for rows in (queries, base))
         if not len(base):
             return
-        search = self._within if np.array_equal(queries, base) else self._between
-        yield from self.best_of_each(search(queries, base))
+        same = np.array_equal(queries, base)
+        pairs = self._within(base) if same else self._between(queries, base)
+        yield from self.best_of_each(pairs)
 
-    def _within(self, rows: Rows, _: Rows) -> Iterator[tuple[Rows, Rows]]:
+    def _within(self, rows: Rows) -> Iterator[tuple[Rows, Rows]]:
         """Yield candidates among `rows`, ascending by source from yield to yield."""
         surplus = self._surplus_duplicates(rows)
         rest, base = rows[surplus], rows[~surplus]
@@ -197,7 +116,7 @@ class NearestNeighbors:
         if self.k is None:
             return surplus
         hashes = self._hashes[rows]
-        order = np.lexsort((-self.id_ranks[rows], hashes))
+        order = np.lexsort((-self.weigher.id_ranks[rows], hashes))
         ranks = rank_in_group(hashes[order])
         repeated = np.flatnonzero(ranks)
         first = order[repeated - ranks[repeated]]
@@ -224,24 +143,15 @@ class NearestNeighbors:
 
     def _ties(self, queries: Rows, base: Rows) -> Ties | None:
         best = self._wanted.best
-        return None if best is None else Ties(self, queries, base, best, self._threshold)
-
-    def best(self, sources: Rows, targets: Rows) -> Edges:
-        """Weigh distinct pairs, in any order, and keep the best of each source."""
-        others = sources != targets
-        sources, targets = sources[others], targets[others]
-        weights = self.weigh(sources, targets)
-        near = weights >= self._threshold
-        return self.select(sources[near], targets[near], weights[near])
+        return (
+            None
+            if best is None
+            else Ties(self.weigher, queries, base, best, self.weigher.threshold)
+        )
 
     def best_of_each(self, pairs: Iterable[tuple[Rows, Rows]]) -> Iterator[Edges]:
         """Yield `best` of each batch of pairs, in order; other threads work some batches ahead."""
-        return self.workers.ahead(lambda batch: self.best(*batch), pairs)
-
-    def weigh_compactly(self, sources: Rows, targets: Rows) -> npt.NDArray[np.int32]:
-        """Return the weight of each pair as `compact` does; negative below the threshold."""
-        weights = self.weigh(sources, targets)
-        return np.where(weights >= self._threshold, compact(weights), np.int32(-1))
+        return self.workers.ahead(lambda batch: self.weigher.best(*batch), pairs)
 
     def choose_of_each(
         self, pairs: Iterable[tuple[Rows, Rows, npt.NDArray[np.int32]]]
@@ -250,12 +160,7 @@ class NearestNeighbors:
 
         In order; other threads work some batches ahead.
         """
-
-        def choose(sources: Rows, targets: Rows, weights: npt.NDArray[np.int32]) -> Edges:
-            near = weights >= 0
-            return self.select(sources[near], targets[near], restored(weights[near]))
-
-        return self.workers.ahead(lambda batch: choose(*batch), pairs)
+        return self.workers.ahead(lambda batch: self.weigher.choose(*batch), pairs)
 
     def inverted_lists(self, rows: Rows, seed: int) -> InvertedLists:
         """Return the inverted lists that find about the k best among `rows`."""
@@ -264,62 +169,11 @@ class NearestNeighbors:
 
     def reordered(self, rows: Rows) -> NearestNeighbors:
         """Return the same for `rows` only; vectors as `spill.matrix.reordered` returns them."""
-        found = copy.copy(self)
-        found.embeddings = self.embeddings.reordered(rows, self.store)
-        return found
+        embeddings = self.embeddings.reordered(rows, self.store)
+        return NearestNeighbors(
+            replace(self.weigher, embeddings=embeddings), self.workers, self.store
+        )
 
     def units(self, rows: Rows) -> UnitRows:
         """Return the unit vectors of `rows`, ascending."""
         return UnitRows(self.embeddings, rows)
-
-    def weigh(self, sources: Rows, targets: Rows) -> npt.NDArray[np.float64]:
-        """Return the weight of each pair, shape (m,), symmetric to the bit."""
-        norms, far = self.embeddings.norms, self.embeddings.vectors
-        near, places, order = far, sources, np.arange(len(sources))
-        if not isinstance(far, np.ndarray):
-            # The sources of a batch are few; targets are read in the order of the file.
-            distinct, places = np.unique(sources, return_inverse=True)
-            near, order = far[distinct], file_order(far, targets)
-        weights = np.empty(len(sources), np.float64)
-        step = max(1, TUNING.weighed_floats // max(1, far.shape[1]))
-        for start in range(0, len(sources), step):
-            pairs = order[start : start + step]
-            weights[pairs] = exact_weights(
-                self._exact_rows("near", near, places.take(pairs)),
-                self._exact_rows("far", far, targets.take(pairs)),
-                norms.take(sources.take(pairs)) * norms.take(targets.take(pairs)),
-            )
-        return weights
-
-    def _exact_rows(self, name: str, matrix: Matrix, rows: Rows) -> npt.NDArray[np.float64]:
-        """Return rows in float64, in which the product of two float32 numbers is exact."""
-        shape = len(rows), matrix.shape[1]
-        found = self._buffers.array(name, np.float64, *shape)
-        if isinstance(matrix, np.ndarray):
-            taken = self._buffers.array("taken", np.float32, *shape)
-            # Nothing is clipped: but in the default mode, `take` would fill a copy of `out` first.
-            found[:] = matrix.take(rows, axis=0, out=taken, mode="clip")
-        else:
-            found[:] = matrix[rows]
-        return found
-
-    def _ranks(self, rows: Rows) -> Rows:
-        """Return numbers that order `rows`, shape (m,), as their ids are ordered, by bytes."""
-        ids = self.embeddings.ids
-        self._ranked += len(rows)
-        # Where few nodes have edges, most ids are nobody's target: once a quarter was asked for,
-        # all are ranked.
-        if self._ranked * 4 > len(ids):
-            return self.id_ranks[rows]
-        distinct, places = np.unique(rows, return_inverse=True)
-        return id_ranks(texts_at(*spans_of(ids, distinct)))[places]
-
-    def select(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> Edges:
-        """Return the best edges of each source, of distinct ones, shapes (m,)."""
-        written = as_written(weights).astype(np.float64)
-        order = rank_edges(sources, written, lambda places: self._ranks(targets[places]))
-        sources, targets, weights = sources[order], targets[order], weights[order]
-        if self.k is not None:
-            kept = rank_in_group(sources) < self.k
-            sources, targets, weights = sources[kept], targets[kept], weights[kept]
-        return Edges(sources, targets, weights)

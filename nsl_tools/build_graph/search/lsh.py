@@ -26,8 +26,9 @@ from nsl_tools.tuning import TUNING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nsl_tools.build_graph.edges import Edges
     from nsl_tools.build_graph.embeddings import Embeddings
-    from nsl_tools.build_graph.search.exact import Edges, NearestNeighbors
+    from nsl_tools.build_graph.search.exact import NearestNeighbors
     from nsl_tools.options import BuildGraphOptions
     from nsl_tools.spill.matrix import Rows
     from nsl_tools.spill.partitions import Records
@@ -134,4 +135,4 @@ def _best(nearest: NearestNeighbors, records: Records) -> Edges:
     _, firsts = np.unique(pairs, return_index=True)
     records = records[firsts]
     sources, targets = (records[name].astype(np.int64) for name in ("source", "target"))
-    return nearest.select(sources, targets, records["weight"])
+    return nearest.weigher.select(sources, targets, records["weight"])

@@ -24,9 +24,10 @@ from nsl_tools.tuning import TUNING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nsl_tools.build_graph.edges import Edges
     from nsl_tools.build_graph.search.candidates import Candidates
     from nsl_tools.build_graph.search.confidence import Recall
-    from nsl_tools.build_graph.search.exact import Edges, NearestNeighbors
+    from nsl_tools.build_graph.search.exact import NearestNeighbors
     from nsl_tools.build_graph.search.ivf import InvertedLists
     from nsl_tools.spill.matrix import Rows
     from nsl_tools.statistics import Statistics
@@ -110,7 +111,7 @@ class PromisedEdges:
         """Return the best edges found for `queries`, ascending."""
         queries = np.intersect1d(queries, self.candidates.rows, assume_unique=True)
         pool = self.nearest.workers.products
-        weighed = self.candidates.weigh(queries, self.nearest.weigh_compactly, pool)
+        weighed = self.candidates.weigh(queries, self.nearest.weigher.weigh_compactly, pool)
         step = TUNING.weighed_rows
         tiles = (queries[start : start + step] for start in range(0, len(queries), step))
         return self.nearest.choose_of_each(map(weighed.of, tiles))
@@ -128,7 +129,7 @@ def _searched(
         lists.read_from(nearest.units(rows))
     while margin is not None:
         lists.search(margin)
-        recall = sample.recall(nearest.best(*lists.found.pairs(sample.rows)))
+        recall = sample.recall(nearest.weigher.best(*lists.found.pairs(sample.rows)))
         if recall.lower_bound >= least:
             products = lists.cost(margin) + len(sample.rows) * len(rows)
             effort = products / (len(rows) ** 2 / 2)

@@ -17,8 +17,8 @@ from nsl_tools.build_graph.search.confidence import Recall, is_promised, recall_
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from nsl_tools.build_graph.edges import Edges
     from nsl_tools.build_graph.search.confidence import Counts
-    from nsl_tools.build_graph.search.exact import Edges
     from nsl_tools.spill.matrix import Rows
 
 

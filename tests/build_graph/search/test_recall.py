@@ -13,6 +13,7 @@ from nsl_tools.build_graph.embeddings import Embeddings
 from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.build_graph.search import ivf, recall
 from nsl_tools.build_graph.search.exact import NearestNeighbors
+from nsl_tools.build_graph.weigher import EdgeWeigher, IdRanks
 from nsl_tools.errors import UsageError
 from nsl_tools.options import BuildGraphOptions
 from nsl_tools.spill.matrix import MatrixStore
@@ -91,7 +92,7 @@ def test_the_exact_search_which_judges_finds_what_faiss_finds(count: int) -> Non
     nodes = Embeddings(pa.array([b"%d" % i for i in range(count)]), vectors, norms)
     sample = np.arange(0, count, 7)
     with MatrixStore(1 << 30) as store, workers(2) as pool:
-        nearest = NearestNeighbors(nodes, 5, -1.0, pool, store)
+        nearest = NearestNeighbors(EdgeWeigher(nodes, 5, -1.0, IdRanks(nodes.ids)), pool, store)
         edges = list(nearest.edges(sample, np.arange(count)))
     unit = vectors / norms[:, np.newaxis]
     theirs = faiss.knn(unit[sample], unit, 6, metric=faiss.METRIC_INNER_PRODUCT)[0]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nsl_tools.build_graph.search.exact import Edges
+from nsl_tools.build_graph.edges import Edges
 from nsl_tools.build_graph.search.sample import Sample
 
 

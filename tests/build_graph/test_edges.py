@@ -1,0 +1,42 @@
+"""Edges, taken part by part from one search."""
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsl_tools.build_graph.edges import EdgeFlow, Edges
+
+
+def edges_of(sources: list[int]) -> Edges:
+    rows = np.array(sources, np.int64)
+    return Edges(rows, rows + 100, np.linspace(0, 1, len(rows)))
+
+
+@given(
+    degrees=st.lists(st.integers(0, 4), min_size=1, max_size=30),
+    cuts=st.lists(st.integers(0, 60), max_size=5),
+    parts=st.lists(st.integers(0, 30), max_size=4),
+)
+def test_parts_hold_the_edges_of_their_sources(
+    degrees: list[int], cuts: list[int], parts: list[int]
+) -> None:
+    """Whatever the batches; a batch may end within a source, a part may be empty."""
+    sources = [row for row, degree in enumerate(degrees) for _ in range(degree)]
+    bounds = sorted({0, len(sources), *(cut for cut in cuts if cut < len(sources))})
+    batches = [edges_of(sources[a:b]) for a, b in itertools.pairwise(bounds)]
+    ends = [0, *sorted(min(part, len(degrees)) for part in parts), len(degrees)]
+    rows = [np.arange(a, b) for a, b in itertools.pairwise(ends)]
+    found = [
+        [source for edges in part for source in edges.sources.tolist()]
+        for part in EdgeFlow(iter(batches)).parts(rows)
+    ]
+    assert found == [[source for source in sources if source in part] for part in rows]
+
+
+def test_a_cut_keeps_the_order() -> None:
+    before, after = edges_of([0, 0, 1, 4]).cut(3)
+    assert (before.sources.tolist(), after.sources.tolist()) == ([0, 0, 1], [4])
+    assert (before.targets.tolist(), after.targets.tolist()) == ([100, 100, 101], [104])
+    assert (len(before), len(after)) == (3, 1)
