@@ -132,7 +132,8 @@ class AdvNeighborConfig:
         adv_grad_norm: norm that the gradient is normalised in.
         clip_value_min: smallest value of a perturbed feature.
         clip_value_max: largest value of a perturbed feature.
-        pgd_iterations: steps; 1 is the fast gradient sign method.
+        pgd_iterations: steps; 1 is the fast gradient sign method. 0 with `random_init` alone:
+            the neighbour is the random point.
         pgd_epsilon: radius around the input that steps are projected to.
         random_init: whether to start from a random point within that radius.
     """
@@ -150,7 +151,7 @@ class AdvNeighborConfig:
         """Convert and check."""
         self.adv_grad_norm = NormType(self.adv_grad_norm)
         _check_number("adv_step_size", self.adv_step_size, "a positive number", 0, strict=True)
-        _check_count("pgd_iterations", self.pgd_iterations, 1)
+        _check_count("pgd_iterations", self.pgd_iterations, 0 if self.random_init else 1)
         if self.pgd_epsilon is not None:
             _check_number("pgd_epsilon", self.pgd_epsilon, "a positive number", 0, strict=True)
 

@@ -280,6 +280,35 @@ def graph_step(form: str) -> None:
     close(history["scaled_graph_loss"], [MULTIPLIER * 2 * 4])
 
 
+def nested_step(outer: str) -> None:
+    """Check one step on all three terms, and that evaluation leaves out that of the graph."""
+    import keras
+    import numpy as np
+
+    import nsl_tools as nsl
+
+    base, settings = linear("Sequential"), {"adv_step_size": STEP, "adv_grad_norm": "infinity"}
+    adv_config = nsl.configs.make_adv_reg_config(multiplier=MULTIPLIER, **settings)
+    graph_config = nsl.configs.make_graph_reg_config(max_neighbors=2, multiplier=MULTIPLIER)
+    if outer == "adversarial":
+        inner = nsl.keras.GraphRegularization(base, graph_config)
+        model = nsl.keras.AdversarialRegularization(inner, adv_config=adv_config)
+    else:
+        within = nsl.keras.AdversarialRegularization(base, adv_config=adv_config)
+        model = nsl.keras.GraphRegularization(within, graph_config)
+    model.compile(keras.optimizers.SGD(LEARNING_RATE), loss="mse")
+    w, x, x_nbr = np.array([[4.0], [-3.0]]), np.array([[2.0, 3.0]]), np.array([[1.0, 1.0]])
+    graph_gradient = MULTIPLIER * 2 * 2 * (x @ w - x_nbr @ w) * (x - x_nbr).T
+    history = model.fit({**neighbors(), **example()}, batch_size=1, verbose=0).history
+    adversarial_loss, graph_loss = MULTIPLIER * (1 + 7 * STEP) ** 2, MULTIPLIER * 2 * 4
+    close(base.get_weights()[0], weights_after(STEP) - LEARNING_RATE * graph_gradient)
+    close(history["scaled_adversarial_loss"], [adversarial_loss])
+    close(history["scaled_graph_loss"], [graph_loss])
+    close(history["loss"], [1 + adversarial_loss + graph_loss])
+    found = model.evaluate(example(), verbose=0, return_dict=True)
+    close("scaled_graph_loss" in found, False)
+
+
 def graph_outputs() -> None:
     """Check that the distances of two outputs, 1 and 4 times the same square, are added."""
     data = {**neighbors(), **features()}
@@ -362,6 +391,8 @@ CHECKS: dict[str, Callable[[], None]] = {
     **{f"graph: step, {form}": partial(graph_step, form) for form in FORMS},
     "graph: step, two outputs": graph_outputs,
     "graph: every distance": graph_distances,
+    "adversarial around graph: step": lambda: nested_step("adversarial"),
+    "graph around adversarial: step": lambda: nested_step("graph"),
     "graph: predict and evaluate": graph_prediction,
     "graph: save, load, go on": lambda: saved(graph, {**neighbors(), **features()}, label()),
 }

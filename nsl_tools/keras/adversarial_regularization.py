@@ -33,7 +33,7 @@ from nsl_tools.keras.arguments import (
     keys_and_config,
 )
 from nsl_tools.keras.input_gradient import keeps_graph
-from nsl_tools.keras.objective import Objective, in_output_order, make_objective
+from nsl_tools.keras.objective import Objective, in_output_order, make_objective, unscaled
 from nsl_tools.keras.regularized_model import RegularizedModel, route
 from nsl_tools.keras.regularizers import adversarial_loss
 
@@ -54,13 +54,6 @@ class _Batch:
     extras: dict[str, Tensor]
     labels: Nested
     sample_weight: Nested
-
-
-@dataclass(frozen=True)
-class _CompileArguments:
-    """The arguments of `compile`, as they were given. Hidden here from Keras's tracking."""
-
-    values: dict[str, Any]
 
 
 @keras.saving.register_keras_serializable(package="nsl_tools")
@@ -121,51 +114,43 @@ class AdversarialRegularization(RegularizedModel):
         features, extras = self._without_labels(inputs)
         return self._base(features, extras, training)
 
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """Configure training as `keras.Model.compile` does; metrics get NSL's names.
+    def base_features(self, x: Nested) -> Nested:
+        """Return the features without labels and sample weights."""
+        return self._without_labels(x)[0]
+
+    def labels_and_weights(
+        self, x: Nested, y: Nested, y_pred: Nested, sample_weight: Nested
+    ) -> tuple[Nested, Nested]:
+        """Return labels and sample weights, as arguments or among the features."""
+        batch = self._unpacked(x, y, sample_weight, y_pred)
+        return tree.pack_sequence_as(y_pred, batch.labels), batch.sample_weight
+
+    def configure(self, optimizer: Any, given: dict[str, Any], kwargs: dict[str, Any]) -> None:
+        """Compile the wrapper; losses and metrics get NSL's names.
 
         Raises:
             ValueError: if losses or metrics do not fit the outputs.
         """
-        given = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
-        given["weighted_metrics"] = weighted_metrics
-        objective = make_objective(**given, **self._output_names(), term="scaled_adversarial_loss")
-        super().compile(
-            optimizer,
-            metrics=_single_or_all(objective.metrics),
-            weighted_metrics=_single_or_all(objective.weighted_metrics),
-            **kwargs,
-        )
-        self.loss = loss
+        term = self.term_name("scaled_adversarial_loss")
+        objective = make_objective(**given, **self._output_names(), term=term)
+        metrics = {
+            "metrics": _single_or_all(objective.metrics),
+            "weighted_metrics": _single_or_all(objective.weighted_metrics),
+        }
+        super().configure(optimizer, metrics, kwargs)
+        self.loss = given["loss"]
         self._objective = objective
-        self._compile_arguments = _CompileArguments({**given, **kwargs})
-
-    def get_compile_config(self) -> dict[str, Any]:
-        """Return the arguments of `compile`, serialised."""
-        if not self.compiled:
-            return {}
-        arguments = {"optimizer": self.optimizer, **self._compile_arguments.values}
-        return dict(keras.saving.serialize_keras_object(arguments))
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile with the arguments that `get_compile_config` returned."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None and self.base_model.built:
-            self.optimizer.build(self.trainable_variables)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Keras's metrics, then the loss of each output and the adversarial term."""
+        """Keras's metrics, then the loss of each output and the terms."""
         own = [] if self._objective is None else self._objective.trackers
-        return [*super().metrics, *own]
+        return [*super().metrics, *own, *self.inner_trackers]
+
+    @property
+    def trackers(self) -> list[keras.metrics.Metric]:
+        """The running mean of the adversarial term."""
+        return [] if self._objective is None else self._objective.trackers[-1:]
 
     def compute_loss(
         self,
@@ -177,20 +162,35 @@ class AdversarialRegularization(RegularizedModel):
     ) -> Tensor:
         """Return the loss on the labels, plus the multiplier times that on the neighbours.
 
-        The losses that layers add themselves (regularisers) are counted once.
+        And the terms of the wrappers within. The losses that layers add themselves
+        (regularisers) are counted once.
         """
         batch = self._unpacked(x, y, sample_weight, y_pred)
         values = self._values(batch, y_pred)
         labeled = self._compiled.total(values)
         added = [ops.sum(loss) for loss in self.losses]
-        neighbors = self._neighbors(
-            batch, self.adv_config.adv_neighbor_config, training=training, labeled_loss=labeled
-        )
+        inner = self.inner_terms(x, y, y_pred, sample_weight, training)
+        scaled = self._scaled_term(batch, labeled, training)
+        self._compiled.track([*values, scaled], batch_size=ops.shape(tree.flatten(y_pred)[0])[0])
+        return sum([labeled, scaled, *(ops.cast(term, labeled.dtype) for term in inner), *added])
+
+    def scaled_term(
+        self, x: Nested, y: Nested, y_pred: Nested, sample_weight: Nested, training: bool
+    ) -> Tensor | None:
+        """Return the multiplier times the loss on the adversarial neighbours."""
+        batch = self._unpacked(x, y, sample_weight, y_pred)
+        labeled = self._compiled.total(self._values(batch, y_pred))
+        scaled = self._scaled_term(batch, labeled, training)
+        batch_size = ops.shape(tree.flatten(y_pred)[0])[0]
+        self.trackers[0].update_state(unscaled(scaled), sample_weight=batch_size)
+        return scaled
+
+    def _scaled_term(self, batch: _Batch, labeled: Tensor, training: bool) -> Tensor:
+        config = self.adv_config.adv_neighbor_config
+        neighbors = self._neighbors(batch, config, training=training, labeled_loss=labeled)
         predictions = self._base(neighbors, batch.extras, training)
         adversarial = self._compiled.total(self._values(batch, predictions))
-        scaled = ops.cast(self.multiplier, adversarial.dtype) * adversarial
-        self._compiled.track([*values, scaled], batch_size=ops.shape(tree.flatten(y_pred)[0])[0])
-        return sum([labeled, scaled, *added])
+        return ops.cast(self.multiplier, adversarial.dtype) * adversarial
 
     def compute_metrics(
         self, x: Nested, y: Nested, y_pred: Nested, sample_weight: Nested = None
@@ -313,6 +313,8 @@ class AdversarialRegularization(RegularizedModel):
 
     def _unpacked(self, x: Nested, y: Nested, sample_weight: Nested, y_pred: Nested) -> _Batch:
         features, extras = self._without_labels(x)
+        if self.inner is not None:
+            features = self.inner.own_features(features)  # neighbours are not to be moved
         if y is None:
             y = self._labels_among(extras, y_pred)
         if sample_weight is None and self.sample_weight_key is not None:

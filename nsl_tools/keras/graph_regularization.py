@@ -11,8 +11,7 @@ evaluating and predicting need no neighbours. Source of the behaviour: NSL 1.4,
 Graph Learning" (WSDM 2018).
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -76,8 +75,7 @@ class GraphRegularization(RegularizedModel):
         self.graph_reg_config = config
         _check_reduction(config.distance_config.reduction)
         self.deterministic = deterministic
-        self._graph_loss = keras.metrics.Mean(name="scaled_graph_loss")
-        self._evaluating = False
+        self._graph_loss = keras.metrics.Mean(name=self.term_name("scaled_graph_loss"))
         if base_model.built:
             self.build()
 
@@ -95,9 +93,7 @@ class GraphRegularization(RegularizedModel):
 
     def call(self, inputs: Nested, training: bool | None = None) -> Nested:
         """Return the base model's outputs for the samples; neighbours are left out."""
-        if isinstance(inputs, Mapping):
-            inputs = self._own(inputs)
-        return self._base(inputs, training)
+        return self._base(self.base_features(inputs), training)
 
     def _base(self, features: Nested, training: bool | None) -> Nested:
         return self.base_model(route(self.base_model, features), training=training)
@@ -110,15 +106,40 @@ class GraphRegularization(RegularizedModel):
         sample_weight: Nested = None,
         training: bool = True,
     ) -> Tensor:
-        """Return Keras's loss, in training plus the multiplier times the graph distance."""
-        loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        """Return Keras's loss, in training plus the multiplier times the graph distance.
+
+        And the terms of the wrappers within.
+        """
+        y, sample_weight = self.labels_and_weights(x, y, y_pred, sample_weight)
+        given = x, y, y_pred, sample_weight, training
+        loss = super().compute_loss(*given)
+        term = self.scaled_term(*given)
+        terms = [*([] if term is None else [term]), *self.inner_terms(*given)]
+        return sum((ops.cast(each, loss.dtype) for each in terms), start=loss)
+
+    def compute_metrics(
+        self, x: Nested, y: Nested, y_pred: Nested, sample_weight: Nested = None
+    ) -> dict[str, Tensor]:
+        """Update the metrics with the labels, wherever they are, and return all results."""
+        y, sample_weight = self.labels_and_weights(x, y, y_pred, sample_weight)
+        return dict(super().compute_metrics(x, y, y_pred, sample_weight))
+
+    def scaled_term(
+        self,
+        x: Nested,
+        y: Nested,  # noqa: ARG002 - of those that need labels
+        y_pred: Nested,
+        sample_weight: Nested,  # noqa: ARG002 - which does not touch this term
+        training: bool,
+    ) -> Tensor | None:
+        """Return the multiplier times the graph distance; None but in training."""
         if not (training and self._regularizes):
-            return loss
+            return None
         distance = self._graph_distance(x, y_pred)
         scaled = ops.cast(self.multiplier, distance.dtype) * distance
         batch_size = ops.shape(tree.flatten(y_pred)[0])[0]
         self._graph_loss.update_state(scaled, sample_weight=batch_size)
-        return loss + ops.cast(shared_between_replicas(scaled), loss.dtype)
+        return shared_between_replicas(scaled)
 
     def _graph_distance(self, x: Nested, y_pred: Nested) -> Tensor:
         """Return the distance between samples and neighbours, summed over the outputs."""
@@ -138,47 +159,31 @@ class GraphRegularization(RegularizedModel):
             for source, target in zip(tree.flatten(y_pred), tree.flatten(outputs), strict=True)
         )
 
-    def _own(self, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return a sample's own features, as `pack-nbrs` found them."""
+    def base_features(self, x: Nested) -> Nested:
+        """Return a sample's own features, without those that `pack-nbrs` adds."""
+        if not isinstance(x, Mapping):
+            return x
         own = strip_neighbor_features(x, self.graph_reg_config.neighbor_config)
         own.pop(NUM_NEIGHBORS, None)
         return own
 
     def _taken(self, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return what the graph term needs: ids and the like need not come of neighbours."""
-        own = self._own(x)
-        taken = tree.flatten(route(self.base_model, {name: name for name in own}))
+        own = self.own_features(x)
+        taken = tree.flatten(route(self.innermost, {name: name for name in own}))
         prefix = self.graph_reg_config.neighbor_config.prefix
         return {name: x[name] for name in x if name in taken or name.startswith(prefix)}
 
     @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Keras's metrics; while evaluating, without `scaled_graph_loss`."""
-        return [m for m in super().metrics if not (self._evaluating and m is self._graph_loss)]
+    def trackers(self) -> list[keras.metrics.Metric]:
+        """The running mean of the graph term, but not while evaluating."""
+        return [] if self._evaluating else [self._graph_loss]
 
     @property
-    def metrics_names(self) -> list[str]:
-        """Names of what `evaluate` returns, in its order."""
-        with self._without_graph_loss():
-            return super().metrics_names
-
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate as `keras.Model.evaluate` does, without the graph term."""
-        with self._without_graph_loss():
-            return super().evaluate(*args, **kwargs)
-
-    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate as `keras.Model.test_on_batch` does, without the graph term."""
-        with self._without_graph_loss():
-            return super().test_on_batch(*args, **kwargs)
-
-    @contextmanager
-    def _without_graph_loss(self) -> Iterator[None]:
-        before, self._evaluating = self._evaluating, True
-        try:
-            yield
-        finally:
-            self._evaluating = before
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Keras's metrics, and the terms; while evaluating, without `scaled_graph_loss`."""
+        found = [m for m in super().metrics if not (self._evaluating and m is self._graph_loss)]
+        return [*found, *self.inner_trackers]
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` makes an equal wrapper of."""

@@ -1,6 +1,12 @@
-"""What both wrappers share: a base model and what it is called with, a multiplier, saving."""
+"""What both wrappers share: a base model, a term with a multiplier, compiling and saving.
 
-from collections.abc import Mapping
+A base model may be a wrapper itself. Then the loss has the terms of both, each reported under
+its name: the outer one asks the inner one for its term, and for what the model within takes.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -12,6 +18,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Nested = Any
+Tensor = Any
+
+
+@dataclass(frozen=True)
+class _CompileArguments:
+    """The arguments of `compile`, as they were given. Hidden here from Keras's tracking."""
+
+    values: dict[str, Any]
 
 
 class RegularizedModel(keras.Model):
@@ -34,6 +48,7 @@ class RegularizedModel(keras.Model):
 
     def __init__(self, base_model: keras.Model, multiplier: float, **kwargs: Any) -> None:
         check_type("base_model", base_model, keras.Model)
+        _refuse_own_loss(base_model)
         # The base model casts its inputs itself; labels and weights among them stay as they are.
         defaults = {"name": type(self).__name__, "autocast": False}
         super().__init__(**{**defaults, "dtype": base_model.dtype_policy, **kwargs})
@@ -46,6 +61,139 @@ class RegularizedModel(keras.Model):
             initializer=keras.initializers.Constant(multiplier),
             trainable=False,
         )
+        self._evaluating = False
+
+    @property
+    def inner(self) -> "RegularizedModel | None":
+        """The base model, if it has a term of its own."""
+        return self.base_model if isinstance(self.base_model, RegularizedModel) else None
+
+    @property
+    def within(self) -> "list[RegularizedModel]":
+        """All wrappers that the base model consists of."""
+        return [] if self.inner is None else [self.inner, *self.inner.within]
+
+    @property
+    def innermost(self) -> keras.Model:
+        """The model within all wrappers."""
+        return [self, *self.within][-1].base_model
+
+    def base_features(self, x: Nested) -> Nested:
+        """Return the features in `x` for the base model: without what the wrapper takes out."""
+        raise NotImplementedError
+
+    def own_features(self, x: Nested) -> Nested:
+        """Return the features in `x` for the model within all wrappers."""
+        features = self.base_features(x)
+        return features if self.inner is None else self.inner.own_features(features)
+
+    def _for_inner(self, x: Nested) -> Nested:
+        """Return of `x` what the wrappers within need for their terms."""
+        # Two of a kind take out the same features, and both need them.
+        alike = any(isinstance(each, type(self)) for each in self.within)
+        return x if alike else self.base_features(x)
+
+    def labels_and_weights(
+        self, x: Nested, y: Nested, y_pred: Nested, sample_weight: Nested
+    ) -> tuple[Nested, Nested]:
+        """Return labels, structured as the predictions, and sample weights, wherever they are."""
+        if self.inner is None:
+            return y, sample_weight
+        return self.inner.labels_and_weights(self._for_inner(x), y, y_pred, sample_weight)
+
+    def scaled_term(
+        self, x: Nested, y: Nested, y_pred: Nested, sample_weight: Nested, training: bool
+    ) -> Tensor | None:
+        """Return the wrapper's own term times its multiplier, and track it; None without one."""
+        raise NotImplementedError
+
+    def inner_terms(
+        self, x: Nested, y: Nested, y_pred: Nested, sample_weight: Nested, training: bool
+    ) -> list[Tensor]:
+        """Return the scaled terms of the wrappers within."""
+        if self.inner is None:
+            return []
+        given = self._for_inner(x), y, y_pred, sample_weight, training
+        own = self.inner.scaled_term(*given)
+        return [*([] if own is None else [own]), *self.inner.inner_terms(*given)]
+
+    @property
+    def trackers(self) -> list[keras.metrics.Metric]:
+        """The running mean of the wrapper's own term, if it has one now."""
+        raise NotImplementedError
+
+    @property
+    def inner_trackers(self) -> list[keras.metrics.Metric]:
+        """The running means of the terms of the wrappers within."""
+        return [tracker for each in self.within for tracker in each.trackers]
+
+    def term_name(self, name: str) -> str:
+        """Return the name to report the own term by: with a number where one within has it."""
+        number = 1 + sum(isinstance(each, type(self)) for each in self.within)
+        return f"{name}_{number}" if number > 1 else name
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Configure training as `keras.Model.compile` does.
+
+        As in NSL, the base model is compiled as well, with the same optimizer and losses and
+        with metrics of its own.
+
+        Raises:
+            ValueError: if losses or metrics do not fit the outputs.
+        """
+        given = {"loss": loss, "loss_weights": loss_weights}
+        given |= {"metrics": metrics, "weighted_metrics": weighted_metrics}
+        self.configure(optimizer, given, kwargs)
+        copies = {
+            key: _copied(value) if "metrics" in key else value for key, value in given.items()
+        }
+        self.base_model.compile(self.optimizer, **copies, **kwargs)
+        self._compile_arguments = _CompileArguments({**given, **kwargs})
+
+    def configure(self, optimizer: Any, given: dict[str, Any], kwargs: dict[str, Any]) -> None:
+        """Compile the wrapper alone, with losses and metrics as given to `compile`."""
+        super().compile(optimizer, **given, **kwargs)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Return the arguments of `compile`, serialised."""
+        if not self.compiled:
+            return {}
+        arguments = {"optimizer": self.optimizer, **self._compile_arguments.values}
+        return dict(keras.saving.serialize_keras_object(arguments))
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with the arguments that `get_compile_config` returned."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.base_model.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate as `keras.Model.evaluate` does, without terms that are of training alone."""
+        with self.evaluation():
+            return super().evaluate(*args, **kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate a batch as `keras.Model.test_on_batch` does, without such terms."""
+        with self.evaluation():
+            return super().test_on_batch(*args, **kwargs)
+
+    @contextmanager
+    def evaluation(self) -> Iterator[None]:
+        """Leave out, here and in the wrappers within, what is of training alone."""
+        before, self._evaluating = self._evaluating, True
+        with ExitStack() as stack:
+            stack.callback(setattr, self, "_evaluating", before)
+            if self.inner is not None:
+                stack.enter_context(self.inner.evaluation())
+            yield
 
     def build(self, input_shape: Any = None) -> None:
         """Mark the wrapper as built: the base model builds itself when it is called."""
@@ -55,7 +203,9 @@ class RegularizedModel(keras.Model):
     @property
     def metrics_names(self) -> list[str]:
         """Names of what `evaluate` returns, in its order."""
-        return [inner.name for each in self.metrics for inner in getattr(each, "metrics", [each])]
+        with self.evaluation():
+            found = [getattr(each, "metrics", [each]) for each in self.metrics]
+        return [metric.name for metrics in found for metric in metrics]
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` makes an equal wrapper of."""
@@ -93,6 +243,36 @@ class RegularizedModel(keras.Model):
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
         """Export the base model: serving needs neither labels nor neighbours."""
         return self.base_model.export(filepath, *args, **kwargs)
+
+
+def _refuse_own_loss(model: keras.Model) -> None:
+    """Refuse a base model that trains or reports in a way that a wrapper would leave out."""
+    known: type = keras.Model
+    for each in type(model).__mro__:
+        if each.__module__.startswith("nsl_tools."):
+            known = each
+            break
+    methods = ("compute_loss", "compute_metrics", "train_step", "test_step")
+    own = [name for name in methods if getattr(type(model), name) is not getattr(known, name)]
+    if own:
+        raise ValueError(
+            "Invalid value for argument `base_model`. Expected a model whose whole loss is that of "
+            "`compile` and of `add_loss`, since the wrapper's training takes the place of its own: "
+            "call `self.add_loss(...)` in its `call`. "
+            f"Received: a {type(model).__name__}, which overrides {', '.join(own)}."
+        )
+
+
+def _copied(metrics: Nested) -> Nested:
+    """Return metrics with a state of their own."""
+    return tree.map_structure(
+        lambda metric: (
+            type(metric).from_config(metric.get_config())
+            if isinstance(metric, keras.metrics.Metric)
+            else metric
+        ),
+        metrics,
+    )
 
 
 def route(model: keras.Model, features: Nested, extras: Mapping[str, Any] | None = None) -> Nested:

@@ -112,7 +112,7 @@ def test_pairwise_distance_takes_a_tuple() -> None:
 def test_pairwise_distance_repeats_the_sources() -> None:
     """NSL's `testReplicateSources`: either way of laying out the neighbours."""
     sources = np.array([[0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.25, 0.25]])
-    targets = RNG.dirichlet(np.ones(4), size=4)
+    targets = np.random.default_rng(0).dirichlet(np.full(4, 9.0), size=4)
     config = DistanceConfig("kl_divergence", reduction="none", sum_over_axis=-1)
     expected = kl(np.repeat(sources, 2, axis=0), targets)
     found = PairwiseDistance(config)(sources, targets)
