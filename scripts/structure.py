@@ -31,7 +31,7 @@ class Structure:
         lines: how many each file has.
         long_functions: lines of each function that is too long.
         undocumented: public names without a docstring.
-        constants: module constants of the data tools.
+        constants: module constants of the data tools; type parameters are none, but named alike.
         bare: those of them that are numbers and have neither a comment nor a docstring.
     """
 
@@ -91,7 +91,7 @@ def _is_documented(node: ast.FunctionDef | ast.ClassDef) -> bool:
 
 def _look_at_constants(tree: ast.Module, lines: list[str], name: str, found: Structure) -> None:
     for node, after in zip(tree.body, [*tree.body[1:], None], strict=True):
-        if not isinstance(node, ast.Assign | ast.AnnAssign):
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or _is_type_parameter(node.value):
             continue
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         names = [
@@ -103,6 +103,11 @@ def _look_at_constants(tree: ast.Module, lines: list[str], name: str, found: Str
             found.constants.append(f"{name}: {constant}")
             if _is_number(node.value) and not told:
                 found.bare.append(f"{name}: {constant}")
+
+
+def _is_type_parameter(value: ast.expr | None) -> bool:
+    function = value.func if isinstance(value, ast.Call) else None
+    return isinstance(function, ast.Name) and function.id in ("TypeVar", "ParamSpec")
 
 
 def _is_number(value: ast.expr | None) -> bool:

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
-_FEW = 16  # spans that are copied one by one
-_LONG = 1 << 12  # bytes of a span; from here on each is copied by itself
-
 
 def windows(data: Bytes, length: int) -> Bytes:
     """Return every window of `length` bytes of `data`, shape (n - length + 1, length), a view."""
@@ -93,12 +90,14 @@ def copy_spans(data: Bytes, starts: Places, lengths: Places, out: Bytes, places:
     if (lengths == lengths[0]).all():
         _copy_equal(data, starts, int(lengths[0]), out, places)
         return
+    few = 16  # spans that are copied one by one
+    long = 1 << 12  # bytes of a span; from here on each is copied by itself
     # The exponent of a float is the place of its highest bit.
     widths = (np.frexp(lengths.astype(np.float32))[1] - 1).astype(np.int8)
     for exponent, rows in by_value(widths):
         width = 1 << exponent if exponent >= 0 else 0
         begin, target, length = starts[rows], places[rows], lengths[rows]
-        if len(rows) < _FEW or width >= _LONG:
+        if len(rows) < few or width >= long:
             spans = zip(begin.tolist(), target.tolist(), length.tolist(), strict=True)
             for start, place, size in spans:
                 out[place : place + size] = data[start : start + size]

@@ -20,14 +20,9 @@ import numpy.typing as npt
 
 MASK_DELTA = 0xA282EAD8  # what TFRecord adds to a checksum that it has rotated
 _CASTAGNOLI = 0x82F63B78  # the polynomial of CRC32C, its highest power left out, bits reversed
-_BITS = 32  # of a checksum
 _ONE = 1 << 31  # the polynomial 1: bits are reversed
-_ALL = 0xFFFFFFFF  # the bits of a checksum
-_ORDER = (1 << 31) - 1  # so many times x is 1
 _ROW = 64  # words of a row, of which all are multiplied at once
 _FOOTER_BYTES = 4  # the checksum behind a record
-_WORD_BYTES, _BYTES = 4, 256  # bytes of a word, and values of a byte
-_BYTE_TABLES = _BYTES * np.arange(_WORD_BYTES * _ROW)  # where the table of each byte starts
 
 Words = npt.NDArray[np.uint32]
 
@@ -53,7 +48,7 @@ def masked(crcs: Words) -> Words:
 
 def length_crcs(lengths: npt.NDArray[np.uint64]) -> Words:
     """Return the CRC32C of each length, below 2^32, as 8 bytes: shape (n,)."""
-    parts = lengths.astype("<u4").view(np.uint8).reshape(-1, _WORD_BYTES)
+    parts = lengths.astype("<u4").view(np.uint8).reshape(-1, 4)
     tables = _length_table()
     found: Words = tables[0][parts[:, 0]]
     for table, part in zip(tables[1:], parts.T[1:], strict=True):
@@ -65,9 +60,9 @@ def length_crcs(lengths: npt.NDArray[np.uint64]) -> Words:
 @lru_cache(maxsize=1)
 def _length_table() -> Words:
     """Return the CRC32C of 8 bytes that are zero, but for one of the first four: shape (4, 256)."""
-    lengths = [(byte << 8 * place) for place in range(_WORD_BYTES) for byte in range(_BYTES)]
+    lengths = [(byte << 8 * place) for place in range(4) for byte in range(256)]
     crcs = [google_crc32c.value(length.to_bytes(8, "little")) for length in lengths]
-    return np.array(crcs, np.uint32).reshape(_WORD_BYTES, _BYTES)
+    return np.array(crcs, np.uint32).reshape(4, 256)
 
 
 @lru_cache(maxsize=16)
@@ -83,12 +78,13 @@ def _same(header: bytes) -> int:
 
 def _folded(words: Words, stride: int) -> int:
     """Return the sum of `words`, shape (n,), each times x^8s, s what follows it: `stride` each."""
+    tables = 256 * np.arange(4 * _ROW)  # where that of each byte of a row starts
     while len(words) > 1:
         rows = -(-len(words) // _ROW)
         # What comes first counts for nothing if it is zero.
         padded = np.zeros(rows * _ROW, "<u4")
         padded[rows * _ROW - len(words) :] = words
-        places = padded.view(np.uint8).reshape(rows, -1) + _BYTE_TABLES
+        places = padded.view(np.uint8).reshape(rows, -1) + tables
         words = np.bitwise_xor.reduce(_products(stride).take(places), axis=1)
         stride *= _ROW
     return int(words[0])
@@ -104,10 +100,10 @@ def _products(stride: int) -> Words:
     while len(powers) < _ROW:
         powers.append(_times(powers[-1], step))
     bits = [np.array(powers[::-1], np.uint32)]
-    while len(bits) < _BITS:
+    for _ in range(31):  # the bits below a word's highest
         odd = bits[-1] & np.uint32(1)
         bits.append(bits[-1] >> np.uint32(1) ^ odd * np.uint32(_CASTAGNOLI))
-    found = np.zeros((_ROW, _WORD_BYTES, _BYTES), np.uint32)
+    found = np.zeros((_ROW, 4, 256), np.uint32)
     for bit, product in enumerate(reversed(bits)):
         table, low = found[:, bit // 8], 1 << bit % 8
         table[:, low : 2 * low] = table[:, :low] ^ product[:, np.newaxis]
@@ -117,7 +113,7 @@ def _products(stride: int) -> Words:
 @lru_cache(maxsize=64)
 def _shift(count: int) -> int:
     """Return x^(8 * count), which adds `count` bytes; a negative one takes them away."""
-    exponent = 8 * count % _ORDER
+    exponent = 8 * count % ((1 << 31) - 1)  # so many times x is 1
     power, square = _ONE, _ONE >> 1
     while exponent:
         if exponent & 1:
@@ -133,6 +129,6 @@ def _times(left: int, right: int) -> int:
     while left:
         if left & _ONE:
             found ^= right
-        left = left << 1 & _ALL
+        left = left << 1 & 0xFFFFFFFF
         right = right >> 1 ^ (_CASTAGNOLI if right & 1 else 0)
     return found

@@ -25,6 +25,7 @@ arXiv:1504.06804. Padding texts with zeros makes no two ids equal, since ids hol
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,23 +43,15 @@ if TYPE_CHECKING:
 Words = npt.NDArray[np.uint64]
 
 _BLOCK = 16  # bytes of two words: those of a fingerprint, and of an id that are hashed together
-_LONGEST = 256  # bytes that are hashed for many ids at once; for a few, that is slow
 _LOW_HALF = np.uint64((1 << 32) - 1)  # the lower 32 bits of a word
-# For each number of bytes from 0 to 16, which bits of the first and of the second word they fill.
-_MASKS = np.array(
-    [
-        [(1 << 8 * min(n, 8)) - 1 for n in range(_BLOCK + 1)],
-        [(1 << 8 * max(n - 8, 0)) - 1 for n in range(_BLOCK + 1)],
-    ],
-    np.uint64,
-)
 
 
 class Keys:
     """The secret numbers by which a run hashes ids."""
 
     HASHES = 4  # of 32 bits each: together a fingerprint
-    BYTES = 8 * (12 + (1 + _LONGEST // 4) * HASHES + 8)
+    LONGEST = 256  # bytes of an id that has those; they are slow where ids are few
+    BYTES = 8 * (12 + (1 + LONGEST // 4) * HASHES + 8)
 
     def __init__(self, secret: bytes | None = None) -> None:
         """Take `BYTES` bytes, random ones if none are given."""
@@ -104,8 +97,8 @@ def _fingerprint(texts: tuple[Bytes, Places, Places], keys: Keys, high: Words, l
     shortest, longest = int(lengths.min()), int(lengths.max())
     for least, most, hashed in (
         (0, _BLOCK, _of_short),
-        (_BLOCK + 1, _LONGEST, _of_texts),
-        (_LONGEST + 1, longest, _of_long),
+        (_BLOCK + 1, keys.LONGEST, _of_texts),
+        (keys.LONGEST + 1, longest, _of_long),
     ):
         if least <= shortest and longest <= most:
             high[:], low[:] = hashed(*texts, keys)
@@ -192,8 +185,16 @@ def leading_words(ids: pa.Array) -> tuple[Words, Words]:
 def _words(padded: Bytes, starts: Places, lengths: Places) -> tuple[Words, Words]:
     """Return the spans at `starts`, of up to 16 bytes, as two numbers each, padded by zeros."""
     words = picked(padded, starts, _BLOCK).view(np.uint64)
-    first, second = _MASKS
+    first, second = _masks()
     return words[:, 0] & first[lengths], words[:, 1] & second[lengths]
+
+
+@cache
+def _masks() -> Words:
+    """Return which bits of the first and of the second word 0 to 16 bytes fill, shape (2, 17)."""
+    counts = range(_BLOCK + 1)
+    first = [(1 << 8 * min(n, 8)) - 1 for n in counts]
+    return np.array([first, [(1 << 8 * max(n - 8, 0)) - 1 for n in counts]], np.uint64)
 
 
 def _pieces(offsets: npt.NDArray[np.int32], data: Bytes) -> tuple[Bytes, Places, Places]:
