@@ -13,12 +13,7 @@ import random
 from typing import TYPE_CHECKING
 
 from nsl_tools.formats.protobuf.wire import (
-    END_GROUP,
-    FIXED32,
-    FIXED64,
-    LENGTH,
-    START_GROUP,
-    VARINT,
+    WireType,
     write_varint,
 )
 
@@ -75,7 +70,7 @@ def _tag(number: int, wire_type: int) -> bytes:
 
 
 def _delimited(number: int, content: bytes, more: int = 0) -> bytes:
-    return _tag(number, LENGTH) + _padded(len(content), more) + content
+    return _tag(number, WireType.LENGTH) + _padded(len(content), more) + content
 
 
 class _Maker:
@@ -123,10 +118,10 @@ class _Maker:
         if kind == _FLOATS:
             if packed:
                 return self._field(1, self._rng.randbytes(4 * size))
-            return _tag(1, FIXED32) + self._rng.randbytes(4)
+            return _tag(1, WireType.FIXED32) + self._rng.randbytes(4)
         if packed:
             return self._field(1, b"".join(self._varint() for _ in range(size)))
-        return _tag(1, VARINT) + self._varint()
+        return _tag(1, WireType.VARINT) + self._varint()
 
     def _varint(self) -> bytes:
         return write_varint(self._rng.choice(_NUMBERS))
@@ -149,11 +144,11 @@ class _Maker:
         number = self._rng.choice(_FIELDS)
         match self._rng.randrange(4):
             case 0:
-                return _tag(number, VARINT) + self._varint()
+                return _tag(number, WireType.VARINT) + self._varint()
             case 1:
-                return _tag(number, FIXED32) + self._rng.randbytes(4)
+                return _tag(number, WireType.FIXED32) + self._rng.randbytes(4)
             case 2:
-                return _tag(number, FIXED64) + self._rng.randbytes(8)
+                return _tag(number, WireType.FIXED64) + self._rng.randbytes(8)
             case _:
                 return _delimited(number, self._rng.randbytes(self._rng.randint(0, 4)))
 
@@ -166,4 +161,4 @@ class _Maker:
         elif self._chance(0.5):
             content = self._unknown_scalar()
         closing = number if self._chance(0.9) else number + 1
-        return _tag(number, START_GROUP) + content + _tag(closing, END_GROUP)
+        return _tag(number, WireType.START_GROUP) + content + _tag(closing, WireType.END_GROUP)

@@ -177,7 +177,7 @@ def ids_of(batch: ExampleBatch, id_feature: str) -> pa.Array:
     with because("id not usable"):
         spans = batch.column(id_feature)
         kinds, texts = sole_contents(batch.parsed.data, spans)
-        for row in np.flatnonzero(kinds != example.BYTES_LIST).tolist():
+        for row in np.flatnonzero(kinds != example.Kind.BYTES).tolist():
             feature = batch.feature(row, id_feature, spans)
             _check_id(row, feature, id_feature)
             if feature == batch.parsed.bytes_at(spans, row):  # else encoded anew, in shortest form

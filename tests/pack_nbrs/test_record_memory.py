@@ -50,7 +50,7 @@ def _record(node: bytes, length: int, kind: str = "floats") -> bytes:
     if kind == "floats":
         features[b"embedding"] = example.encode_floats(np.ones(length // 4, np.float32))
     else:
-        features[b"embedding"] = write_field(example.INT64_LIST, write_field(10, b"\1" * length))
+        features[b"embedding"] = write_field(example.Kind.INT64, write_field(10, b"\1" * length))
     return example.encode(features)
 
 
@@ -162,11 +162,11 @@ def test_the_limit_that_is_named_is_enough(tmp_path: Path) -> None:
 def _encoded(kind: str, length: int) -> bytes:
     """Return a feature that is not in canonical form, or nearly as many values as bytes."""
     return {
-        "unpacked floats": write_field(example.FLOAT_LIST, b"\x0d\0\0\x80\x3f" * (length // 5)),
-        "unpacked int64": write_field(example.INT64_LIST, b"\x08\xff\xff\1" * (length // 4)),
-        "packed int64": write_field(example.INT64_LIST, write_field(10, b"\1" * length)),
-        "padded lengths": write_field(example.BYTES_LIST, b"\x0a\x82\x00xy" * (length // 5)),
-        "given twice": write_field(example.BYTES_LIST, b"\x0a\x02xy" * (length // 8)) * 2,
+        "unpacked floats": write_field(example.Kind.FLOAT, b"\x0d\0\0\x80\x3f" * (length // 5)),
+        "unpacked int64": write_field(example.Kind.INT64, b"\x08\xff\xff\1" * (length // 4)),
+        "packed int64": write_field(example.Kind.INT64, write_field(10, b"\1" * length)),
+        "padded lengths": write_field(example.Kind.BYTES, b"\x0a\x82\x00xy" * (length // 5)),
+        "given twice": write_field(example.Kind.BYTES, b"\x0a\x02xy" * (length // 8)) * 2,
     }[kind]
 
 

@@ -19,15 +19,15 @@ Source: tensorflow/core/example/{example,feature}.proto.
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.formats.protobuf.wire import (
-    FIXED32,
-    LENGTH,
-    VARINT,
+    CONTINUED,
     WireError,
+    WireType,
     fields,
     read_varint,
     write_field,
@@ -37,15 +37,25 @@ from nsl_tools.formats.protobuf.wire import (
 Features = dict[bytes, bytes]
 """Feature name (UTF-8) to its canonical encoded `Feature`, in order of appearance."""
 
-BYTES_LIST, FLOAT_LIST, INT64_LIST = (number << 3 | LENGTH for number in (1, 2, 3))
-KIND_NAMES = {BYTES_LIST: "bytes", FLOAT_LIST: "float", INT64_LIST: "int64"}
-
-# `features`, a map entry and its name, a list's value and a packed run are all field 1.
-ITEM = 1 << 3 | LENGTH
-VALUE = 2 << 3 | LENGTH
-_UNPACKED = {FLOAT_LIST: 1 << 3 | FIXED32, INT64_LIST: 1 << 3 | VARINT}
 _TOO_LONG_VARINT = re.compile(rb"[\x80-\xff]{10}")
-_CONTINUED = 0x80  # the bit that all bytes of a varint have but the last
+
+
+class Tag:
+    """The tags of fields, but for the lists of a `Feature`."""
+
+    ITEM = 1 << 3 | WireType.LENGTH
+    """Of `features`, a map entry and its name, a list's value and a packed run: all field 1."""
+    VALUE = 2 << 3 | WireType.LENGTH
+    """Of the value of a map entry."""
+
+
+class Kind:
+    """The kinds of a `Feature`, as the tags of its lists."""
+
+    BYTES = 1 << 3 | WireType.LENGTH
+    FLOAT = 2 << 3 | WireType.LENGTH
+    INT64 = 3 << 3 | WireType.LENGTH
+    NAMES: Final = {BYTES: "bytes", FLOAT: "float", INT64: "int64"}
 
 
 class Unknown:
@@ -87,7 +97,7 @@ def parse_whole(payload: bytes) -> tuple[Features, Unknown]:
     unknown = Unknown()
     position = 0
     for tag, start, end in fields(payload, 0, len(payload)):
-        if tag == ITEM:
+        if tag == Tag.ITEM:
             _parse_features(payload, (start, end), features, unknown)
         else:
             unknown.outside += payload[position:end]
@@ -100,7 +110,7 @@ def _parse_features(
 ) -> None:
     position = span[0]
     for tag, start, end in fields(payload, *span, depth=1):
-        if tag == ITEM:
+        if tag == Tag.ITEM:
             _parse_entry(payload, (start, end), features, unknown)
         else:
             unknown.among += payload[position:end]
@@ -115,9 +125,9 @@ def _parse_entry(
     bodies: list[bytes] = []
     known = True
     for tag, start, end in fields(payload, *span, depth=2):
-        if tag == ITEM:
+        if tag == Tag.ITEM:
             name = _checked_name(payload[start:end])
-        elif tag == VALUE:
+        elif tag == Tag.VALUE:
             bodies.append(payload[start:end])
             feature, whole = _forms(bodies[-1])
         else:
@@ -127,9 +137,9 @@ def _parse_entry(
         feature, whole = _forms(b"".join(bodies))
     if not known:
         # protobuf keeps an entry with unknown fields aside, out of the map.
-        entry = b"" if name is None else write_field(ITEM, name)
-        entry += write_field(VALUE, whole) if bodies else b""
-        unknown.among += write_field(ITEM, entry + _unknown_of_entry(payload, span))
+        entry = b"" if name is None else write_field(Tag.ITEM, name)
+        entry += write_field(Tag.VALUE, whole) if bodies else b""
+        unknown.among += write_field(Tag.ITEM, entry + _unknown_of_entry(payload, span))
         return
     features[name or b""] = feature
     if whole is not feature:
@@ -142,7 +152,7 @@ def _unknown_of_entry(payload: bytes, span: tuple[int, int]) -> bytes:
     parts = []
     position = span[0]
     for tag, _, end in fields(payload, *span, depth=2):
-        if tag not in (ITEM, VALUE):
+        if tag not in (Tag.ITEM, Tag.VALUE):
             parts.append(payload[position:end])
         position = end
     return b"".join(parts)
@@ -172,7 +182,7 @@ def _forms(body: bytes) -> tuple[bytes, bytes]:
     kind, contents, unknown = 0, bytearray(), bytearray()
     position = 0
     for tag, start, end in fields(body, 0, len(body), depth=3):
-        if tag in KIND_NAMES:
+        if tag in Kind.NAMES:
             if tag != kind:
                 # Another member of a oneof replaces it, the same member merges.
                 contents.clear()
@@ -200,13 +210,13 @@ def holds_feature_lists(unknown: Unknown) -> bool:
         FeatureList  { repeated Feature feature = 1; }
     """
     data = bytes(unknown.outside)
-    parts = [(start, end) for tag, start, end in fields(data, 0, len(data)) if tag == VALUE]
+    parts = [(start, end) for tag, start, end in fields(data, 0, len(data)) if tag == Tag.VALUE]
     try:
         found = [
             _is_feature_list(data, first, last)
             for start, end in parts
             for tag, first, last in fields(data, start, end, depth=1)
-            if tag == ITEM
+            if tag == Tag.ITEM
         ]
         return sum(found) > 0
     except WireError:
@@ -217,11 +227,11 @@ def _is_feature_list(data: bytes, start: int, end: int) -> bool:
     """Check a map entry whose value is a FeatureList; tell whether it has no unknown fields."""
     known = True
     for tag, a, b in fields(data, start, end, depth=2):
-        if tag == ITEM:
+        if tag == Tag.ITEM:
             _checked_name(data[a:b])
-        elif tag == VALUE:
+        elif tag == Tag.VALUE:
             for kind, first, last in fields(data, a, b, depth=3):
-                if kind == ITEM:
+                if kind == Tag.ITEM:
                     canonical(data[first:last])
         else:
             known = False
@@ -234,7 +244,7 @@ def _is_canonical(body: bytes) -> bool:
         return True
     try:
         span = _sole_field(body, 0, len(body))
-        if span is None or body[0] not in KIND_NAMES:
+        if span is None or body[0] not in Kind.NAMES:
             return False
         return span[0] == len(body) or _is_canonical_list(body, *span)
     except WireError:
@@ -242,12 +252,12 @@ def _is_canonical(body: bytes) -> bool:
 
 
 def _is_canonical_list(body: bytes, start: int, end: int) -> bool:
-    if body[0] == BYTES_LIST:
-        return all(tag == ITEM for tag, _, _ in fields(body, start, end))
+    if body[0] == Kind.BYTES:
+        return all(tag == Tag.ITEM for tag, _, _ in fields(body, start, end))
     run = _sole_field(body, start, end)
-    if run is None or body[start] != ITEM or run[0] == run[1]:
+    if run is None or body[start] != Tag.ITEM or run[0] == run[1]:
         return False
-    if body[0] == FLOAT_LIST:
+    if body[0] == Kind.FLOAT:
         return (run[1] - run[0]) % 4 == 0
     return _is_varint_run(body, *run)
 
@@ -255,7 +265,7 @@ def _is_canonical_list(body: bytes, start: int, end: int) -> bool:
 def _is_varint_run(data: bytes, start: int, end: int) -> bool:
     """Tell whether the span is varints end to end, of at most 10 bytes each."""
     # One expression for it all would remember each varint: 100 bytes of memory for a byte.
-    whole = start == end or data[end - 1] < _CONTINUED
+    whole = start == end or data[end - 1] < CONTINUED
     return whole and _TOO_LONG_VARINT.search(data, start, end) is None
 
 
@@ -273,38 +283,39 @@ def _content(kind: int, message: bytes) -> tuple[bytes, bytes]:
     """Return a BytesList, FloatList or Int64List message, numbers in one run, and the rest."""
     # Not a list of values: each would be an object, of many times the bytes of a number.
     values, rest = bytearray(), bytearray()
+    unpacked = 1 << 3 | (WireType.FIXED32 if kind == Kind.FLOAT else WireType.VARINT)
     position = 0
     for tag, start, end in fields(message, 0, len(message), depth=4):
-        if tag == ITEM:
+        if tag == Tag.ITEM:
             value = message[start:end]
             _check_run(kind, value)
-            values += write_field(ITEM, value) if kind == BYTES_LIST else value
-        elif tag == _UNPACKED.get(kind):
+            values += write_field(Tag.ITEM, value) if kind == Kind.BYTES else value
+        elif tag == unpacked and kind != Kind.BYTES:
             values += message[start:end]
         else:
             rest += message[position:end]
         position = end
     whole = bytes(values)
-    return write_field(ITEM, whole) if whole and kind != BYTES_LIST else whole, bytes(rest)
+    return write_field(Tag.ITEM, whole) if whole and kind != Kind.BYTES else whole, bytes(rest)
 
 
 def _check_run(kind: int, run: bytes) -> None:
-    if kind == FLOAT_LIST and len(run) % 4:
+    if kind == Kind.FLOAT and len(run) % 4:
         raise WireError(f"packed floats end inside a number ({len(run)} bytes)")
-    if kind == INT64_LIST and not _is_varint_run(run, 0, len(run)):
+    if kind == Kind.INT64 and not _is_varint_run(run, 0, len(run)):
         raise WireError("packed int64 values end inside a number")
 
 
 def _encode_list(kind: int, values: list[bytes]) -> bytes:
-    if kind == BYTES_LIST:
-        return write_field(kind, b"".join(write_field(ITEM, value) for value in values))
+    if kind == Kind.BYTES:
+        return write_field(kind, b"".join(write_field(Tag.ITEM, value) for value in values))
     run = b"".join(values)
-    return write_field(kind, write_field(ITEM, run) if run else b"")
+    return write_field(kind, write_field(Tag.ITEM, run) if run else b"")
 
 
 def kind_name(feature: bytes) -> str:
     """Return `bytes`, `float`, `int64`, or `empty` for a feature without a list."""
-    return KIND_NAMES[feature[0]] if feature else "empty"
+    return Kind.NAMES[feature[0]] if feature else "empty"
 
 
 def _run_span(feature: bytes) -> tuple[int, int]:
@@ -338,29 +349,29 @@ def decode_int64(feature: bytes) -> list[int]:
 
 def encode_bytes(values: Iterable[bytes]) -> bytes:
     """Encode a bytes feature."""
-    return _encode_list(BYTES_LIST, list(values))
+    return _encode_list(Kind.BYTES, list(values))
 
 
 def encode_floats(values: npt.ArrayLike) -> bytes:
     """Encode a float feature; values are rounded to float32."""
-    return _encode_list(FLOAT_LIST, [np.asarray(values, "<f4").tobytes()])
+    return _encode_list(Kind.FLOAT, [np.asarray(values, "<f4").tobytes()])
 
 
 def encode_int64(values: Iterable[int]) -> bytes:
     """Encode an int64 feature."""
-    return _encode_list(INT64_LIST, [write_varint(value & (1 << 64) - 1) for value in values])
+    return _encode_list(Kind.INT64, [write_varint(value & (1 << 64) - 1) for value in values])
 
 
 def encode_entry(name: bytes, feature: bytes) -> bytes:
     """Encode one entry of the feature map."""
-    return write_field(ITEM, write_field(ITEM, name) + write_field(VALUE, feature))
+    return write_field(Tag.ITEM, write_field(Tag.ITEM, name) + write_field(Tag.VALUE, feature))
 
 
 def before_value(name: bytes, length: int) -> bytes:
     """Return what comes before a value of `length` bytes in an entry of a feature map."""
-    inner = b"%c%b%b" % (ITEM, write_varint(len(name)), name)
-    inner += b"%c%b" % (VALUE, write_varint(length))
-    return b"%c%b%b" % (ITEM, write_varint(len(inner) + length), inner)
+    inner = b"%c%b%b" % (Tag.ITEM, write_varint(len(name)), name)
+    inner += b"%c%b" % (Tag.VALUE, write_varint(length))
+    return b"%c%b%b" % (Tag.ITEM, write_varint(len(inner) + length), inner)
 
 
 def encode_entries(features: Mapping[bytes, bytes]) -> bytes:
@@ -370,4 +381,4 @@ def encode_entries(features: Mapping[bytes, bytes]) -> bytes:
 
 def encode(features: Mapping[bytes, bytes]) -> bytes:
     """Serialize an Example."""
-    return write_field(ITEM, encode_entries(features))
+    return write_field(Tag.ITEM, encode_entries(features))

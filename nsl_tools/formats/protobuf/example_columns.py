@@ -24,7 +24,7 @@ from nsl_tools.formats.protobuf.lockstep import (
 )
 from nsl_tools.formats.protobuf.name_numbers import numbered
 from nsl_tools.formats.protobuf.varints import Reader, length_sizes
-from nsl_tools.formats.protobuf.wire import WireError
+from nsl_tools.formats.protobuf.wire import CONTINUED, WireError
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -32,11 +32,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.arrays.byte_spans import Places
 
-_ALL_BITS, _CONTINUATION_BIT = 0xFF, 0x80  # of a byte of a varint
-_NAME_BYTES = 100
-"""What a name takes as an object, beside its text."""
-_ODD_BYTES = 300
-"""What an odd record, or a feature without its unknown fields, takes as objects."""
+_ALL_BITS = 0xFF  # of a byte
 
 
 @dataclass(frozen=True)
@@ -85,8 +81,10 @@ class Parsed:
     def nbytes(self) -> int:
         """About how much memory it takes beside `data`."""
         arrays = (*self.maps, self.bounds, self.names, *self.values)
-        texts = sum(map(len, self.known)) + _NAME_BYTES * len(self.known)
-        odd = _ODD_BYTES * (len(self.odd) + len(self.plain)) + sum(map(len, self.plain.values()))
+        name = 100  # bytes of one as an object, beside its text
+        other = 300  # bytes of an odd record, or a feature without its unknown fields, as objects
+        texts = sum(map(len, self.known)) + name * len(self.known)
+        odd = other * (len(self.odd) + len(self.plain)) + sum(map(len, self.plain.values()))
         return texts + odd + sum(array.nbytes for array in arrays)
 
     def features(self, index: int) -> example.Features:
@@ -154,7 +152,7 @@ class ExampleParser:
 
 def _parse(reader: Reader, data: bytes, starts: Places, ends: Places) -> Parsed:
     tags, *maps = reader.fields(starts)
-    fits = (tags == example.ITEM) & (maps[1] == ends)
+    fits = (tags == example.Tag.ITEM) & (maps[1] == ends)
     parsed = _canonical(reader, Spans(*maps), fits)
     if fits.all():
         return parsed
@@ -175,7 +173,7 @@ def _canonical(reader: Reader, maps: Spans, fits: Flags) -> Parsed:
     ends[bounds[1:][filled] - 1] = maps.ends[filled]
     contents = starts + 1 + length_sizes(ends - starts - 1)
     numbers, places, known = numbered(reader, contents)
-    good = (numbers >= 0) & (reader.data.take(starts) == example.ITEM)
+    good = (numbers >= 0) & (reader.data.take(starts) == example.Tag.ITEM)
     values = features_of(reader, places + 1, ends, good)
     rows = np.repeat(np.arange(len(fits)), np.diff(bounds))
     fits[rows[~good]] = False
@@ -230,8 +228,8 @@ def _structure(one: Parsed) -> Iterator[tuple[slice, int]]:
         if kind and start < end:
             yield slice(position, start), _ALL_BITS
             position = end
-        if kind == example.INT64_LIST:
-            yield slice(start, end), _CONTINUATION_BIT
+        if kind == example.Kind.INT64:
+            yield slice(start, end), CONTINUED
     yield slice(position, len(one.data)), _ALL_BITS
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.formats.protobuf.example import BYTES_LIST, FLOAT_LIST, INT64_LIST, ITEM
+from nsl_tools.formats.protobuf.example import Kind, Tag
 from nsl_tools.formats.protobuf.varints import (
     WORD_BYTES,
     Reader,
@@ -20,6 +20,7 @@ from nsl_tools.formats.protobuf.varints import (
     put_varints,
     varint_sizes,
 )
+from nsl_tools.formats.protobuf.wire import CONTINUED
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -28,16 +29,9 @@ if TYPE_CHECKING:
 
 Flags = npt.NDArray[np.bool_]
 
-_FEW = 8  # records that are walked alone, if they have many entries
-"""Messages that are left to the walk if, after so many steps, they are the only ones left."""
 FLOAT_BYTES = 4  # of a number of a float list
-_CONTINUED, _LONGEST = 0x80, 10  # of a varint: the bit of all bytes but the last, and bytes
-_CONTINUED_PAIR = np.uint16(0x8080)
-_PIECE = 1 << 18  # bytes that are looked at together
-_KIND_SHIFT, _KINDS = 3, 4  # of the tag of a list: the bits before its number, and numbers
-_SOON = 1 << 11  # features of fewer bytes are looked up
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-_IS_LIST = np.isin(np.arange(256), (BYTES_LIST, FLOAT_LIST, INT64_LIST))
+_NUMBERS = 4  # more than any of the fields for lists, which are 1 to 3
+_IS_LIST = np.isin(np.arange(256), (Kind.BYTES, Kind.FLOAT, Kind.INT64))
 
 
 class Spans(NamedTuple):
@@ -69,10 +63,11 @@ def walk(reader: Reader, messages: Spans, fits: Flags) -> tuple[Places, Places, 
         Of each field the place of its message, how many fields come before it, and where it
         starts: shapes (n,), those of one message in order.
     """
+    few = 8  # messages, if no others are left after many steps: they are left to the walk
     rows, places, limits = np.arange(len(fits)), *messages
     owners, starts = [rows[:0]], [rows[:0]]
     while len(rows):
-        if len(rows) <= _FEW and len(owners) > TUNING.steps:
+        if len(rows) <= few and len(owners) > TUNING.steps:
             fits[rows] = False
             break
         owners.append(rows)
@@ -100,13 +95,13 @@ def features_of(reader: Reader, places: Places, ends: Places, good: Flags) -> Sp
     features = Spans(places + length_sizes(sizes), ends)
     kinds = reader.data.take(features.starts, mode="clip")
     expected, masks = _heads()
-    which = sizes * _KINDS + (kinds >> _KIND_SHIFT & _KINDS - 1)
+    which = sizes * _NUMBERS + (kinds >> 3 & _NUMBERS - 1)
     heads = reader.words(places) & masks.take(sizes, mode="clip")
     others = np.flatnonzero(good & (heads != expected.take(which, mode="clip")))
     _, starts, found = reader.fields(places[others] - 1)
     good[others] = (starts == features.starts[others]) & (found == ends[others])
     _refuse_odd(reader, features, others[good[others]], good)
-    numbers = np.flatnonzero(good & (kinds == INT64_LIST))
+    numbers = np.flatnonzero(good & (kinds == Kind.INT64))
     good[numbers] = ~_unsound(reader, features.at(numbers))
     return features
 
@@ -120,20 +115,21 @@ def _heads() -> tuple[Words, Words]:
         them, zeros from the value on, or 1 if there is none; by these bytes, ones for all before
         the value.
     """
-    heads, masks = np.ones((_SOON, _KINDS), np.uint64), np.zeros(_SOON, np.uint64)
-    runs = np.arange(_SOON)
+    most = 1 << 11  # bytes of a feature to be looked up
+    heads, masks = np.ones((most, _NUMBERS), np.uint64), np.zeros(most, np.uint64)
+    runs = np.arange(most)
     lists = 1 + varint_sizes(runs) + runs
     values = 1 + varint_sizes(lists) + lists
     sizes = varint_sizes(values) + values
-    for kind, width in ((BYTES_LIST, 1), (FLOAT_LIST, FLOAT_BYTES), (INT64_LIST, 1)):
-        out, places = np.zeros(WORD_BYTES * _SOON, np.uint8), WORD_BYTES * runs
-        for numbers in np.broadcast_arrays(values, kind, lists, ITEM, runs):
+    for kind, width in ((Kind.BYTES, 1), (Kind.FLOAT, FLOAT_BYTES), (Kind.INT64, 1)):
+        out, places = np.zeros(WORD_BYTES * most, np.uint8), WORD_BYTES * runs
+        for numbers in np.broadcast_arrays(values, kind, lists, Tag.ITEM, runs):
             put_varints(numbers, varint_sizes(numbers), out, places)
             places = places + varint_sizes(numbers)
-        good = np.flatnonzero((sizes < _SOON) & (runs > 0) & (runs % width == 0))
-        heads[sizes[good], kind >> _KIND_SHIFT] = out.view(np.uint64)[good]
+        good = np.flatnonzero((sizes < most) & (runs > 0) & (runs % width == 0))
+        heads[sizes[good], kind >> 3] = out.view(np.uint64)[good]
         unused = WORD_BYTES * (1 + runs) - places
-        masks[sizes[good]] = _ALL >> (8 * unused[good]).astype(np.uint64)
+        masks[sizes[good]] = ~np.uint64(0) >> (8 * unused[good]).astype(np.uint64)
     return heads.ravel(), masks
 
 
@@ -143,23 +139,23 @@ def _refuse_odd(reader: Reader, features: Spans, rows: Places, fits: Flags) -> N
     But for numbers of more than 10 bytes.
     """
     kinds, contents = sole_contents(reader.data, features.at(rows))
-    floats = (kinds == FLOAT_LIST) & (contents.lengths % FLOAT_BYTES == 0)
-    numbers = (contents.lengths > 0) & (floats | (kinds == INT64_LIST))
-    fits[rows] = numbers | (kinds == BYTES_LIST)
+    floats = (kinds == Kind.FLOAT) & (contents.lengths % FLOAT_BYTES == 0)
+    numbers = (contents.lengths > 0) & (floats | (kinds == Kind.INT64))
+    fits[rows] = numbers | (kinds == Kind.BYTES)
     rows = rows[kinds == 0]
     empty = features.lengths[rows] == 0
     kinds, starts, ends = reader.fields(features.starts[rows])
     fits[rows] = empty | _IS_LIST[kinds] & (ends == features.ends[rows])
     several = np.flatnonzero(fits[rows] & ~empty & (starts < ends))
     texts = _hold_texts(reader, Spans(starts, ends).at(several))
-    fits[rows[several]] = texts & (kinds[several] == BYTES_LIST)
+    fits[rows[several]] = texts & (kinds[several] == Kind.BYTES)
 
 
 def _hold_texts(reader: Reader, lists: Spans) -> Flags:
     """Tell which lists, none of which is empty, are fields of texts alone."""
     good = np.ones(len(lists.starts), np.bool_)
     owners, _, places = walk(reader, lists, good)
-    good[owners[reader.fields(places)[0] != ITEM]] = False
+    good[owners[reader.fields(places)[0] != Tag.ITEM]] = False
     return good
 
 
@@ -173,17 +169,18 @@ def sole_contents(data: Bytes, features: Spans) -> tuple[Bytes, Spans]:
     kinds, starts, ends = reader.fields(features.starts)
     sole = (ends == features.ends) & (starts < ends)
     tags, values, value_ends = reader.fields(np.where(starts < features.ends, starts, 0))
-    sole &= (tags == ITEM) & (value_ends == ends)
+    sole &= (tags == Tag.ITEM) & (value_ends == ends)
     return np.where(sole, kinds, 0), Spans(values, value_ends)
 
 
 def _unsound(reader: Reader, runs: Spans) -> Flags:
     """Tell which runs of varints, one behind the other, are cut, or hold one of over 10 bytes."""
-    unsound: Flags = reader.data[runs.ends - 1] >= _CONTINUED
-    long = np.flatnonzero(runs.lengths > _LONGEST)
-    extent = range(int(runs.starts[long[0]]), int(runs.ends[long[-1]]), _PIECE) if len(long) else ()
+    unsound: Flags = reader.data[runs.ends - 1] >= CONTINUED
+    longest, piece = 10, 1 << 18  # bytes of a varint, and those that are looked at together
+    long = np.flatnonzero(runs.lengths > longest)
+    extent = range(int(runs.starts[long[0]]), int(runs.ends[long[-1]]), piece) if len(long) else ()
     for start in extent:
-        places = start + _continued(reader.data[start : start + _PIECE + _LONGEST - 1])
+        places = start + _continued(reader.data[start : start + piece + longest - 1])
         owners = np.searchsorted(runs.starts, places, "right") - 1
         unsound[owners[places < runs.ends[owners]]] = True
     return unsound
@@ -191,12 +188,13 @@ def _unsound(reader: Reader, runs: Spans) -> Flags:
 
 def _continued(data: Bytes) -> Places:
     """Return places in all stretches of 10 bytes or more that are no last ones of varints."""
-    pairs = data[: len(data) // 2 * 2].view(np.uint16) & _CONTINUED_PAIR == _CONTINUED_PAIR
+    both = np.uint16(CONTINUED << 8 | CONTINUED)
+    pairs = data[: len(data) // 2 * 2].view(np.uint16) & both == both
     for step in (1, 2):
         pairs = pairs[:-step] & pairs[step:]
     places = 2 * np.flatnonzero(pairs)  # of 8 such bytes, as each stretch has them
     before, ninth, tenth = (
-        data.take(places + step, mode="clip") >= _CONTINUED
+        data.take(places + step, mode="clip") >= CONTINUED
         for step in (-1, WORD_BYTES, WORD_BYTES + 1)
     )
     return places[ninth & (before | tenth)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nsl_tools.formats.protobuf.example import ITEM, VALUE
+from nsl_tools.formats.protobuf.example import Tag
 from nsl_tools.formats.protobuf.varints import WORD_BYTES
 
 if TYPE_CHECKING:
@@ -19,15 +20,8 @@ if TYPE_CHECKING:
 _NAME = 2  # bytes before it: a tag, and a length of one byte
 _PART = WORD_BYTES - _NAME
 """Bytes of a name that are looked at together with what is before it, or behind it."""
-# Masks by the length of a name, up to 6, of what is compared: of the 8 bytes from its tag on (tag,
-# length, name), and of those around its end (name, tag of the value).
-_HEAD = np.array([(1 << 8 * (_NAME + size)) - 1 for size in range(_PART + 1)], np.uint64)
-_TAIL = np.array([(1 << 56) - (1 << 8 * (_PART - size)) for size in range(_PART + 1)], np.uint64)
-_LENGTH_SHIFT, _LENGTH = np.uint64(8), np.uint64(0xFF)
-_LONGEST = 127  # of one byte
-_TAGS = bytes((ITEM, VALUE))
-_SLOT_BITS = 12  # of the slots of a table: some thousands of names seldom share one
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_LONGEST = 127  # bytes of a name whose length takes one
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: it spreads what differs
 
 
 def numbered(reader: Reader, places: Places) -> tuple[Places, Places, list[bytes]]:
@@ -42,15 +36,27 @@ def numbered(reader: Reader, places: Places) -> tuple[Places, Places, list[bytes
         UTF-8, and the tag of a value; where names end; the names.
     """
     heads = reader.words(places)
-    lengths = (heads >> _LENGTH_SHIFT & _LENGTH).view(np.int64)
+    lengths = (heads >> np.uint64(8) & np.uint64(0xFF)).view(np.int64)  # behind a byte of tag
     ends = places + (_NAME + lengths)
     tails = reader.words(ends - _PART)
-    sizes = np.minimum(lengths, _PART)
-    keys = [heads & _HEAD.take(sizes), tails & _TAIL.take(sizes)]
+    sizes, (head, tail) = np.minimum(lengths, _PART), _masks()
+    keys = [heads & head.take(sizes), tails & tail.take(sizes)]
     keys += _between(reader, ends, lengths)
     like, same = _equals(keys)
     numbers, known = _numbers_of(reader, places, ends, like)
     return np.where(same, numbers, -1), ends, known
+
+
+@cache
+def _masks() -> tuple[Words, Words]:
+    """Return what of 8 bytes is compared, by the length of a name, up to 6, shapes (7,).
+
+    Of those from its tag on (tag, length, name), and around its end (name, tag of the value).
+    """
+    sizes = range(_PART + 1)
+    head = [(1 << 8 * (_NAME + size)) - 1 for size in sizes]
+    tail = [(1 << 56) - (1 << 8 * (_PART - size)) for size in sizes]
+    return np.array(head, np.uint64), np.array(tail, np.uint64)
 
 
 def _between(reader: Reader, ends: Places, lengths: Places) -> Iterator[Words]:
@@ -69,8 +75,9 @@ def _equals(keys: list[Words]) -> tuple[Places, Flags]:
         hashes += key
         hashes *= _FACTOR
     # The last one in a slot of a table is that of most: names are few.
-    slots = (hashes >> np.uint64(64 - _SLOT_BITS)).view(np.int64)
-    table = np.zeros(1 << _SLOT_BITS, np.int64)
+    bits = 12  # of a slot: some thousands of names seldom share one
+    slots = (hashes >> np.uint64(64 - bits)).view(np.int64)
+    table = np.zeros(1 << bits, np.int64)
     table[slots] = np.arange(len(slots))
     like = table.take(slots)
     agree = _agree(keys, like, slice(None))
@@ -106,4 +113,5 @@ def _is_good(part: bytes) -> bool:
         part[_NAME:-1].decode()
     except UnicodeDecodeError:
         return False
-    return len(part) <= _NAME + _LONGEST + 1 and part[:1] + part[-1:] == _TAGS
+    tags = part[:1] + part[-1:]
+    return len(part) <= _NAME + _LONGEST + 1 and tags == bytes((Tag.ITEM, Tag.VALUE))

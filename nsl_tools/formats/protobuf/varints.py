@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.formats.protobuf.wire import MAX_LENGTH
+from nsl_tools.formats.protobuf.wire import CONTINUED, MAX_LENGTH
 
 if TYPE_CHECKING:
     from nsl_tools.arrays.byte_spans import Bytes, Places
@@ -20,7 +20,6 @@ Words = npt.NDArray[np.uint64]
 
 WORD_BYTES = 8  # that are read at once at each place
 _BYTE = np.uint64(8)
-_NEXT, _MORE_BIT, _LAST = 0xFF, 0x80, 0x7F  # a byte; its continuation bit; its others
 _LONGEST = 5  # bytes of a varint that is a length or a tag
 _STEPS = 1 << 7 * np.arange(1, _LONGEST)  # the first values that take another byte
 
@@ -55,9 +54,9 @@ class Reader:
         words = self.words(places)
         tags = words.astype(np.uint8)
         words >>= _BYTE
-        lengths = words.view(np.int64) & _NEXT
+        lengths = words.view(np.int64) & 0xFF
         starts = places + 2
-        if np.count_nonzero(lengths >= _MORE_BIT):
+        if np.count_nonzero(lengths >= CONTINUED):
             _read_long(words, tags, lengths, starts)
         return tags, starts, starts + lengths
 
@@ -65,11 +64,11 @@ class Reader:
         """Return where the field at each of `places` ends, as `fields` does, and faster."""
         lengths = self.data.take(places + 1, mode="clip")
         ends: Places = places + (lengths + np.int64(2))
-        if np.count_nonzero(more := lengths >= _MORE_BIT):
+        if np.count_nonzero(more := lengths >= CONTINUED):
             long = np.flatnonzero(more)
             second = self.data.take(places[long] + 2, mode="clip").astype(np.int64)
-            ends[long] += (second << 7) - _MORE_BIT + 1
-            if len(longer := long[second >= _MORE_BIT]):
+            ends[long] += (second << 7) - CONTINUED + 1
+            if len(longer := long[second >= CONTINUED]):
                 ends[longer] = self.fields(places[longer])[2]
         return ends
 
@@ -79,15 +78,15 @@ def _read_long(words: Words, tags: Bytes, lengths: Places, starts: Places) -> No
 
     And set `starts` behind them, and `tags` to 0 for those that are not good.
     """
-    rows = np.flatnonzero(lengths >= _MORE_BIT)
+    rows = np.flatnonzero(lengths >= CONTINUED)
     words = words[rows]
     for shift in range(7, 7 * _LONGEST, 7):
         words >>= _BYTE
-        byte = words.view(np.int64) & _NEXT
+        byte = words.view(np.int64) & 0xFF
         lengths[rows] += byte - 1 << shift  # in the byte before, the highest bit was no digit
         starts[rows] += 1
         tags[rows[byte == 0]] = 0
-        more = byte >= _MORE_BIT
+        more = byte >= CONTINUED
         rows, words = rows[more], words[more]
         if not len(rows):
             break
@@ -119,6 +118,6 @@ def put_varints(values: Places, sizes: Places, out: Bytes, places: Places) -> No
     """Write varints, whose sizes are known, to `places` in `out`."""
     while len(values):
         more = sizes > 1
-        out[places] = (values & _LAST | more * np.int64(_MORE_BIT)).astype(np.uint8)
+        out[places] = (values & 0x7F | more * np.int64(CONTINUED)).astype(np.uint8)
         rows = np.flatnonzero(more)
         values, sizes, places = values[rows] >> 7, sizes[rows] - 1, places[rows] + 1

@@ -12,12 +12,14 @@ Source: the Protocol Buffers encoding guide; behaviour checked against
 
 from collections.abc import Iterator
 
-VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
-
-_MAX_TAG = 0xFFFFFFFF  # tags have 32 bits
 MAX_LENGTH = 0x7FFFFFFF  # bytes: lengths are signed, of 32 bits
-_MAX_DEPTH = 100  # of groups in groups, as protobuf allows
-_MASK64 = 0xFFFFFFFFFFFFFFFF  # varints wrap at 64 bits
+CONTINUED = 0x80  # the bit that all bytes of a varint have but the last
+
+
+class WireType:
+    """How a value is encoded: the three lowest bits of its tag."""
+
+    VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
 
 
 class WireError(ValueError):
@@ -34,8 +36,8 @@ def read_varint(data: bytes, start: int, end: int, limit: int = 10) -> tuple[int
     for position in range(start, min(end, start + limit)):
         byte = data[position]
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004 - the continuation bit
-            return value & _MASK64, position + 1
+        if byte < CONTINUED:
+            return value & 0xFFFFFFFFFFFFFFFF, position + 1
         shift += 7
     raise WireError(f"varint at byte {start} is cut or too long")
 
@@ -60,28 +62,28 @@ def fields(data: bytes, start: int, end: int, depth: int = 0) -> Iterator[tuple[
 
 def _read_tag(data: bytes, position: int, end: int) -> tuple[int, int]:
     byte = data[position]
-    if byte < 0x80:  # noqa: PLR2004 - the continuation bit
+    if byte < CONTINUED:
         return byte, position + 1
     tag, value = read_varint(data, position, end, limit=5)
-    if tag > _MAX_TAG:
+    if tag >> 32:
         raise WireError(f"field tag at byte {position} exceeds 32 bits")
     return tag, value
 
 
 def _value_span(data: bytes, position: int, end: int, tag: int, depth: int) -> tuple[int, int]:
     kind = tag & 7
-    if kind == LENGTH:
+    if kind == WireType.LENGTH:
         length, position = read_varint(data, position, end, limit=5)
         stop = position + length
         if length > MAX_LENGTH:
             raise WireError(f"length at byte {position} exceeds 2 GiB")
-    elif kind == VARINT:
+    elif kind == WireType.VARINT:
         stop = read_varint(data, position, end)[1]
-    elif kind == FIXED32:
+    elif kind == WireType.FIXED32:
         stop = position + 4
-    elif kind == FIXED64:
+    elif kind == WireType.FIXED64:
         stop = position + 8
-    elif kind == START_GROUP:
+    elif kind == WireType.START_GROUP:
         stop = _group_end(data, position, end, tag >> 3, depth + 1)
     else:
         raise WireError(f"unexpected wire type {kind} before byte {position}")
@@ -91,11 +93,11 @@ def _value_span(data: bytes, position: int, end: int, tag: int, depth: int) -> t
 
 
 def _group_end(data: bytes, position: int, end: int, number: int, depth: int) -> int:
-    if depth > _MAX_DEPTH:
+    if depth > 100:  # noqa: PLR2004 - as many as protobuf takes
         raise WireError("groups are nested too deep")
     while position < end:
         tag, value = _read_tag(data, position, end)
-        if tag & 7 == END_GROUP:
+        if tag & 7 == WireType.END_GROUP:
             if tag >> 3 != number:
                 raise WireError(f"group {number} is closed as {tag >> 3}")
             return value
@@ -111,8 +113,8 @@ def write_varint(value: int) -> bytes:
 
 def _encode_varint(value: int) -> bytes:
     encoded = bytearray()
-    while value > 0x7F:  # noqa: PLR2004 - seven bits a byte
-        encoded.append(value & 0x7F | 0x80)
+    while value >= CONTINUED:
+        encoded.append(value & 0x7F | CONTINUED)
         value >>= 7
     encoded.append(value)
     return bytes(encoded)

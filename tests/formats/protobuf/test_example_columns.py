@@ -172,7 +172,7 @@ def test_a_name_twice_in_a_record_is_the_last_one() -> None:
     """As protobuf reads maps, whatever other records have."""
     once = {b"a": example.encode_int64([1]), b"b": example.encode_int64([2])}
     entry = example.encode_entry(b"a", example.encode_int64([3]))
-    twice = write_field(example.ITEM, example.encode_entries(once) + entry)
+    twice = write_field(example.Tag.ITEM, example.encode_entries(once) + entry)
     _check([example.encode(once), twice, twice, example.encode({b"a": entry})])
 
 
@@ -188,9 +188,9 @@ def test_lists_and_maps_of_any_size(monkeypatch: pytest.MonkeyPatch, values: int
 def test_varints_of_more_than_ten_bytes_are_found_in_any_list() -> None:
     """Between good ones, which end and begin with many bytes."""
     long = b"\xff" * 9 + b"\1"
-    good = example.encode({b"n": write_field(example.INT64_LIST, write_field(10, long * 3))})
+    good = example.encode({b"n": write_field(example.Kind.INT64, write_field(10, long * 3))})
     run = long + b"\xff" * 10 + b"\1" + long
-    bad = example.encode({b"n": write_field(example.INT64_LIST, write_field(10, run))})
+    bad = example.encode({b"n": write_field(example.Kind.INT64, write_field(10, run))})
     _check([good] * 3)
     _check([good, bad, good])
 
