@@ -34,7 +34,6 @@ Weights = npt.NDArray[np.float64]
 _ENTRY = np.dtype([("high", "<u8"), ("low", "<u8"), ("row", "<u4")])
 _PARTITION_BITS = 6  # first bits of a fingerprint, which tell its partition
 _PARTITIONS = 1 << _PARTITION_BITS
-_PARTITION_SHIFT = np.uint64(64 - _PARTITION_BITS)
 
 
 class Entries:
@@ -63,7 +62,7 @@ class Entries:
     def _flush(self) -> None:
         if self._pending:
             entries = np.concatenate(self._pending)
-            partitions = (entries["high"] >> _PARTITION_SHIFT).astype(np.uint8)
+            partitions = _partitions_of(entries["high"])
             order = np.argsort(partitions, kind="stable")
             self._partitions.add(entries.take(order), partitions.take(order))
         self._pending, self._pending_size = [], 0
@@ -277,6 +276,10 @@ def _add(spilled: SpilledPartitions, high: Words, columns: Iterable[npt.NDArray[
     records = np.empty(len(high), spilled.dtype)
     for name, column in zip(spilled.dtype.names or (), columns, strict=True):
         records[name] = column
-    partitions = (high >> _PARTITION_SHIFT).astype(np.uint8)
+    partitions = _partitions_of(high)
     order = np.argsort(partitions, kind="stable")
     spilled.add(records.take(order), partitions.take(order))
+
+
+def _partitions_of(high: Words) -> npt.NDArray[np.uint8]:
+    return np.asarray(high >> np.uint64(64 - _PARTITION_BITS), np.uint8)

@@ -9,9 +9,10 @@ import numpy as np
 
 from nsl_tools.arrays.byte_spans import Bytes, Places, offsets_of
 from nsl_tools.arrays.ids import shown
+from nsl_tools.formats.protobuf.wire import MAX_LENGTH
 from nsl_tools.memory import memory_problem, shown_size
 from nsl_tools.pack_nbrs.neighbor_blocks import make_blocks
-from nsl_tools.pack_nbrs.neighbor_store import DIGITS_BITS, META, Pool
+from nsl_tools.pack_nbrs.neighbor_store import META, Pool, digits_of, rows_of
 from nsl_tools.pack_nbrs.plan import edge_keys
 from nsl_tools.pack_nbrs.splice import Neighbors, Seeds, added_names, refused_seed, splice
 from nsl_tools.tuning import TUNING
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
     from nsl_tools.pack_nbrs.plan import JoinPlan
     from nsl_tools.spill.partitions import Records
     from nsl_tools.statistics import Statistics
-
-_LONGEST_RECORD = (1 << 31) - 1
-"""That protobuf, and so every reader of examples, takes."""
-_ADDED_BYTES = 100
-"""No less than what packing adds to a record beside the blocks of neighbours."""
 
 
 def needed_blocks(
@@ -55,7 +51,7 @@ def needed_blocks(
     for batch in (batch for part, again in inputs for batch in part.examples(again=again)):
         keys, places, ranges = plan.needs_before(row + len(batch))
         if len(keys):
-            rows = (keys >> np.uint64(DIGITS_BITS)).astype(np.int64) - row
+            rows = rows_of(keys) - row
             meta, data = _blocks_of(batch, keys, rows, rename_weight)
             yield meta, data, places, ranges
             _count_unknown(batch, rows, statistics)
@@ -74,9 +70,8 @@ def _blocks_of(
     batch: ExampleBatch, keys: Records, rows: Places, rename_weight: str | None
 ) -> tuple[Records, Bytes]:
     """Return the blocks with these keys, and what the store wants to know of each."""
-    digits = (keys & np.uint64((1 << DIGITS_BITS) - 1)).astype(np.int64)
     with batch.errors():
-        blocks = make_blocks(batch.parsed, rows, digits, rename_weight)
+        blocks = make_blocks(batch.parsed, rows, digits_of(keys), rename_weight)
     meta = np.empty(len(keys), META)
     meta["key"], meta["length"], meta["gaps"] = keys, blocks.lengths, blocks.gaps
     return meta, blocks.data
@@ -181,7 +176,8 @@ class _Work:
         No reader takes one of more than 2 GiB; making one takes a multiple of it, within `limit`.
         """
         seeds = self._seeds
-        sizes = self._sizes + _ADDED_BYTES + (0 if seeds.tails is None else seeds.tails)
+        added = 100  # bytes, and no less, that packing adds beside the blocks of neighbours
+        sizes = self._sizes + added + (0 if seeds.tails is None else seeds.tails)
         index = int(np.argmax(sizes))
         size = int(sizes[index])
         problem = _size_problem(size, limit)
@@ -204,7 +200,7 @@ class _Work:
 
 
 def _size_problem(size: int, limit: int | None) -> str:
-    if size > _LONGEST_RECORD:
-        return f"and readers take {shown_size(_LONGEST_RECORD)} at most: lower --max-nbrs"
+    if size > MAX_LENGTH:
+        return f"and readers take {shown_size(MAX_LENGTH)} at most: lower --max-nbrs"
     problem = memory_problem(size, limit)
     return problem and f"{problem}, or lower --max-nbrs"

@@ -30,11 +30,8 @@ if TYPE_CHECKING:
     from nsl_tools.formats.protobuf.lockstep import Spans
 
 _PREFIX = NEIGHBOR_PREFIX.encode()
-_WEIGHT = WEIGHT_NAME.encode()
 GAP_BYTES = 4
 """For the place of a gap in its block."""
-_MOST_FEATURES = 1 << 16
-"""Features to lay out at once, unless one record has more; each takes 300 bytes meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +60,9 @@ def make_blocks(
     """
     if parsed.alike and len(rows) and (digits == digits[0]).all():
         return _alike_blocks(parsed, rows, digits[:1], rename_weight)
+    at_once = 1 << 16  # features, unless one record has more; each takes 300 bytes meanwhile
     features = np.cumsum(np.diff(parsed.bounds)[rows])
-    cuts = np.flatnonzero(np.diff(features // _MOST_FEATURES)) + 1
+    cuts = np.flatnonzero(np.diff(features // at_once)) + 1
     parts = [
         _blocks(parsed, some, own, rename_weight)[0]
         for some, own in zip(np.split(rows, cuts), np.split(digits, cuts), strict=True)
@@ -114,7 +112,8 @@ def _blocks(
     weights.write(digits, out, starts)
     places = within[:-1] + (starts + before - within[firsts[:-1]])[owner]
     values = entries.write(parsed.data, out, places)
-    _put_numbers(np.full(len(rows), _FIRST_GAP), out, behind)
+    first_gap = _weight_entry(0).index(_PREFIX) + len(_PREFIX)
+    _put_numbers(np.full(len(rows), first_gap), out, behind)
     ordinal = np.arange(len(owner)) - firsts[owner] + 1
     _put_numbers(places + entries.gaps - starts[owner], out, behind[owner] + GAP_BYTES * ordinal)
     return Blocks(lengths, counts + 1, out), values
@@ -130,10 +129,8 @@ def _packed_name(digits: int, name: bytes) -> bytes:
 
 
 def _weight_entry(digits: int) -> bytes:
-    return example.encode_entry(_packed_name(digits, _WEIGHT), example.encode_floats([0.0]))
-
-
-_FIRST_GAP = _weight_entry(0).index(_PREFIX) + len(_PREFIX)
+    name = _packed_name(digits, WEIGHT_NAME.encode())
+    return example.encode_entry(name, example.encode_floats([0.0]))
 
 
 def weight_places(digits: Places) -> Places:
@@ -212,9 +209,9 @@ def _new_name(
     known: Sequence[bytes], numbers: Places, rows: Places, new_name: str | None
 ) -> _NewName:
     """Return which of the names that are `known` is another when neighbours are packed."""
-    if _WEIGHT not in known:
+    if WEIGHT_NAME.encode() not in known:
         return _NewName(-1, b"")
-    weight = known.index(_WEIGHT)
+    weight = known.index(WEIGHT_NAME.encode())
     holders = rows[numbers == weight]
     if new_name is None and len(holders):
         raise ExampleError(

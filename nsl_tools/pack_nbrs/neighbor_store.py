@@ -26,15 +26,22 @@ if TYPE_CHECKING:
 
 META = np.dtype([("key", "<u8"), ("length", "<u4"), ("gaps", "<u4")])
 DIGITS_BITS = 4  # of a key, below its row: digits of a rank
-_PIECE = 1 << 22  # bytes of blocks that are handled together
-_ROW_SHIFT = np.uint64(DIGITS_BITS)
-_SPARSE = 8  # rows for each key: with more, an index by row would be mostly empty
 
 
 def need_keys(rows: npt.NDArray[np.integer], digits: npt.NDArray[np.integer]) -> Records:
     """Return one number for each row and number of digits of a rank, ordered by row."""
-    keys: Records = rows.astype(np.uint64) << _ROW_SHIFT
+    keys: Records = rows.astype(np.uint64) << np.uint64(DIGITS_BITS)
     return keys | digits.astype(np.uint64)
+
+
+def rows_of(keys: Records) -> Places:
+    """Return the row that each of `need_keys` was made of."""
+    return np.asarray(keys >> np.uint64(DIGITS_BITS), np.int64)
+
+
+def digits_of(keys: Records) -> Places:
+    """Return the number of digits that each of `need_keys` was made of."""
+    return np.asarray(keys & np.uint64((1 << DIGITS_BITS) - 1), np.int64)
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Pool:
         if self._index is None:
             return np.asarray(np.searchsorted(self.keys, keys))
         first, index = self._index
-        places: Places = index.take((keys >> _ROW_SHIFT).astype(np.int64) - first)
+        places: Places = index.take(rows_of(keys) - first)
         while (behind := self.keys.take(places) < keys).any():
             places += behind
         return places
@@ -68,8 +75,9 @@ class Pool:
     @cached_property
     def _index(self) -> tuple[int, Places] | None:
         """The first row, and for it and those after it where their keys start, unless few have."""
-        rows = (self.keys >> _ROW_SHIFT).astype(np.int64)
-        if not len(rows) or (span := int(rows[-1] - rows[0]) + 1) > len(rows) * _SPARSE:
+        sparse = 8  # rows for each key: with more, it would be mostly empty
+        rows = rows_of(self.keys)
+        if not len(rows) or (span := int(rows[-1] - rows[0]) + 1) > len(rows) * sparse:
             return None
         starts = np.zeros(span, np.int64)
         starts[rows[::-1] - rows[0]] = np.arange(len(rows))[::-1]
@@ -149,7 +157,8 @@ class BlockStore:
 
 def _copies(data: Bytes, starts: Places, offsets: Places) -> Iterator[Bytes]:
     """Yield the spans of `data` at `starts` end to end, some MiB at a time."""
-    cuts = np.searchsorted(offsets, np.arange(0, int(offsets[-1]), _PIECE))
+    piece = 1 << 22  # bytes of blocks that are copied together
+    cuts = np.searchsorted(offsets, np.arange(0, int(offsets[-1]), piece))
     for first, last in pairwise(np.unique(np.append(cuts, len(starts))).tolist()):
         places = offsets[first : last + 1] - offsets[first]
         out = np.empty(places[-1], np.uint8)

@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.int64]
 
-_FEATURE_BYTES = 16
-"""What a feature takes more in a block than in its record: a longer name, and its place."""
-_BYTES_PER_FEATURE = 400
-"""A feature takes as long to parse as so many bytes take to read."""
-
 
 @dataclass
 class Room:
@@ -86,7 +81,8 @@ class Input:
 def _is_soon_parsed(batch: ExampleBatch) -> bool:
     """Tell whether to parse a batch again takes no longer than memory to keep it in does."""
     parsed = batch.parsed
-    return parsed.alike or len(batch.records.data) > _BYTES_PER_FEATURE * len(parsed.names)
+    as_long = 400  # bytes: to read them takes as long as to parse a feature
+    return parsed.alike or len(batch.records.data) > as_long * len(parsed.names)
 
 
 class NodeRows:
@@ -133,12 +129,12 @@ class NodeRows:
 
     def _read(self, part: Input, id_feature: str, entries: Entries) -> Places:
         places = Places()
+        longer = 16  # bytes of a feature in a block: for a longer name, and its place
         batches = read_decoded(part.sources, part.skipped, lambda b: ids_of(b, id_feature))
         for batch, ids in in_background(batches):
             records = batch.records
             self._starts.append(len(self._texts))
-            features = _FEATURE_BYTES * len(batch.parsed.names)
-            size = (records.ends - records.starts).sum() + features
+            size = (records.ends - records.starts).sum() + longer * len(batch.parsed.names)
             self._means.append(float(size / len(batch)))
             part.keep(batch)
             places.add(records)

@@ -18,7 +18,7 @@ from nsl_tools.arrays.ids import shown
 from nsl_tools.arrays.ranking import RANKING_BYTES
 from nsl_tools.errors import UsageError
 from nsl_tools.memory import shown_size, sufficient_limit
-from nsl_tools.pack_nbrs.neighbor_store import DIGITS_BITS, need_keys
+from nsl_tools.pack_nbrs.neighbor_store import DIGITS_BITS, need_keys, rows_of
 from nsl_tools.pack_nbrs.top_edges import EDGE
 from nsl_tools.spill.partitions import Records, SpilledPartitions
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from nsl_tools.pack_nbrs.nodes import NodeRows
 
 NEED = np.dtype([("key", "<u8"), ("range", "<u4")])
-_ROW_SHIFT = np.uint64(DIGITS_BITS)
 _PARTITIONS = 256  # parts that rows are cut into: what is needed of one is sorted in memory
 
 
@@ -81,7 +80,7 @@ class JoinPlan:
         """Add ranges for these edges: one, if the blocks that they need fit."""
         self.edges += len(edges)
         keys = distinct(edge_keys(edges))
-        needed = float(_block_sizes(self._nodes, (keys >> _ROW_SHIFT).astype(np.int64)).sum())
+        needed = float(_block_sizes(self._nodes, rows_of(keys)).sum())
         if needed <= self._budget:
             self.bytes += needed
             self._add_range(edges, keys)
@@ -102,7 +101,7 @@ class JoinPlan:
     def _add_range(self, edges: Records, keys: Records) -> None:
         needs = np.empty(len(keys), NEED)
         needs["key"], needs["range"] = keys, len(self.ends)
-        self._needs.add(needs, (keys >> _ROW_SHIFT).astype(np.int64) // self._width)
+        self._needs.add(needs, rows_of(keys) // self._width)
         self._edges.add_run(edges, np.array([0, len(edges)]))
         self.ends.append(int(edges["source"][-1]) + 1 if len(edges) else 0)
 
@@ -123,7 +122,7 @@ class JoinPlan:
         if len(parts) > 1:
             self._loaded = np.concatenate(parts)
             self._loaded = self._loaded[np.argsort(self._loaded["key"], kind="stable")]
-        end = np.searchsorted(self._loaded["key"], np.uint64(row) << _ROW_SHIFT)
+        end = np.searchsorted(self._loaded["key"], np.uint64(row << DIGITS_BITS))
         found, self._loaded = self._loaded[:end], self._loaded[end:]
         keys, places = np.unique(found["key"], return_inverse=True)
         return keys, places, found["range"].astype(np.int64)

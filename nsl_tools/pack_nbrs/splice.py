@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from nsl_tools.formats.tfrecord import RecordBatch
     from nsl_tools.pack_nbrs.neighbor_store import Pool
 
-_RADIX = 16  # more than digits of a rank
-_ADDED = (NUM_NEIGHBORS.encode(), LABEL_WEIGHT.encode())
-
 
 @dataclass(frozen=True)
 class Seeds:
@@ -152,8 +149,9 @@ def _fill_gaps(
     put(values, out, places + weight_places(digits))
     gaps = pool.gaps[neighbors.blocks]
     behind = pool.starts[neighbors.blocks] + pool.lengths[neighbors.blocks]
-    for kind, rows in by_value(gaps * _RADIX + digits):
-        numbers = picked(pool.data, behind[rows], GAP_BYTES * (kind // _RADIX)).view("<u4")
+    radix = 16  # more than digits of a rank
+    for kind, rows in by_value(gaps * radix + digits):
+        numbers = picked(pool.data, behind[rows], GAP_BYTES * (kind // radix)).view("<u4")
         within = places[rows, np.newaxis] + numbers
         texts = rank_digits(ranks[rows])
         for i in range(texts.shape[1]):
@@ -177,8 +175,8 @@ def seal(records: Framed) -> Framed:
 
 def added_names(known: Sequence[bytes]) -> list[int]:
     """Return the places of names that packing adds, which no seed may have yet."""
-    prefix = NEIGHBOR_PREFIX.encode()
-    return [i for i, name in enumerate(known) if name in _ADDED or name.startswith(prefix)]
+    prefix, others = NEIGHBOR_PREFIX.encode(), (NUM_NEIGHBORS.encode(), LABEL_WEIGHT.encode())
+    return [i for i, name in enumerate(known) if name in others or name.startswith(prefix)]
 
 
 def refused_seed(index: int, name: bytes) -> ExampleError:

@@ -301,7 +301,7 @@ def test_a_record_that_no_reader_takes_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labeled: list[str]
 ) -> None:
     """The seed is named, by file, record and id; with fewer neighbours it is packed."""
-    monkeypatch.setattr(join, "_LONGEST_RECORD", 1000)
+    monkeypatch.setattr(join, "MAX_LENGTH", 1000)
     write_examples(tmp_path / "l", [{"id": [node.encode()]} for node in labeled])
     nodes: list[Example] = [{"id": [b"m%d" % i], "x": [b"x" * 100]} for i in range(8)]
     write_examples(tmp_path / "u", nodes)
