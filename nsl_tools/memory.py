@@ -24,9 +24,6 @@ _BESIDES = 100_000_000
 LIBRARIES = 200_000_000
 """Bytes that Python and the libraries may take beside `--memory-limit`."""
 
-_SIZE = re.compile(
-    r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?:(?P<unit>[KMGT]?)(?P<binary>i?)B?)?", re.IGNORECASE
-)
 _CGROUPS = "/sys/fs/cgroup"
 
 
@@ -36,7 +33,8 @@ def parse_size(text: str, option: str) -> int:
     Raises:
         UsageError: it is none of these; the message names `option`.
     """
-    match = _SIZE.fullmatch(text.strip())
+    form = r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?:(?P<unit>[KMGT]?)(?P<binary>i?)B?)?"
+    match = re.fullmatch(form, text.strip(), re.IGNORECASE)
     if match is None or (match["binary"] and not match["unit"]):
         raise UsageError(f"{option}: expected a size such as 512MB, 2GB or 1GiB, received {text!r}")
     base = 1024 if match["binary"] else 1000

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import click
 
-_TRUE = ("true", "t", "1", "yes", "y")
-_FALSE = ("false", "f", "0", "no", "n")
-
 
 def normalize(token: str) -> str:
     """Return an option or command name in hyphenated form."""
@@ -48,9 +45,9 @@ def _rewrite(arg: str, flags: dict[str, str | None]) -> list[str]:
         return _switched_off(positive, flags) if positive in flags else [arg]
     if name not in flags:
         return [arg]
-    if value.lower() in _TRUE:
+    if value.lower() in ("true", "t", "1", "yes", "y"):
         return [name]
-    if value.lower() in _FALSE:
+    if value.lower() in ("false", "f", "0", "no", "n"):
         return _switched_off(name, flags)
     raise click.BadOptionUsage(name, f"Option {name!r} takes true or false, received {value!r}.")
 

@@ -48,12 +48,6 @@ if TYPE_CHECKING:
     from nsl_tools.progress import Progress
     from nsl_tools.statistics import Statistics
 
-_CONTEXT = {
-    "token_normalize_func": normalize,
-    "help_option_names": ["-h", "--help"],
-    "max_content_width": 100,
-}
-
 
 class _Group(click.Group):
     """A group that dies by SIGPIPE, as `sort` does, where Click would exit with 1."""
@@ -65,7 +59,15 @@ class _Group(click.Group):
             raise Signalled(signal.SIGPIPE) from None
 
 
-@click.group(cls=_Group, context_settings=_CONTEXT, invoke_without_command=True)
+@click.group(
+    cls=_Group,
+    context_settings={
+        "token_normalize_func": normalize,
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
+    invoke_without_command=True,
+)
 @click.version_option(__version__, prog_name="nsl-tools")
 @click.pass_context
 def cli(context: click.Context) -> None:

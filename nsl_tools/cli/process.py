@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 DATA_ERROR = 1  # exit status: an input or output is wrong
 USAGE_ERROR = 2  # exit status: the command line is wrong, as in most programs
-_STANDARD_ERROR = 2  # its file descriptor, the last of the standard streams'
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_SECONDS_TO_LEAVE_A_DESTRUCTOR = 0.01  # long for code that does little; nobody notices it
 
 
 class Signalled(BaseException):
@@ -56,14 +54,16 @@ def _unraisable(unraisable: sys.UnraisableHookArgs, /) -> None:
         return
     number = unraisable.exc_value.number
     signal.signal(number, _raise_signalled)
-    repeat = threading.Timer(_SECONDS_TO_LEAVE_A_DESTRUCTOR, os.kill, (os.getpid(), number))
+    seconds = 0.01  # to leave the destructor: long for code that does little; nobody notices it
+    repeat = threading.Timer(seconds, os.kill, (os.getpid(), number))
     repeat.daemon = True
     repeat.start()
 
 
 def occupy_closed_descriptors() -> None:
     """Keep files that are opened later off the standard streams' numbers."""
-    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= _STANDARD_ERROR:
+    standard_error = 2  # the last of the standard streams' descriptors
+    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= standard_error:
         pass
     os.close(descriptor)
 

@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MOST_ARENAS = -1, -3, -8  # of mallopt
-_MOST_KEPT = 64 << 20  # bytes of freed memory: some batches
-_LARGE = 4 << 20  # numpy asks for huge pages from here on, which cost little
-
 
 def leave_threads_to_us() -> None:
     """Keep OpenBLAS, not loaded yet, from starting threads of its own, which spin at first.
@@ -42,9 +38,9 @@ def _keep_freed_memory() -> None:
     """
     import ctypes  # here, since `--help` does without
 
+    trim_threshold, mmap_threshold, most_arenas = -1, -3, -8  # of `malloc.h`
     with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_MMAP_THRESHOLD, _LARGE)
-        mallopt(_TRIM_THRESHOLD, _MOST_KEPT)
-        # What one thread frees, others may have.
-        mallopt(_MOST_ARENAS, 1)
+        mallopt(mmap_threshold, 4 << 20)  # numpy asks for huge pages from here on: they cost little
+        mallopt(trim_threshold, 64 << 20)  # bytes of freed memory: some batches
+        mallopt(most_arenas, 1)  # what one thread frees, others may have

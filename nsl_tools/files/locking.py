@@ -12,9 +12,7 @@ import stat
 from nsl_tools.files.own_files import is_own
 
 _SUFFIX = ".nsl-lock"
-_NAME = re.compile(r"\..+@[0-9]+" + re.escape(_SUFFIX), re.DOTALL)
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK  # of what others may have put there
-_STRANGE = "it is no regular file: remove it"
 _held: set[LockFile] = set()
 
 
@@ -103,7 +101,7 @@ def release_all() -> None:
 
 def remove_abandoned(folder: int, name: str) -> None:
     """Remove the file `name` in `folder` if it is what a killed run of this user has locked."""
-    if _NAME.fullmatch(name):
+    if re.fullmatch(rf"\..+@[0-9]+{re.escape(_SUFFIX)}", name, re.DOTALL):
         with contextlib.suppress(OSError):
             _remove_unlocked(name, folder)
 
@@ -130,8 +128,12 @@ def _open(name: str, folder: int) -> int:
 def _require_file(descriptor: int) -> int:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EEXIST, _STRANGE)
+        raise _strange(errno.EEXIST)
     return descriptor
+
+
+def _strange(number: int) -> OSError:
+    return OSError(number, "it is no regular file: remove it")
 
 
 def _open_existing(name: str, folder: int) -> int:
@@ -144,7 +146,7 @@ def _open_existing(name: str, folder: int) -> int:
     except OSError as err:
         # A link, a folder, or a socket.
         if err.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-            raise OSError(err.errno, _STRANGE) from err
+            raise _strange(err.errno) from err
         raise
 
 

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 RUN = "run.json"
 """Name of the file in a staging directory that tells what it is for."""
 
-_NAME = re.compile(r"\.[0-9a-f]{16}\.nsl-tools\.tmp")
-_KEPT = re.compile(r"\.[0-9a-f]{16}\.nsl-tools\.resume")
-_MADE = re.compile(rf"{re.escape(RUN)}|.+\.[0-9a-f]{{16}}(\.old|\.shard\.json)?", re.DOTALL)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _live: set[StagingDirectory] = set()
 
@@ -125,7 +122,7 @@ class StagingDirectory:
         """Remove what this user's killed runs have left, as far as that is possible."""
         for name in os.listdir(self.outer):
             remove_abandoned(self.outer, name)
-        for left in _opened(self.folder, self.warnings, _NAME):
+        for left in _opened(self.folder, self.warnings, "tmp"):
             if left.take_over():
                 left.remove()
 
@@ -168,7 +165,8 @@ class StagingDirectory:
 
     def _is_ours(self, name: str) -> bool:
         found = os.stat(name, dir_fd=self.inner, follow_symlinks=False)
-        return is_own(found) and _MADE.fullmatch(name) is not None
+        made = rf"{re.escape(RUN)}|.+\.[0-9a-f]{{16}}(\.old|\.shard\.json)?"
+        return is_own(found) and re.fullmatch(made, name, re.DOTALL) is not None
 
     def keep(self) -> None:
         """Let it stay when the run is killed, and others come.
@@ -220,7 +218,7 @@ def remove_all() -> None:
     cannot remove it. A second signal kills at once, so no other is on its way.
     """
     for staging in [*_live]:
-        if _NAME.fullmatch(staging.name):
+        if _is_name(staging.name, "tmp"):
             staging.remove()
     release_all()
 
@@ -231,7 +229,7 @@ def staging_directories(folder: str, warnings: Counter[str]) -> Iterator[Staging
     Each is closed when the next one is asked for, unless it was taken over.
     """
     with contextlib.suppress(OSError):
-        yield from _opened(folder, warnings, _NAME, _KEPT)
+        yield from _opened(folder, warnings, "tmp", "resume")
 
 
 def new_name(prefix: str) -> str:
@@ -239,13 +237,16 @@ def new_name(prefix: str) -> str:
     return f"{prefix}.{os.urandom(8).hex()}"
 
 
-def _opened(
-    folder: str, warnings: Counter[str], *patterns: re.Pattern[str]
-) -> Iterator[StagingDirectory]:
+def _is_name(name: str, *suffixes: str) -> bool:
+    """Tell whether this program gives such a name, with one of these suffixes."""
+    return re.fullmatch(rf"\.[0-9a-f]{{16}}\.nsl-tools\.({'|'.join(suffixes)})", name) is not None
+
+
+def _opened(folder: str, warnings: Counter[str], *suffixes: str) -> Iterator[StagingDirectory]:
     """Yield this user's folders in `folder` of such names; count those of others by reason."""
     refused: Counter[str] = Counter()
     for name in sorted(os.listdir(folder)):
-        if any(pattern.fullmatch(name) for pattern in patterns):
+        if _is_name(name, *suffixes):
             staging = StagingDirectory(folder, warnings)
             try:
                 if why := staging.open_left(name):
