@@ -186,10 +186,10 @@ class _Entries:
         for kind, rows in by_value((2 * self._digits + self._is_new).astype(np.int8)):
             name = _packed_name(kind // 2, self._new_name * (kind % 2))
             fill(name, out, starts[rows] - len(name))
-        out[places] = example.Tag.ITEM
+        out[places] = example.ITEM
         put_varints(self._inner, self._inner_sizes, out, places + 1)
         places = places + 1 + self._inner_sizes
-        out[places] = example.Tag.ITEM
+        out[places] = example.ITEM
         put_varints(self._names, self._name_sizes, out, places + 1)
         return np.asarray(ends - self._values.lengths)
 

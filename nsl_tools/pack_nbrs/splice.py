@@ -113,7 +113,7 @@ def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool) -> Framed:
     place = ends[:-1].copy()
     put(frame_headers(sizes), out, place)
     place += HEADER_BYTES
-    out[place] = example.Tag.ITEM
+    out[place] = example.ITEM
     put_varints(maps, heads - 1, out, place + 1)
     place += heads
     copy_spans(seeds.data, seeds.starts, seeds.lengths, out, place)

@@ -58,7 +58,7 @@ def whole(payload: bytes) -> bytes:
     """Return what we make of a record: known fields, then unknown ones, at each level."""
     features, unknown = example.parse_whole(payload)
     entries = example.encode_entries({**features, **unknown.values}) + bytes(unknown.among)
-    return write_field(example.Tag.ITEM, entries) + bytes(unknown.outside)
+    return write_field(example.ITEM, entries) + bytes(unknown.outside)
 
 
 @NEEDS_PROTOBUF_7
@@ -76,10 +76,10 @@ def sequences() -> Iterator[bytes]:
     """Yield odd sequences, well-formed or nearly, by giving an example a second meaning."""
     for payload in mutated_examples(_SEED + 1, _MUTATIONS):
         features, _ = _walked(payload)
-        inner = b"".join(write_field(example.Tag.ITEM, feature) for feature in features.values())
-        entry = write_field(example.Tag.ITEM, b"t") + write_field(example.Tag.VALUE, inner)
-        yield payload + write_field(example.Tag.VALUE, write_field(example.Tag.ITEM, entry))
-        yield payload + write_field(example.Tag.VALUE, payload)
+        inner = b"".join(write_field(example.ITEM, feature) for feature in features.values())
+        entry = write_field(example.ITEM, b"t") + write_field(example.VALUE, inner)
+        yield payload + write_field(example.VALUE, write_field(example.ITEM, entry))
+        yield payload + write_field(example.VALUE, payload)
 
 
 def _walked(payload: bytes) -> tuple[example.Features, example.Unknown]:
@@ -106,7 +106,7 @@ def test_sequences_are_what_protobuf_takes_for_sequences_with_lists(tf: Any) -> 
 @given(st.binary(max_size=40))
 def test_any_field_of_that_number_is_judged_as_protobuf_does(tf: Any, content: bytes) -> None:
     """Also noise."""
-    payload = write_field(example.Tag.VALUE, content)
+    payload = write_field(example.VALUE, content)
     found = parsed(tf.train.SequenceExample, payload)
     lists = found is not None and len(found.feature_lists.feature_list) > 0
     assert example.holds_feature_lists(example.parse_whole(payload)[1]) == lists
@@ -160,12 +160,12 @@ def test_packing_is_what_protobuf_makes_of_odd_examples(tf: Any, tmp_path: Path)
 @pytest.mark.parametrize(
     "payload",
     [
-        _VARINT_3 + write_field(example.Tag.ITEM, _A) + _GROUP_5 + _TEXT_4,
-        write_field(example.Tag.ITEM, _VARINT_3 + _A + _GROUP_5) + _TEXT_4,
-        write_field(example.Tag.ITEM, write_field(example.Tag.ITEM, _TEXT_4 + _A[2:]) + _A),
-        write_field(example.Tag.ITEM, _A + write_field(example.Tag.ITEM, _A[2:] + _TEXT_4)),
+        _VARINT_3 + write_field(example.ITEM, _A) + _GROUP_5 + _TEXT_4,
+        write_field(example.ITEM, _VARINT_3 + _A + _GROUP_5) + _TEXT_4,
+        write_field(example.ITEM, write_field(example.ITEM, _TEXT_4 + _A[2:]) + _A),
+        write_field(example.ITEM, _A + write_field(example.ITEM, _A[2:] + _TEXT_4)),
         write_field(
-            example.Tag.ITEM,
+            example.ITEM,
             example.encode_entry(b"a", _GROUP_5 + example.encode_int64([5]) + _TEXT_4),
         ),
     ],
@@ -178,14 +178,12 @@ def test_unknown_fields_are_written_after_known_ones(tf: Any, payload: bytes) ->
 def test_fields_given_many_times_are_read_in_time_that_follows_their_number() -> None:
     """A value, a list and unknown fields, a hundred thousand times each."""
     many = 100_000
-    value = write_field(example.Tag.VALUE, example.encode_int64([1]))
-    entry = write_field(example.Tag.ITEM, b"a") + value * many
-    features, _ = example.parse_whole(
-        write_field(example.Tag.ITEM, write_field(example.Tag.ITEM, entry))
-    )
+    value = write_field(example.VALUE, example.encode_int64([1]))
+    entry = write_field(example.ITEM, b"a") + value * many
+    features, _ = example.parse_whole(write_field(example.ITEM, write_field(example.ITEM, entry)))
     assert len(example.decode_int64(features[b"a"])) == many
     again = example.encode_entry(b"a", example.encode_int64([1]) * many)
-    features, _ = example.parse_whole(write_field(example.Tag.ITEM, again))
+    features, _ = example.parse_whole(write_field(example.ITEM, again))
     assert len(example.decode_int64(features[b"a"])) == many
     _, unknown = example.parse_whole(_VARINT_3 * many)
     assert unknown.outside == _VARINT_3 * many
@@ -236,7 +234,7 @@ def test_an_id_with_a_tag_that_is_not_the_shortest_is_read(tmp_path: Path) -> No
     padded = example.encode_entry(b"id", write_field(example.Kind.BYTES, b"\x8a\x00\x03abc"))
     payloads = [
         example.encode({b"id": example.encode_bytes([b"x"])}),
-        write_field(example.Tag.ITEM, padded),
+        write_field(example.ITEM, padded),
     ]
     write_records(str(tmp_path / "l"), payloads, 2)
     (tmp_path / "g").write_bytes(b"x\tabc\t1\n")

@@ -37,16 +37,10 @@ from nsl_tools.formats.protobuf.wire import (
 Features = dict[bytes, bytes]
 """Feature name (UTF-8) to its canonical encoded `Feature`, in order of appearance."""
 
+# `features`, a map entry and its name, a list's value and a packed run are all field 1.
+ITEM = 1 << 3 | WireType.LENGTH
+VALUE = 2 << 3 | WireType.LENGTH
 _TOO_LONG_VARINT = re.compile(rb"[\x80-\xff]{10}")
-
-
-class Tag:
-    """The tags of fields, but for the lists of a `Feature`."""
-
-    ITEM = 1 << 3 | WireType.LENGTH
-    """Of `features`, a map entry and its name, a list's value and a packed run: all field 1."""
-    VALUE = 2 << 3 | WireType.LENGTH
-    """Of the value of a map entry."""
 
 
 class Kind:
@@ -97,7 +91,7 @@ def parse_whole(payload: bytes) -> tuple[Features, Unknown]:
     unknown = Unknown()
     position = 0
     for tag, start, end in fields(payload, 0, len(payload)):
-        if tag == Tag.ITEM:
+        if tag == ITEM:
             _parse_features(payload, (start, end), features, unknown)
         else:
             unknown.outside += payload[position:end]
@@ -110,7 +104,7 @@ def _parse_features(
 ) -> None:
     position = span[0]
     for tag, start, end in fields(payload, *span, depth=1):
-        if tag == Tag.ITEM:
+        if tag == ITEM:
             _parse_entry(payload, (start, end), features, unknown)
         else:
             unknown.among += payload[position:end]
@@ -125,9 +119,9 @@ def _parse_entry(
     bodies: list[bytes] = []
     known = True
     for tag, start, end in fields(payload, *span, depth=2):
-        if tag == Tag.ITEM:
+        if tag == ITEM:
             name = _checked_name(payload[start:end])
-        elif tag == Tag.VALUE:
+        elif tag == VALUE:
             bodies.append(payload[start:end])
             feature, whole = _forms(bodies[-1])
         else:
@@ -137,9 +131,9 @@ def _parse_entry(
         feature, whole = _forms(b"".join(bodies))
     if not known:
         # protobuf keeps an entry with unknown fields aside, out of the map.
-        entry = b"" if name is None else write_field(Tag.ITEM, name)
-        entry += write_field(Tag.VALUE, whole) if bodies else b""
-        unknown.among += write_field(Tag.ITEM, entry + _unknown_of_entry(payload, span))
+        entry = b"" if name is None else write_field(ITEM, name)
+        entry += write_field(VALUE, whole) if bodies else b""
+        unknown.among += write_field(ITEM, entry + _unknown_of_entry(payload, span))
         return
     features[name or b""] = feature
     if whole is not feature:
@@ -152,7 +146,7 @@ def _unknown_of_entry(payload: bytes, span: tuple[int, int]) -> bytes:
     parts = []
     position = span[0]
     for tag, _, end in fields(payload, *span, depth=2):
-        if tag not in (Tag.ITEM, Tag.VALUE):
+        if tag not in (ITEM, VALUE):
             parts.append(payload[position:end])
         position = end
     return b"".join(parts)
@@ -210,13 +204,13 @@ def holds_feature_lists(unknown: Unknown) -> bool:
         FeatureList  { repeated Feature feature = 1; }
     """
     data = bytes(unknown.outside)
-    parts = [(start, end) for tag, start, end in fields(data, 0, len(data)) if tag == Tag.VALUE]
+    parts = [(start, end) for tag, start, end in fields(data, 0, len(data)) if tag == VALUE]
     try:
         found = [
             _is_feature_list(data, first, last)
             for start, end in parts
             for tag, first, last in fields(data, start, end, depth=1)
-            if tag == Tag.ITEM
+            if tag == ITEM
         ]
         return sum(found) > 0
     except WireError:
@@ -227,11 +221,11 @@ def _is_feature_list(data: bytes, start: int, end: int) -> bool:
     """Check a map entry whose value is a FeatureList; tell whether it has no unknown fields."""
     known = True
     for tag, a, b in fields(data, start, end, depth=2):
-        if tag == Tag.ITEM:
+        if tag == ITEM:
             _checked_name(data[a:b])
-        elif tag == Tag.VALUE:
+        elif tag == VALUE:
             for kind, first, last in fields(data, a, b, depth=3):
-                if kind == Tag.ITEM:
+                if kind == ITEM:
                     canonical(data[first:last])
         else:
             known = False
@@ -253,9 +247,9 @@ def _is_canonical(body: bytes) -> bool:
 
 def _is_canonical_list(body: bytes, start: int, end: int) -> bool:
     if body[0] == Kind.BYTES:
-        return all(tag == Tag.ITEM for tag, _, _ in fields(body, start, end))
+        return all(tag == ITEM for tag, _, _ in fields(body, start, end))
     run = _sole_field(body, start, end)
-    if run is None or body[start] != Tag.ITEM or run[0] == run[1]:
+    if run is None or body[start] != ITEM or run[0] == run[1]:
         return False
     if body[0] == Kind.FLOAT:
         return (run[1] - run[0]) % 4 == 0
@@ -274,8 +268,8 @@ def _sole_field(data: bytes, start: int, end: int) -> tuple[int, int] | None:
     if start == end:
         return None
     length, content = read_varint(data, start + 1, end, limit=5)
-    # A padded length is legal, but not canonical.
-    shortest = content - start - 1 == len(write_varint(length))
+    # A length that is padded, by a last byte of zero, is legal, but not canonical.
+    shortest = content == start + 2 or data[content - 1] > 0
     return (content, end) if content + length == end and shortest else None
 
 
@@ -286,17 +280,17 @@ def _content(kind: int, message: bytes) -> tuple[bytes, bytes]:
     unpacked = 1 << 3 | (WireType.FIXED32 if kind == Kind.FLOAT else WireType.VARINT)
     position = 0
     for tag, start, end in fields(message, 0, len(message), depth=4):
-        if tag == Tag.ITEM:
+        if tag == ITEM:
             value = message[start:end]
             _check_run(kind, value)
-            values += write_field(Tag.ITEM, value) if kind == Kind.BYTES else value
+            values += write_field(ITEM, value) if kind == Kind.BYTES else value
         elif tag == unpacked and kind != Kind.BYTES:
             values += message[start:end]
         else:
             rest += message[position:end]
         position = end
     whole = bytes(values)
-    return write_field(Tag.ITEM, whole) if whole and kind != Kind.BYTES else whole, bytes(rest)
+    return write_field(ITEM, whole) if whole and kind != Kind.BYTES else whole, bytes(rest)
 
 
 def _check_run(kind: int, run: bytes) -> None:
@@ -308,9 +302,9 @@ def _check_run(kind: int, run: bytes) -> None:
 
 def _encode_list(kind: int, values: list[bytes]) -> bytes:
     if kind == Kind.BYTES:
-        return write_field(kind, b"".join(write_field(Tag.ITEM, value) for value in values))
+        return write_field(kind, b"".join(write_field(ITEM, value) for value in values))
     run = b"".join(values)
-    return write_field(kind, write_field(Tag.ITEM, run) if run else b"")
+    return write_field(kind, write_field(ITEM, run) if run else b"")
 
 
 def kind_name(feature: bytes) -> str:
@@ -364,14 +358,14 @@ def encode_int64(values: Iterable[int]) -> bytes:
 
 def encode_entry(name: bytes, feature: bytes) -> bytes:
     """Encode one entry of the feature map."""
-    return write_field(Tag.ITEM, write_field(Tag.ITEM, name) + write_field(Tag.VALUE, feature))
+    return write_field(ITEM, write_field(ITEM, name) + write_field(VALUE, feature))
 
 
 def before_value(name: bytes, length: int) -> bytes:
     """Return what comes before a value of `length` bytes in an entry of a feature map."""
-    inner = b"%c%b%b" % (Tag.ITEM, write_varint(len(name)), name)
-    inner += b"%c%b" % (Tag.VALUE, write_varint(length))
-    return b"%c%b%b" % (Tag.ITEM, write_varint(len(inner) + length), inner)
+    inner = b"%c%b%b" % (ITEM, write_varint(len(name)), name)
+    inner += b"%c%b" % (VALUE, write_varint(length))
+    return b"%c%b%b" % (ITEM, write_varint(len(inner) + length), inner)
 
 
 def encode_entries(features: Mapping[bytes, bytes]) -> bytes:
@@ -381,4 +375,4 @@ def encode_entries(features: Mapping[bytes, bytes]) -> bytes:
 
 def encode(features: Mapping[bytes, bytes]) -> bytes:
     """Serialize an Example."""
-    return write_field(Tag.ITEM, encode_entries(features))
+    return write_field(ITEM, encode_entries(features))

@@ -15,13 +15,7 @@ import numpy as np
 
 from nsl_tools.arrays.byte_spans import Bytes, all_equal, gather, offsets_of
 from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.protobuf.lockstep import (
-    Flags,
-    Spans,
-    features_of,
-    sole_contents,
-    walk,
-)
+from nsl_tools.formats.protobuf.lockstep import Flags, Spans, features_of, sole_contents, walk
 from nsl_tools.formats.protobuf.name_numbers import numbered
 from nsl_tools.formats.protobuf.varints import Reader, length_sizes
 from nsl_tools.formats.protobuf.wire import CONTINUED, WireError
@@ -152,7 +146,7 @@ class ExampleParser:
 
 def _parse(reader: Reader, data: bytes, starts: Places, ends: Places) -> Parsed:
     tags, *maps = reader.fields(starts)
-    fits = (tags == example.Tag.ITEM) & (maps[1] == ends)
+    fits = (tags == example.ITEM) & (maps[1] == ends)
     parsed = _canonical(reader, Spans(*maps), fits)
     if fits.all():
         return parsed
@@ -173,7 +167,7 @@ def _canonical(reader: Reader, maps: Spans, fits: Flags) -> Parsed:
     ends[bounds[1:][filled] - 1] = maps.ends[filled]
     contents = starts + 1 + length_sizes(ends - starts - 1)
     numbers, places, known = numbered(reader, contents)
-    good = (numbers >= 0) & (reader.data.take(starts) == example.Tag.ITEM)
+    good = (numbers >= 0) & (reader.data.take(starts) == example.ITEM)
     values = features_of(reader, places + 1, ends, good)
     rows = np.repeat(np.arange(len(fits)), np.diff(bounds))
     fits[rows[~good]] = False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.formats.protobuf.example import Kind, Tag
+from nsl_tools.formats.protobuf.example import ITEM, Kind
 from nsl_tools.formats.protobuf.varints import (
     WORD_BYTES,
     Reader,
@@ -123,7 +123,7 @@ def _heads() -> tuple[Words, Words]:
     sizes = varint_sizes(values) + values
     for kind, width in ((Kind.BYTES, 1), (Kind.FLOAT, FLOAT_BYTES), (Kind.INT64, 1)):
         out, places = np.zeros(WORD_BYTES * most, np.uint8), WORD_BYTES * runs
-        for numbers in np.broadcast_arrays(values, kind, lists, Tag.ITEM, runs):
+        for numbers in np.broadcast_arrays(values, kind, lists, ITEM, runs):
             put_varints(numbers, varint_sizes(numbers), out, places)
             places = places + varint_sizes(numbers)
         good = np.flatnonzero((sizes < most) & (runs > 0) & (runs % width == 0))
@@ -155,7 +155,7 @@ def _hold_texts(reader: Reader, lists: Spans) -> Flags:
     """Tell which lists, none of which is empty, are fields of texts alone."""
     good = np.ones(len(lists.starts), np.bool_)
     owners, _, places = walk(reader, lists, good)
-    good[owners[reader.fields(places)[0] != Tag.ITEM]] = False
+    good[owners[reader.fields(places)[0] != ITEM]] = False
     return good
 
 
@@ -169,7 +169,7 @@ def sole_contents(data: Bytes, features: Spans) -> tuple[Bytes, Spans]:
     kinds, starts, ends = reader.fields(features.starts)
     sole = (ends == features.ends) & (starts < ends)
     tags, values, value_ends = reader.fields(np.where(starts < features.ends, starts, 0))
-    sole &= (tags == Tag.ITEM) & (value_ends == ends)
+    sole &= (tags == ITEM) & (value_ends == ends)
     return np.where(sole, kinds, 0), Spans(values, value_ends)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nsl_tools.formats.protobuf.example import Tag
+from nsl_tools.formats.protobuf.example import ITEM, VALUE
 from nsl_tools.formats.protobuf.varints import WORD_BYTES
 
 if TYPE_CHECKING:
@@ -114,4 +114,4 @@ def _is_good(part: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     tags = part[:1] + part[-1:]
-    return len(part) <= _NAME + _LONGEST + 1 and tags == bytes((Tag.ITEM, Tag.VALUE))
+    return len(part) <= _NAME + _LONGEST + 1 and tags == bytes((ITEM, VALUE))

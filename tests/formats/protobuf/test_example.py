@@ -139,7 +139,7 @@ def test_arbitrary_bytes_mean_what_protobuf_says(tf: Any, payload: bytes) -> Non
 def test_float_bits_survive(bits: list[int]) -> None:
     """NaN payloads, negative zero and subnormals come back bit for bit, packed or not."""
     values = np.array(bits, "<u4").tobytes()
-    packed = write_field(example.Kind.FLOAT, write_field(example.Tag.ITEM, values))
+    packed = write_field(example.Kind.FLOAT, write_field(example.ITEM, values))
     chunks = [values[i : i + 4] for i in range(0, len(values), 4)]
     unpacked = write_field(example.Kind.FLOAT, b"".join(b"\x0d" + chunk for chunk in chunks))
     assert example.canonical(unpacked) == packed

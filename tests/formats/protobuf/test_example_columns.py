@@ -172,7 +172,7 @@ def test_a_name_twice_in_a_record_is_the_last_one() -> None:
     """As protobuf reads maps, whatever other records have."""
     once = {b"a": example.encode_int64([1]), b"b": example.encode_int64([2])}
     entry = example.encode_entry(b"a", example.encode_int64([3]))
-    twice = write_field(example.Tag.ITEM, example.encode_entries(once) + entry)
+    twice = write_field(example.ITEM, example.encode_entries(once) + entry)
     _check([example.encode(once), twice, twice, example.encode({b"a": entry})])
 
 

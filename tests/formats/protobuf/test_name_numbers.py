@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.formats.protobuf import name_numbers
-from nsl_tools.formats.protobuf.example import Tag
+from nsl_tools.formats.protobuf.example import ITEM, VALUE
 from nsl_tools.formats.protobuf.name_numbers import numbered
 from nsl_tools.formats.protobuf.varints import Reader
 from nsl_tools.formats.protobuf.wire import write_field
@@ -45,4 +45,4 @@ def test_names_have_one_number_each(drawn: list[tuple[bytes, bool]], colliding: 
 
 def _entry(name: bytes, *, good: bool) -> bytes:
     """Return the content of a map entry, with another tag for its value if it is not good."""
-    return write_field(Tag.ITEM, name) + write_field(Tag.VALUE if good else Tag.ITEM, b"")
+    return write_field(ITEM, name) + write_field(VALUE if good else ITEM, b"")
