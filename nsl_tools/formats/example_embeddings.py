@@ -53,7 +53,7 @@ def _vectors_of(batch: ExampleBatch, name: str, dimension: int, new_rows: NewRow
     kinds, runs = sole_contents(data, spans)
     dimensions = (runs.ends - runs.starts) // FLOAT_BYTES
     dimension = dimension or len(_decode(0, batch.feature(0, name, spans), name))
-    for row in np.flatnonzero((kinds != example.FLOAT_LIST) | (dimensions != dimension)).tolist():
+    for row in np.flatnonzero((kinds != example.Kind.FLOAT) | (dimensions != dimension)).tolist():
         vector = _decode(row, batch.feature(row, name, spans), name)
         _check_dimension(row, name, len(vector), dimension)
     rows = new_rows((len(batch), dimension))
