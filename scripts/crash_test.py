@@ -35,7 +35,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nsl_tools.files.shards import resume as kept_shards
+from nsl_tools.files.shards import resume as finished_shards
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.tfrecord_writer import write_records
 
@@ -187,12 +187,12 @@ def resumed(reference: Reference, told: bool, shards: int | None, moment: float)
 
 
 def finished(folder: Path) -> dict[str, int]:
-    """Return the inodes of the shards that are finished, in place or in a workspace."""
+    """Return the inodes of the shards that are finished, in place or in a staging."""
     with contextlib.suppress(OSError):
         found = {
-            shard.name: os.stat(os.path.join(workspace.path, name)).st_ino
-            for workspace, _ in kept_shards.find(str(folder), RESUMED, Counter())
-            for shard, name in kept_shards.finished(workspace)
+            shard.name: os.stat(os.path.join(staging.path, name)).st_ino
+            for staging, _ in finished_shards.find(str(folder), RESUMED, Counter())
+            for shard, name in finished_shards.finished(staging)
         }
         return found | {path.name: path.stat().st_ino for path in folder.glob("out-*")}
     return {}
@@ -236,7 +236,7 @@ def wait_until_signals_are_caught(process: subprocess.Popen[bytes]) -> None:
 
 
 def wait_until_it_writes(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Wait for a workspace that holds a file."""
+    """Wait for a staging that holds a file."""
     while process.poll() is None and not any(folder.glob(".*.nsl-tools.tmp/*")):
         time.sleep(0.001)
 

@@ -153,7 +153,7 @@ def shared(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
 @pytest.fixture
 def private(tmp_path: Path) -> Path:
-    """A folder of root's own, with files as in a workspace of the set."""
+    """A folder of root's own, with files as in a staging directory of the set."""
     folder = tmp_path / "private"
     folder.mkdir(mode=0o700)
     fill(folder)

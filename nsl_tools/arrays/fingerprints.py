@@ -207,7 +207,7 @@ def _pieces(offsets: npt.NDArray[np.int32], data: Bytes) -> tuple[Bytes, Places,
     return padded, offsets[:-1].astype(np.int64) - first, np.diff(offsets).astype(np.int64)
 
 
-def surely_distinct(ids: pa.Array) -> bool:
+def certainly_distinct(ids: pa.Array) -> bool:
     """Tell whether half fingerprints prove that each of `ids` occurs once; False proves nothing."""
     halves, _ = fingerprints(ids)
     halves.sort()

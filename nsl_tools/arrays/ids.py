@@ -49,7 +49,7 @@ def first_bad_id(ids: Sequence[bytes]) -> int | None:
     return next(i for i, node in enumerate(ids) if id_problem(node))
 
 
-def surely_good(ids: pa.Array) -> bool:
+def certainly_valid(ids: pa.Array) -> bool:
     """Tell whether all ids are plain: not empty, ASCII, and without the first control marks."""
     offsets, every = texts_of(ids)
     data = every[offsets[0] : offsets[-1]]

@@ -36,7 +36,7 @@ def read_embeddings(
     writer = store.writer(reader.expected_bytes())
     places = Places(reader.noun)
     norms = [np.empty(0)]
-    with closing(reader.batches(skipped, writer.room)) as batches:
+    with closing(reader.batches(skipped, writer.new_rows)) as batches:
         for batch in batches:
             ids.add(batch.ids)
             store.reserve(ids.bytes)

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nsl_tools.arrays.fingerprints import surely_distinct
-from nsl_tools.arrays.ids import first_bad_id, id_problem, shown, surely_good, texts_at
+from nsl_tools.arrays.fingerprints import certainly_distinct
+from nsl_tools.arrays.ids import certainly_valid, first_bad_id, id_problem, shown, texts_at
 from nsl_tools.background import in_background
 from nsl_tools.errors import DataError
 from nsl_tools.formats.protobuf import example
@@ -184,7 +184,7 @@ def ids_of(batch: ExampleBatch, id_feature: str) -> pa.Array:
                 texts.ends[row] = spans.ends[row]
                 texts.starts[row] = spans.ends[row] - len(example.decode_bytes(feature)[0])
         ids = texts_at(batch.parsed.data, texts.starts, texts.ends - texts.starts)
-        bad = None if surely_good(ids) else first_bad_id(ids.to_pylist())
+        bad = None if certainly_valid(ids) else first_bad_id(ids.to_pylist())
         if bad is not None:
             raise ExampleError(bad, f"feature {id_feature!r}: {id_problem(ids[bad].as_py())}")
     return ids
@@ -270,7 +270,7 @@ def unrepeated(
     Raises:
         DataError: an id occurs twice, and neither the first nor the last is asked for.
     """
-    if surely_distinct(ids):
+    if certainly_distinct(ids):
         return slice(None)
     import pyarrow.compute as pc
 

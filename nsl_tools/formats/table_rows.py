@@ -10,7 +10,7 @@ import numpy as np
 
 from nsl_tools.arrays.cosines import norms_of
 from nsl_tools.arrays.fingerprints import spans_of
-from nsl_tools.arrays.ids import first_bad_id, id_problem, surely_good, texts_at
+from nsl_tools.arrays.ids import certainly_valid, first_bad_id, id_problem, texts_at
 from nsl_tools.errors import DataError
 from nsl_tools.formats.embedding_batch import EmbeddingBatch
 
@@ -124,7 +124,7 @@ def _taken(rows: Rows, kept: Places, vectors: Floats) -> EmbeddingBatch:
 
 def _bad_ids(ids: pa.Array) -> set[int]:
     """Return the places of ids that are missing or not allowed."""
-    if not ids.null_count and surely_good(texts_at(*spans_of(ids, np.arange(len(ids))))):
+    if not ids.null_count and certainly_valid(texts_at(*spans_of(ids, np.arange(len(ids))))):
         return set()
     names = ids.to_pylist()
     if None not in names and first_bad_id(names) is None:

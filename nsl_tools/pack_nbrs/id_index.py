@@ -67,7 +67,7 @@ class Entries:
             self._partitions.add(entries.take(order), partitions.take(order))
         self._pending, self._pending_size = [], 0
 
-    def table(self) -> tuple[IdIndex | SplitIdIndex, Rows, Rows]:
+    def index(self) -> tuple[IdIndex | SplitIdIndex, Rows, Rows]:
         """Return the index, and the rows whose fingerprint is not their own.
 
         Of rows with one fingerprint, the index has the first one.

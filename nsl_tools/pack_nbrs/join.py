@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from nsl_tools.formats.example_batch import ExampleBatch
     from nsl_tools.formats.tfrecord import Framed
-    from nsl_tools.pack_nbrs.nodes import Input, NodeRows
+    from nsl_tools.pack_nbrs.inputs import Input
+    from nsl_tools.pack_nbrs.nodes import NodeRows
     from nsl_tools.pack_nbrs.plan import JoinPlan
     from nsl_tools.spill.partitions import Records
     from nsl_tools.statistics import Statistics

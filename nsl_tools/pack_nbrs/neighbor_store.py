@@ -88,11 +88,11 @@ class BlockStore:
     """Collects blocks, in the order of rows."""
 
     def __init__(
-        self, ranges: int, allowance: float, expected: float, stack: contextlib.ExitStack
+        self, ranges: int, budget: float, expected: float, stack: contextlib.ExitStack
     ) -> None:
-        """Hold `allowance` bytes, of about `expected`; hand out blocks for each of `ranges`."""
+        """Hold `budget` bytes, of about `expected`; hand out blocks for each of `ranges`."""
         self._ranges = ranges
-        self._most = allowance / 2 if ranges > 1 else math.inf
+        self._most = budget / 2 if ranges > 1 else math.inf
         # Memory that is never written to is never taken.
         self._data = np.empty(int(min(expected, self._most)), np.uint8)
         self._meta = SpilledPartitions(META, ranges, 0, stack)
@@ -118,7 +118,7 @@ class BlockStore:
         self._append(data)
         self._count += len(meta)
         if self._end > self._most:
-            self._put_aside()
+            self._spill()
 
     def _append(self, data: Bytes) -> None:
         end = self._end + len(data)
@@ -129,7 +129,7 @@ class BlockStore:
         self._data[self._end : end] = data
         self._end = end
 
-    def _put_aside(self) -> None:
+    def _spill(self) -> None:
         meta = np.concatenate(self._blocks)
         starts = offsets_of(_sizes(meta))[:-1]
         blocks, ranges = (np.concatenate(parts) for parts in zip(*self._needs, strict=True))
@@ -149,7 +149,7 @@ class BlockStore:
                 yield pool
             return
         if self._count:
-            self._put_aside()
+            self._spill()
         del self._data
         for i in range(self._ranges):
             yield _pool(self._meta.read(i, i + 1), self._bytes.read(i, i + 1))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,85 +9,25 @@ import numpy.typing as npt
 
 from nsl_tools.arrays.fingerprints import fingerprints
 from nsl_tools.background import in_background
-from nsl_tools.formats.example_batch import ExampleBatch, Places, ids_of, leave_out, read_decoded
-from nsl_tools.formats.example_batch import read_examples as read_again
+from nsl_tools.formats.example_batch import Places, ids_of, leave_out, read_decoded
 from nsl_tools.pack_nbrs.id_index import Entries
 from nsl_tools.spill.id_texts import IdTexts
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from nsl_tools.files.streams import Source
-    from nsl_tools.formats.skipped_records import SkippedRecords
     from nsl_tools.memory_budget import MemoryBudget
+    from nsl_tools.pack_nbrs.inputs import Input
 
 Rows = npt.NDArray[np.int64]
-
-
-@dataclass
-class Room:
-    """Memory for what is kept between readings.
-
-    Attributes:
-        bytes: that are left.
-        plain: whether all inputs are plain files, which can be read again at little cost.
-    """
-
-    bytes: float
-    plain: bool = False
-
-
-class Input:
-    """The files of one input, and which of their records are left out."""
-
-    def __init__(self, sources: Sequence[Source], skipped: SkippedRecords, room: Room) -> None:
-        """Take files; keep what was read of them if all of it fits the room."""
-        self.sources = sources
-        self.skipped = skipped
-        self._room = room
-        self._kept: deque[ExampleBatch] | None = deque()
-
-    def examples(self, *, again: bool = False) -> Iterable[ExampleBatch]:
-        """Yield the examples once more: those kept, or read again.
-
-        Args:
-            again: whether they will be asked for again.
-        """
-        if self._kept is None:
-            yield from read_again(self.sources, self.skipped)
-        elif again:
-            yield from self._kept
-        else:
-            while self._kept:
-                yield self._kept.popleft()
-
-    def keep(self, batch: ExampleBatch) -> None:
-        """Keep what the first reading found next, if there is room."""
-        if self._kept is not None:
-            self._kept.append(batch)
-            self._room.bytes -= batch.resident_bytes()
-            if self._room.bytes < 0 or (self._room.plain and _is_soon_parsed(batch)):
-                self.forget()
-
-    def forget(self) -> None:
-        """Read the input again when it is needed again."""
-        self._room.bytes += sum(batch.resident_bytes() for batch in self._kept or [])
-        self._kept = None
-
-
-def _is_soon_parsed(batch: ExampleBatch) -> bool:
-    """Tell whether to parse a batch again takes no longer than memory to keep it in does."""
-    parsed = batch.parsed
-    as_long = 400  # bytes: to read them takes as long as to parse a feature
-    return parsed.alike or len(batch.records.data) > as_long * len(parsed.names)
 
 
 class NodeRows:
     """All examples of a run, n of them.
 
     Attributes:
-        table: from fingerprint to row; of an id in both inputs, the labeled row.
+        index: from fingerprint to row; of an id in both inputs, the labeled row.
         labeled: rows that are labeled; they come first.
         count: n.
         twice: unlabeled rows whose id is labeled too, ascending.
@@ -118,7 +56,7 @@ class NodeRows:
         entries = Entries(memory, stack)
         places = [self._read(part, id_feature, entries) for part in inputs]
         counts = [len(part) for part in places]
-        self.table, shared, firsts = entries.table()
+        self.index, shared, firsts = entries.index()
         self.labeled, self.count, self.twice = counts[0], sum(counts), np.empty(0, np.int64)
         if len(shared):
             self._settle(shared, firsts, inputs, places)
@@ -163,7 +101,7 @@ class NodeRows:
         new = np.arange(self.count)
         new[ids], new[labeled_ids] = rows, labeled_rows
         new -= np.searchsorted(lost, new)
-        self.table.renumber(new)
+        self.index.renumber(new)
         twice = rows[np.isin(ids, labeled_ids)]
         self.twice = twice - np.searchsorted(lost, twice)
         self._original = np.delete(np.arange(self.count), lost)
@@ -180,7 +118,7 @@ class NodeRows:
 
     def forget_ids(self) -> None:
         """Give the memory of the table back."""
-        del self.table
+        del self.index
 
     def order(self, rows: Rows) -> Rows:
         """Return numbers that order `rows`, shape (m,), as their ids are ordered, by bytes."""

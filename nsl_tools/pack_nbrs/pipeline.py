@@ -43,9 +43,10 @@ from nsl_tools.formats.tfrecord import check_start, is_tfrecord
 from nsl_tools.formats.tfrecord_writer import write_framed
 from nsl_tools.options import memory_of
 from nsl_tools.pack_nbrs.graph_edges import GraphEdges
+from nsl_tools.pack_nbrs.inputs import Input, RecordMemory
 from nsl_tools.pack_nbrs.join import needed_blocks, packed_batches
 from nsl_tools.pack_nbrs.neighbor_store import BlockStore
-from nsl_tools.pack_nbrs.nodes import Input, NodeRows, Room
+from nsl_tools.pack_nbrs.nodes import NodeRows
 from nsl_tools.pack_nbrs.plan import JoinPlan, refuse_hub
 from nsl_tools.pack_nbrs.splice import seal
 from nsl_tools.pack_nbrs.top_edges import TopEdges
@@ -123,14 +124,14 @@ def _least_output(labeled: Sequence[str], outputs: Sequence[str], options: PackO
     return sum(source(path).size() or 0 for path in filter(is_tfrecord, labeled))
 
 
-def _room(inputs: Sequence[Sequence[str]], memory: MemoryBudget) -> Room:
+def _record_memory(inputs: Sequence[Sequence[str]], memory: MemoryBudget) -> RecordMemory:
     """Return the memory budget for records that are kept between readings.
 
     Plain files are read again faster than new memory is allocated, if parsing them is fast.
     """
     plain = all(is_tfrecord(path) for part in inputs for path in part)
     most = 200_000_000  # bytes, however large the limit
-    return Room(min(memory.share("kept_records"), most), plain)
+    return RecordMemory(min(memory.share("kept_records"), most), plain)
 
 
 def _claim_space(inputs: Sequence[str], memory: int, progress: Progress) -> None:
@@ -175,7 +176,7 @@ class _Job:
 
     def inputs(self, paths: Sequence[Sequence[str]]) -> list[Input]:
         """Return the labeled and the unlabeled input, each to be read several times."""
-        options, room = self.options, _room(paths, self.memory)
+        options, memory = self.options, _record_memory(paths, self.memory)
         return [
             Input(
                 [
@@ -183,7 +184,7 @@ class _Job:
                     for path in part
                 ],
                 SkippedRecords(self.statistics, options.on_duplicate),
-                room,
+                memory,
             )
             for part in paths
         ]
@@ -212,7 +213,7 @@ class _Job:
         top = TopEdges(nodes.count, limit, nodes.order, budget, self.stack, ids, check)
         count = 0
         oddities = _Oddities()
-        for sources, targets, weights in nodes.table.resolved(edges.batches()):
+        for sources, targets, weights in nodes.index.resolved(edges.batches()):
             count += len(weights)
             oddities.add(sources, targets)
             known = (sources >= 0) & (targets >= 0)

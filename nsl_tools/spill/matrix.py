@@ -213,7 +213,7 @@ class MatrixWriter:
         """The shape so far; (0, 0) before the first block."""
         return self._shape
 
-    def room(self, shape: tuple[int, int]) -> Floats:
+    def new_rows(self, shape: tuple[int, int]) -> Floats:
         """Return an array for the next rows, to be filled and appended: that saves a copy."""
         end = self._filled + shape[0] * shape[1]
         if end <= len(self._room) and not self._blocks:

@@ -35,7 +35,7 @@ def index_of(pairs: list[tuple[int, int]]) -> IdIndex:
     """Return the index of rows 0, 1, ... with these fingerprints."""
     entries = Entries(_MEMORY, contextlib.ExitStack())
     entries.add(*words(pairs))
-    index, _, _ = entries.table()
+    index, _, _ = entries.index()
     assert isinstance(index, IdIndex)
     return index
 
@@ -68,7 +68,7 @@ def test_an_index_in_parts_finds_what_the_whole_finds(count: int) -> None:
     high, low = random.integers(0, 1 << 64, (2, count), dtype=np.uint64)
     entries = Entries(_MEMORY, contextlib.ExitStack())
     entries.add(high, low)
-    whole, _, _ = entries.table()
+    whole, _, _ = entries.index()
     assert isinstance(whole, IdIndex)
     source, target = random.integers(0, count, (2, 500))
     unknown = (high.take(target) ^ np.uint64(1), low.take(target))

@@ -20,7 +20,7 @@ from nsl_tools.memory import LEAST_LIMIT
 from nsl_tools.memory_budget import SHARES, MemoryBudget
 from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs import pipeline as packing
-from nsl_tools.pack_nbrs.nodes import Input, Room
+from nsl_tools.pack_nbrs.inputs import Input, RecordMemory
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 from nsl_tools.spill import id_texts
 from nsl_tools.spill.id_texts import IdTexts
@@ -103,16 +103,16 @@ def test_records_kept_between_readings_and_read_again_are_the_same(
 
 
 def test_an_input_is_kept_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
-    """The room is given back; the last reading empties what was kept."""
+    """The memory is given back; the last reading empties what was kept."""
     sources = [source(write_examples(tmp_path / "l", _examples(40)))]
     batches = list(read_examples(sources))
     size = sum(batch.resident_bytes() for batch in batches)
     for most, fits in ((size, True), (size - 1, False)):
-        room = Room(most)
-        kept = Input(sources, SkippedRecords(Statistics()), room)
+        memory = RecordMemory(most)
+        kept = Input(sources, SkippedRecords(Statistics()), memory)
         for batch in batches:
             kept.keep(batch)
-        assert room.bytes == (0 if fits else most)
+        assert memory.bytes == (0 if fits else most)
         for again in (True, False):
             found = list(kept.examples(again=again))
             assert [id(b) for b in found] == [id(b) for b in batches] or not fits

@@ -37,7 +37,7 @@ def test_a_matrix_reads_as_the_blocks_written(
         patch.setattr(TUNING, "gather_bytes", 10 * gap)
         writer = store.writer(room)
         for part in parts:
-            place = writer.room(part.shape) if data.draw(st.booleans()) else np.empty_like(part)
+            place = writer.new_rows(part.shape) if data.draw(st.booleans()) else np.empty_like(part)
             place[:] = part
             writer.append(place)
         matrix = writer.finish()
