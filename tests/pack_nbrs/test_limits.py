@@ -1,6 +1,5 @@
 """pack-nbrs within a limit: memory measured by the operating system, the same bytes, no rest."""
 
-import contextlib
 import gzip
 import re
 import subprocess
@@ -22,9 +21,6 @@ from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs import pipeline as packing
 from nsl_tools.pack_nbrs.inputs import Input, RecordMemory
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
-from nsl_tools.spill import id_texts
-from nsl_tools.spill.id_texts import IdTexts
-from nsl_tools.spill.partitions import SpilledPartitions, group_partitions
 from nsl_tools.statistics import Statistics
 
 LIBRARIES = 200_000_000
@@ -130,82 +126,6 @@ def test_too_many_nodes_for_the_limit_are_a_usage_error(
     paths = (f"{tmp_path}/l", "", f"{tmp_path}/g", f"{tmp_path}/m")
     with pytest.raises(UsageError, match=r"--memory-limit: expected at least 36.4 B for 10"):
         pack_nbrs(*paths, PackOptions())
-
-
-def test_partitions_give_back_what_they_have() -> None:
-    """Whether they are in memory, in the scratch file, or both."""
-    random = np.random.default_rng(0)
-    parts = [np.sort(random.integers(0, 5, n)) for n in (0, 7, 1, 20)]
-    for budget in (0, 100, 10_000):
-        with contextlib.ExitStack() as stack:
-            partitions = SpilledPartitions(np.int64, 5, budget, stack)
-            for part in parts:
-                partitions.add(part, part)
-            assert partitions.spilled == (budget < 200)
-            everything = np.concatenate(parts)
-            for most in (1, 10, 100):
-                pieces = list(partitions.pieces(3, most))
-                assert np.concatenate(pieces).tolist() == partitions.read(3, 4).tolist()
-                assert len(pieces) > 1 or most > 1
-            for first, last in ((0, 5), (1, 3), (2, 2), (4, 5)):
-                expected = everything[(everything >= first) & (everything < last)]
-                assert partitions.read(first, last).tolist() == expected.tolist()
-            assert partitions.sizes().tolist() == np.bincount(everything, minlength=5).tolist()
-            assert [partitions.sorted_run(i).tolist() for i in range(4)] == [
-                p.tolist() for p in parts
-            ]
-
-
-def test_partitions_are_grouped_up_to_a_size() -> None:
-    assert group_partitions(np.array([1, 2, 9, 1, 1, 1]), 3) == [
-        range(2), range(2, 3), range(3, 6),
-    ]  # fmt: skip
-    assert group_partitions(np.array([0]), 3) == [range(1)]
-
-
-@pytest.mark.parametrize("budget", [0, 1000, 10**9])
-@pytest.mark.parametrize("length", [1, 500])
-def test_ids_come_back_and_are_ranked(
-    monkeypatch: pytest.MonkeyPatch, budget: int, length: int
-) -> None:
-    """In memory, in a scratch file, and where the file ends; short ones, and long ones alone."""
-    import pyarrow as pa
-
-    monkeypatch.setitem(SHARES, "ranked_ids", 10**9)
-    monkeypatch.setitem(SHARES, "id_texts", 1)
-    ids = [b"%d" % (i * 7919 % 1000) + b"x" * (i % length) for i in range(300)]
-    with contextlib.ExitStack() as stack:
-        texts = IdTexts(MemoryBudget(budget + 1), stack)
-        for start in range(0, 300, 17):
-            texts.add(pa.array(ids[start : start + 17], pa.binary()))
-        rows = np.array([0, 3, 4, 16, 17, 120, 299])
-        assert texts.fetch(rows).to_pylist() == [ids[row] for row in rows.tolist()]
-        assert texts.fetch(rows[:0]).to_pylist() == []
-        assert texts.mean_size == pytest.approx(sum(map(len, ids)) / 300)
-        shuffled = np.random.default_rng(0).permutation(300)
-        ordered = shuffled[np.argsort(texts.ranks(shuffled))]
-        assert [ids[row] for row in ordered.tolist()] == sorted(ids)
-
-
-@pytest.mark.own_memory("sets the limit itself")
-def test_ids_too_long_to_be_ranked_within_the_limit_are_a_usage_error(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Which says what they need; as long as fewer decide, they are ranked."""
-    import pyarrow as pa
-
-    ids = [b"%03d" % i + b"x" * 997 for i in range(300)]
-    with contextlib.ExitStack() as stack:
-        texts = IdTexts(MemoryBudget(200_000), stack)
-        texts.add(pa.array(ids, pa.binary()))
-        assert texts.ranks(np.array([7, 3, 7])).tolist() == [1, 0, 1]
-        problem = "--memory-limit: expected at least 202 kB for 101 ids, 101 kB together, which "
-        with pytest.raises(UsageError, match=problem):
-            texts.ranks(np.arange(101))
-        monkeypatch.setattr(id_texts, "MOST_BYTES", 50_000)
-        problem = "51 ids, 51 kB together, which decide .* weight, expected 50 kB at most"
-        with pytest.raises(UsageError, match=problem):
-            texts.ranks(np.arange(51))
 
 
 @pytest.mark.own_memory("sets the limit")
