@@ -12,16 +12,11 @@ import pytest
 from support import Value, write_examples
 
 from nsl_tools.errors import UsageError
-from nsl_tools.files.streams import source
-from nsl_tools.formats.example_batch import read_examples
-from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.memory import LEAST_LIMIT
 from nsl_tools.memory_budget import SHARES, MemoryBudget
 from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs import pipeline as packing
-from nsl_tools.pack_nbrs.inputs import Input, RecordMemory
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
-from nsl_tools.statistics import Statistics
 
 LIBRARIES = 200_000_000
 LABELED, UNLABELED, VALUES = 15_000, 25_000, 1500
@@ -96,24 +91,6 @@ def test_records_kept_between_readings_and_read_again_are_the_same(
         pack_nbrs(*paths, PackOptions(on_duplicate=on_duplicate, seed_unlabeled=True))
         outputs.add((tmp_path / "m").read_bytes())
     assert len(outputs) == 1
-
-
-def test_an_input_is_kept_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
-    """The memory is given back; the last reading empties what was kept."""
-    sources = [source(write_examples(tmp_path / "l", _examples(40)))]
-    batches = list(read_examples(sources))
-    size = sum(batch.resident_bytes() for batch in batches)
-    for most, fits in ((size, True), (size - 1, False)):
-        memory = RecordMemory(most)
-        kept = Input(sources, SkippedRecords(Statistics()), memory)
-        for batch in batches:
-            kept.keep(batch)
-        assert memory.bytes == (0 if fits else most)
-        for again in (True, False):
-            found = list(kept.examples(again=again))
-            assert [id(b) for b in found] == [id(b) for b in batches] or not fits
-            assert sum(map(len, found)) == 40
-        assert not fits or not list(kept.examples())
 
 
 def test_too_many_nodes_for_the_limit_are_a_usage_error(
