@@ -15,7 +15,7 @@ from support import Value, drawn, read_payloads, write_examples
 from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.options import BuildGraphOptions, PackOptions
-from nsl_tools.pack_nbrs import join, neighbor_blocks
+from nsl_tools.pack_nbrs import neighbor_blocks
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 
 Example = dict[str, Value]
@@ -294,27 +294,6 @@ def test_what_was_dropped_is_counted(small: Path) -> None:
     }
     assert statistics.counts["edges of unknown sources"] == 10
     assert statistics.counts["edges to unknown targets"] == 11
-
-
-@pytest.mark.parametrize("labeled", [["n0", "n2"], ["n2", "n0"]])
-def test_a_record_that_no_reader_takes_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labeled: list[str]
-) -> None:
-    """The seed is named, by file, record and id; with fewer neighbours it is packed."""
-    monkeypatch.setattr(join, "MAX_LENGTH", 1000)
-    write_examples(tmp_path / "l", [{"id": [node.encode()]} for node in labeled])
-    nodes: list[Example] = [{"id": [b"m%d" % i], "x": [b"x" * 100]} for i in range(8)]
-    write_examples(tmp_path / "u", nodes)
-    write_graph(tmp_path / "g", [("n0", f"m{i}", "1") for i in range(8)])
-    paths = [f"{tmp_path}/{name}" for name in "lugm"]
-    place = f"/l: record {labeled.index('n0')} at byte .*"
-    problem = "'n0' with its 8 neighbours makes a record of 1.* kB, and readers take 1 kB at most"
-    with pytest.raises(DataError, match=f"{place}: {problem}: lower --max-nbrs"):
-        pack_nbrs(*paths, PackOptions())
-    assert not (tmp_path / "m").exists()
-    pack_nbrs(*paths, PackOptions(max_neighbors=4))
-    lengths = [len(payload) for payload in read_payloads(tmp_path / "m")]
-    assert 500 < max(lengths) <= 1000
 
 
 def test_a_neighbour_that_no_record_holds_is_refused(
