@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import signal
 import subprocess
@@ -19,7 +18,7 @@ from support import write_examples
 from nsl_tools.build_graph import pipeline as building
 from nsl_tools.errors import UsageError
 from nsl_tools.files.outputs import OutputError
-from nsl_tools.files.shards import provenance, resume
+from nsl_tools.files.shards import resume
 from nsl_tools.options import BuildGraphOptions, PackOptions
 from nsl_tools.pack_nbrs import pipeline as packing
 
@@ -248,19 +247,6 @@ def test_a_change_is_noticed_and_refused(change: str, when: str, run: Run) -> No
         assert run(*_PACK).returncode == 0
     assert len(_contents()) == 4
     assert _hidden() == []
-
-
-def test_more_or_other_files_are_noticed() -> None:
-    """By their names."""
-    old = provenance.provenance_of("build-graph", BuildGraphOptions(), {"embeddings": ["labeled"]})
-    files = {"embeddings": ["labeled", "unlabeled"]}
-    new = provenance.provenance_of(
-        "build-graph", BuildGraphOptions(threads=2, memory_limit=10**9), files
-    )
-    said = "embeddings: files was 'labeled', is 'labeled unlabeled'"
-    assert provenance.difference(old, new) == said
-    assert provenance.difference(old, json.loads(json.dumps(old))) == ""
-    assert provenance.difference(None, new) == "it is not known of which"
 
 
 @pytest.mark.parametrize("resume", [True, False])
