@@ -1,21 +1,15 @@
-"""`arrays.edge_weights` and `graph_tsv_writer`: weights are written as Python writes `%.6f`."""
+"""`arrays.edge_weights`: weights are written as Python writes `%.6f`."""
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
-from unittest import mock
 
 import numpy as np
-import pyarrow as pa
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.arrays.edge_weights import MICRO, as_written, compact, format_lines, restored
-from nsl_tools.formats import graph_tsv_writer
-from nsl_tools.formats.graph_tsv_writer import edge_lines
-from nsl_tools.tuning import TUNING
 
 
 def _neighborhood(value: float) -> list[float]:
@@ -66,45 +60,3 @@ def test_ranking_uses_what_is_written(weights: list[float]) -> None:
     """Millionths are those of the text, so that equal texts are ties."""
     millionths = [int(f"{weight:.6f}".replace(".", "")) for weight in weights]
     assert as_written(np.array(weights, np.float64)).tolist() == millionths
-
-
-@pytest.mark.parametrize(("few", "short"), [(1, 0), (1, 99), (TUNING.few_to_join, 0)])
-@given(
-    st.lists(st.text("aé\u2028 #\"'", min_size=1).map(str.encode), min_size=1, max_size=9),
-    st.lists(st.tuples(st.integers(0), st.integers(0), _cosines), max_size=20),
-    st.sampled_from([1, 30, 100, 1000]),
-)
-def test_edges_are_lines_in_order(
-    few: int, short: int, ids: list[bytes], drawn: list[tuple[int, int, float]], size: int
-) -> None:
-    """Each edge is `source<TAB>target<TAB>weight`, in the order given.
-
-    Be they few or many, in several pieces, of ids that are short or long.
-    """
-    edges = [(source % len(ids), target % len(ids), weight) for source, target, weight in drawn]
-    sources, targets = ([edge[end] for edge in edges] for end in (0, 1))
-    with (
-        mock.patch.object(graph_tsv_writer, "_SHORT", short),
-        mock.patch.multiple(TUNING, few_to_join=few, joined_edges=4, lines_bytes=size),
-    ):
-        found = list(
-            edge_lines(
-                pa.array(ids, pa.binary()),
-                np.array(sources, np.int64),
-                np.array(targets, np.int64),
-                np.array([weight for _, _, weight in edges], np.float64),
-            )
-        )
-    longest = max(map(len, ids)) * 2 + len("\t\t-1.000000\n")
-    assert all(0 < len(lines) <= size + longest for lines in found)
-    assert b"".join(found) == b"".join(b"%b\t%b\t%.6f\n" % (ids[s], ids[t], w) for s, t, w in edges)
-
-
-@pytest.mark.parametrize("short", [0, graph_tsv_writer._SHORT])
-def test_a_slice_of_ids(short: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows count from the start of the slice."""
-    monkeypatch.setattr(TUNING, "few_to_join", 1)
-    monkeypatch.setattr(graph_tsv_writer, "_SHORT", short)
-    ids = pa.array([b"x", b"a", b"b"], pa.binary()).slice(1)
-    zero, one = np.array([0]), np.array([1])
-    assert list(edge_lines(ids, zero, one, np.array([0.5]))) == [b"a\tb\t0.500000\n"]

@@ -17,8 +17,7 @@ from spilling import spill_everywhere
 from support import write_examples
 
 from nsl_tools.arrays import fingerprints as module
-from nsl_tools.arrays.fingerprints import Keys, Words, certainly_distinct, fingerprints, rows_among
-from nsl_tools.arrays.ids import id_ranks
+from nsl_tools.arrays.fingerprints import Keys, Words, fingerprints, rows_among, surely_distinct
 from nsl_tools.formats.example_batch import Places, unrepeated
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.memory_budget import MemoryBudget
@@ -133,7 +132,7 @@ def test_ids_that_share_half_a_fingerprint_are_not_repeated() -> None:
         return np.full(len(ids), 7, np.uint64), np.arange(len(ids), dtype=np.uint64)
 
     with mock.patch.object(module, "fingerprints", half):
-        assert not certainly_distinct(ids)
+        assert not surely_distinct(ids)
         assert unrepeated(ids, SkippedRecords(Statistics(0)), Places()) == slice(None)
         assert rows_among(ids, ids[1:2]).tolist() == [1]
 
@@ -141,10 +140,10 @@ def test_ids_that_share_half_a_fingerprint_are_not_repeated() -> None:
 @given(_ids, st.data())
 def test_a_repeated_id_is_never_surely_distinct(ids: list[bytes], data: st.DataObject) -> None:
     """Other ids are."""
-    assert certainly_distinct(pa.array(ids, pa.binary()))
+    assert surely_distinct(pa.array(ids, pa.binary()))
     if ids:
         again = data.draw(st.sampled_from(ids))
-        assert not certainly_distinct(pa.array([again, *ids], pa.binary()))
+        assert not surely_distinct(pa.array([again, *ids], pa.binary()))
 
 
 @given(_ids, _ids, st.data(), st.sampled_from([0, 10_000]))
@@ -160,7 +159,7 @@ def test_rows_are_among_ids(
 
 
 @given(_ids, _ids, st.lists(st.integers(0, 10**6), max_size=5))
-def test_the_index_finds_the_first_row_of_an_id(
+def test_the_table_finds_the_first_row_of_an_id(
     ids: list[bytes], others: list[bytes], again: list[int]
 ) -> None:
     """Repeated ids are told, with the row that the table has; unknown ones are -1."""
@@ -169,7 +168,7 @@ def test_the_index_finds_the_first_row_of_an_id(
         entries = Entries(MemoryBudget(10**9), stack)
         for start in range(0, len(nodes), 3):
             entries.add(*fingerprints(pa.array(nodes[start : start + 3], pa.binary())))
-        table, shared, firsts = entries.index()
+        table, shared, firsts = entries.table()
     found = table.rows(*fingerprints(pa.array([*nodes, *others], pa.binary())))
     expected = [ids.index(n) if n in ids else -1 for n in [*nodes, *others]]
     assert found.tolist() == expected
@@ -177,26 +176,6 @@ def test_the_index_finds_the_first_row_of_an_id(
     assert shared.tolist() == repeated
     assert firsts.tolist() == [nodes.index(nodes[row]) for row in repeated]
     assert found.dtype == np.int64
-
-
-@pytest.mark.parametrize("few", [0, 10**6])
-@given(_ids, st.sampled_from([0, 16]))
-def test_ids_rank_as_bytes_do(few: int, ids: list[bytes], short: int) -> None:
-    """Be they few or many, short or long."""
-    with (
-        mock.patch.object(TUNING, "few_to_sort", few),
-        mock.patch("nsl_tools.arrays.ids._SHORT", short),
-    ):
-        for some in (ids, sorted(ids)):
-            ranks = id_ranks(pa.array(some, pa.binary()))
-            assert [some[row] for row in np.argsort(ranks)] == sorted(ids)
-
-
-def test_many_short_ids_rank_as_bytes_do() -> None:
-    """More than are done at once, and all of 8 bytes or less."""
-    ids = [b"%d" % i for i in range(3 * TUNING.hashed_ids)]
-    ranks = id_ranks(pa.array(ids, pa.binary()))
-    assert [ids[row] for row in np.argsort(ranks)] == sorted(ids)
 
 
 @pytest.mark.own_memory("spills by itself")

@@ -1,4 +1,4 @@
-"""`formats.tfrecord`, `tfrecord_writer`: round trips, TensorFlow files, doubtful files."""
+"""`formats.tfrecord`: round trips, TensorFlow files, doubtful files."""
 
 from __future__ import annotations
 
@@ -8,26 +8,23 @@ import os
 import zlib
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.errors import DataError
-from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.streams import Source
 from nsl_tools.formats.tfrecord import (
-    Framed,
     frame,
     frame_header,
     is_tfrecord,
     read_batches,
 )
-from nsl_tools.formats.tfrecord_writer import write_framed, write_records
+from nsl_tools.formats.tfrecord_writer import write_records
 from nsl_tools.tuning import Tuning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
 _BATCH_BYTES = Tuning.batch_bytes  # also under `--spill`
@@ -69,23 +66,6 @@ def test_we_read_what_tensorflow_writes(tf: Any, tmp_path: Path, compression: st
             writer.write(payload)
     assert _read(Source(path)) == _PAYLOADS
     assert is_tfrecord(path) == (compression == "none")
-
-
-def test_shards_one_after_the_other_are_the_single_file(tmp_path: Path) -> None:
-    """Shards are contiguous and even; there may be more of them than records."""
-    for shards in (1, 3, 5, 7):
-        write_records(f"{tmp_path}/{shards}@{shards}", iter(_PAYLOADS), len(_PAYLOADS))
-        written = [path.read_bytes() for path in sorted(tmp_path.glob(f"{shards}-*"))]
-        assert len(written) == shards
-        assert b"".join(written) == _framed(_PAYLOADS)
-
-
-def test_gzip_by_suffix(tmp_path: Path) -> None:
-    """A name that ends in `.gz` is written as GZIP without a time, so always the same bytes."""
-    write_records(f"{tmp_path}/a.gz", _PAYLOADS, len(_PAYLOADS))
-    data = (tmp_path / "a.gz").read_bytes()
-    assert data[:8] == b"\x1f\x8b\x08\x00" + bytes(4)
-    assert zlib.decompress(data, 31) == _framed(_PAYLOADS)
 
 
 @given(st.lists(st.binary(max_size=40) | st.integers(0, 3000).map(bytes), max_size=12))
@@ -207,18 +187,6 @@ def test_files_that_are_not_records(tmp_path: Path, data: bytes, problem: str) -
     """The error names the file, the place, and what it looks like."""
     with pytest.raises(DataError, match=rf"^{tmp_path}/f: {problem}"):
         _read(_written(tmp_path / "f", data))
-
-
-def test_what_fails_behind_the_last_record_fails_the_writer(tmp_path: Path) -> None:
-    """A reading that only at its end finds its file changed leaves no output behind."""
-
-    def batches() -> Iterator[Framed]:
-        yield Framed(np.frombuffer(frame(b"a"), np.uint8), np.array([0, len(frame(b"a"))]))
-        raise DataError("input", "", "changed")
-
-    with pytest.raises(DataError, match="changed"), ShardSet(f"{tmp_path}/f") as shards:
-        write_framed(shards, batches(), 1)
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_and_a_missing_file(tmp_path: Path) -> None:
