@@ -104,6 +104,11 @@ def test_many_short_ids_rank_as_bytes_do() -> None:
     assert [ids[row] for row in np.argsort(ranks)] == sorted(ids)
 
 
+def test_short_ids_that_differ_late_are_not_taken_for_ordered() -> None:
+    assert id_ranks(array([b"12345678b", b"12345678a"])).tolist() == [1, 0]
+    assert id_ranks(array([b"12345678", b"12345678a", b"12345678b"])).tolist() == [0, 1, 2]
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 20)), max_size=30))
 def test_texts_are_copied_from_anywhere(spans: list[tuple[int, int]]) -> None:
     """In any order, of any lengths, overlapping."""
