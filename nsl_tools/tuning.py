@@ -40,6 +40,8 @@ class Tuning:
     """Rows with fewer bytes between them are read by one call."""
     gather_bytes: int = 4 << 20
     """Bytes of rows that are read together."""
+    copied_bytes: int = 4 << 20
+    """Bytes of neighbours' blocks that are copied to a scratch file together."""
     spilled_rows: int = 16
     """Rows whose waiting candidates are read back together."""
     tile_parts: int = 64

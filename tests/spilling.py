@@ -36,6 +36,7 @@ def sizes(rows: int) -> dict[str, float]:
         "steps": rows,
         "gap_bytes": 64,
         "gather_bytes": 1000 * rows,
+        "copied_bytes": 100 * rows,
         "spilled_rows": rows,
         "tile_parts": rows,
         "tile_rows": rows,

@@ -34,6 +34,29 @@ def test_files_are_read_at_one_sitting(found: Any) -> None:
     assert {name: lines for name, lines in found.lines.items() if lines > 400} == {}
 
 
+# Each module has a test file of its name in the folder that mirrors its own, or a reason.
+WITHOUT_A_TEST_OF_ITS_NAME = {
+    "__main__": "three lines, by which the tests of processes start",
+    "configs": "of training: tests/training/test_configs",
+    "feature_names": "names of NSL, which the tests of packing spell out",
+    "lib/utils": "of training: tests/training/test_lib",
+    "tuning": "sizes, which --spill sets for all tests",
+}
+
+
+def test_modules_have_tests_of_their_names() -> None:
+    package, tests = _SCRIPT.parents[1] / "nsl_tools", Path(__file__).parent
+    modules = {str(path.relative_to(package).with_suffix("")) for path in package.rglob("*.py")}
+    modules = {name for name in modules if Path(name).name != "__init__"}
+    modules -= {name for name in modules if name.startswith("keras/")}  # tests/training
+    without = {
+        name
+        for name in modules
+        if not (tests / f"{Path(name).parent}/test_{Path(name).name}.py").exists()
+    }
+    assert without == set(WITHOUT_A_TEST_OF_ITS_NAME)
+
+
 def test_functions_fit_a_screen(found: Any) -> None:
     assert found.long_functions == {}
 

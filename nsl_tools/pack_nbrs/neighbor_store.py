@@ -19,6 +19,7 @@ import numpy.typing as npt
 from nsl_tools.arrays.byte_spans import Bytes, Places, copy_spans, offsets_of
 from nsl_tools.pack_nbrs.neighbor_blocks import GAP_BYTES
 from nsl_tools.spill.partitions import Records, SpilledPartitions
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     import contextlib
@@ -157,8 +158,7 @@ class BlockStore:
 
 def _copies(data: Bytes, starts: Places, offsets: Places) -> Iterator[Bytes]:
     """Yield the spans of `data` at `starts` end to end, some MiB at a time."""
-    piece = 1 << 22  # bytes of blocks that are copied together
-    cuts = np.searchsorted(offsets, np.arange(0, int(offsets[-1]), piece))
+    cuts = np.searchsorted(offsets, np.arange(0, int(offsets[-1]), TUNING.copied_bytes))
     for first, last in pairwise(np.unique(np.append(cuts, len(starts))).tolist()):
         places = offsets[first : last + 1] - offsets[first]
         out = np.empty(places[-1], np.uint8)

@@ -17,7 +17,7 @@ from spilling import spill_everywhere
 from support import write_examples
 
 from nsl_tools.arrays import fingerprints as module
-from nsl_tools.arrays.fingerprints import Keys, Words, fingerprints, rows_among, surely_distinct
+from nsl_tools.arrays.fingerprints import Keys, Words, certainly_distinct, fingerprints, rows_among
 from nsl_tools.formats.example_batch import Places, unrepeated
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.memory_budget import MemoryBudget
@@ -132,18 +132,18 @@ def test_ids_that_share_half_a_fingerprint_are_not_repeated() -> None:
         return np.full(len(ids), 7, np.uint64), np.arange(len(ids), dtype=np.uint64)
 
     with mock.patch.object(module, "fingerprints", half):
-        assert not surely_distinct(ids)
+        assert not certainly_distinct(ids)
         assert unrepeated(ids, SkippedRecords(Statistics(0)), Places()) == slice(None)
         assert rows_among(ids, ids[1:2]).tolist() == [1]
 
 
 @given(_ids, st.data())
-def test_a_repeated_id_is_never_surely_distinct(ids: list[bytes], data: st.DataObject) -> None:
+def test_a_repeated_id_is_never_certainly_distinct(ids: list[bytes], data: st.DataObject) -> None:
     """Other ids are."""
-    assert surely_distinct(pa.array(ids, pa.binary()))
+    assert certainly_distinct(pa.array(ids, pa.binary()))
     if ids:
         again = data.draw(st.sampled_from(ids))
-        assert not surely_distinct(pa.array([again, *ids], pa.binary()))
+        assert not certainly_distinct(pa.array([again, *ids], pa.binary()))
 
 
 @given(_ids, _ids, st.data(), st.sampled_from([0, 10_000]))
@@ -168,7 +168,7 @@ def test_the_table_finds_the_first_row_of_an_id(
         entries = Entries(MemoryBudget(10**9), stack)
         for start in range(0, len(nodes), 3):
             entries.add(*fingerprints(pa.array(nodes[start : start + 3], pa.binary())))
-        table, shared, firsts = entries.table()
+        table, shared, firsts = entries.index()
     found = table.rows(*fingerprints(pa.array([*nodes, *others], pa.binary())))
     expected = [ids.index(n) if n in ids else -1 for n in [*nodes, *others]]
     assert found.tolist() == expected

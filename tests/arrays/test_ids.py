@@ -14,11 +14,11 @@ from oracles import is_id
 from nsl_tools.arrays import ids as module
 from nsl_tools.arrays.ids import (
     IdColumn,
+    certainly_valid,
     first_bad_id,
     id_problem,
     id_ranks,
     shown,
-    surely_good,
     texts_at,
     texts_of_bounds,
 )
@@ -52,7 +52,7 @@ def test_ids_are_allowed_one_by_one_and_together(ids: list[bytes]) -> None:
     assert [place for place, node in enumerate(ids) if id_problem(node)] == bad
     assert first_bad_id(ids) == (bad[0] if bad else None)
     plain = all(node and all(14 <= byte < 128 for byte in node) for node in ids)
-    assert surely_good(array(ids)) == plain
+    assert certainly_valid(array(ids)) == plain
     assert not (plain and bad)
 
 
@@ -61,7 +61,7 @@ def test_any_byte_is_allowed_or_not() -> None:
     for byte in range(256):
         node = bytes([byte])
         assert first_bad_id([b"a", node]) == (None if is_id(node) else 1)
-        assert surely_good(array([b"a", node])) == (14 <= byte < 128)
+        assert certainly_valid(array([b"a", node])) == (14 <= byte < 128)
 
 
 @pytest.mark.parametrize(

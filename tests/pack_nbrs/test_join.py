@@ -202,7 +202,7 @@ def test_a_record_that_is_too_long_is_refused(
         monkeypatch.setattr("nsl_tools.memory._BESIDES", 0)
         parts[0].sources.append(Source("file", memory_limit=12_000))
     else:
-        monkeypatch.setattr(join, "_LONGEST_RECORD", 1000)
+        monkeypatch.setattr(join, "MAX_LENGTH", 1000)
     problem = (
         "^file: record 2 at byte .*: 'node 2' with its 8 neighbours makes a record of 1.* kB, "
     )

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.pack_nbrs import neighbor_store
 from nsl_tools.pack_nbrs.neighbor_blocks import GAP_BYTES
 from nsl_tools.pack_nbrs.neighbor_store import META, BlockStore, Pool, need_keys
+from nsl_tools.tuning import TUNING
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def test_each_range_gets_the_blocks_it_needs(
     drawn = data.draw(batches(ranges))
     blocks = [block for batch in drawn for block in batch]
     size = sum(len(block.data) for block in blocks)
-    pieces = mock.patch.object(neighbor_store, "_PIECE", piece)
+    pieces = mock.patch.object(TUNING, "copied_bytes", piece)
     with contextlib.ExitStack() as stack, pieces:
         store = BlockStore(ranges, allowance, size if right else 0, stack)
         for batch in drawn:

@@ -15,10 +15,10 @@ from support import serialize, write_examples
 from nsl_tools.arrays.fingerprints import fingerprints
 from nsl_tools.errors import DataError
 from nsl_tools.files.streams import source
-from nsl_tools.formats.example_batch import read_examples
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.memory_budget import MemoryBudget
-from nsl_tools.pack_nbrs.nodes import Input, NodeRows, Room
+from nsl_tools.pack_nbrs.inputs import Input, RecordMemory
+from nsl_tools.pack_nbrs.nodes import NodeRows
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def inputs_of(folder: Path, *inputs: list[str], on_duplicate: str = "error") -> 
     for number, ids in enumerate(inputs):
         path = write_examples(folder / str(number), [{"id": [node.encode()]} for node in ids])
         skipped = SkippedRecords(statistics, on_duplicate)
-        found.append(Input([source(path)], skipped, Room(10**6)))
+        found.append(Input([source(path)], skipped, RecordMemory(10**6)))
     return found
 
 
@@ -55,7 +55,7 @@ def rows_of(nodes: NodeRows, ids: list[str]) -> list[int]:
     """Return the row of each id; a table in parts gives them in another order."""
     numbered = fingerprints(pa.array([node.encode() for node in ids], pa.binary()))
     weights = np.arange(len(ids), dtype=np.float64)
-    parts = list(nodes.table.resolved([(numbered, numbered, weights)]))
+    parts = list(nodes.index.resolved([(numbered, numbered, weights)]))
     sources, targets, places = (np.concatenate(column) for column in zip(*parts, strict=True))
     assert (sources == targets).all()
     return sources[np.argsort(places)].tolist()
@@ -112,8 +112,8 @@ def test_sizes_and_ids_are_told_on_average(tmp_path: Path) -> None:
     """Sizes by input at least; so that those of blocks can be told before they are made."""
     short, long = [{"id": [b"%d" % i]} for i in range(2)], [{"id": [b"long"], "x": [0.0] * 100}]
     paths = [write_examples(tmp_path / name, e) for name, e in (("s", short), ("l", long))]
-    room = Room(10**6)
-    inputs = [Input([source(path)], SkippedRecords(Statistics()), room) for path in paths]
+    memory = RecordMemory(10**6)
+    inputs = [Input([source(path)], SkippedRecords(Statistics()), memory) for path in paths]
     with contextlib.ExitStack() as stack:
         nodes = NodeRows(inputs, "id", False, _MEMORY, stack)
         sizes = nodes.mean_sizes(np.array([2, 0, 1])).tolist()
@@ -121,38 +121,3 @@ def test_sizes_and_ids_are_told_on_average(tmp_path: Path) -> None:
         least = [len(serialize(examples[0])) + features for examples in (short, long)]
         assert sizes == [least[1] + features, least[0], least[0]]
         assert nodes.mean_id_bytes == 2
-
-
-def test_an_input_is_kept_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
-    """The room is given back; the last reading empties what was kept."""
-    ids = [str(number) for number in range(40)]
-    sources = [part.sources[0] for part in inputs_of(tmp_path, ids[:15], ids[15:])]
-    batches = list(read_examples(sources))
-    size = sum(batch.resident_bytes() for batch in batches)
-    for most, fits in ((size, True), (size - 1, False)):
-        room = Room(most)
-        kept = Input(sources, SkippedRecords(Statistics()), room)
-        for batch in batches:
-            kept.keep(batch)
-        assert room.bytes == (0 if fits else most)
-        for again in (True, False):
-            found = list(kept.examples(again=again))
-            assert [id(b) for b in found] == [id(b) for b in batches] or not fits
-            assert sum(map(len, found)) == 40
-        assert not fits or not list(kept.examples())
-
-
-@pytest.mark.own_memory("counts records that are alike")
-@pytest.mark.parametrize(("alike", "length"), [(True, 0), (False, 0), (False, 1000)])
-@pytest.mark.parametrize("plain", [True, False])
-def test_what_is_soon_read_again_is_not_kept(
-    tmp_path: Path, plain: bool, alike: bool, length: int
-) -> None:
-    """Of plain files, records that are alike, or long for the features that they have."""
-    examples = [{"id": [b"%03d" % i + b"x" * (length + i * (not alike))]} for i in range(40)]
-    sources = [source(write_examples(tmp_path / "l", examples))]
-    kept = Input(sources, SkippedRecords(Statistics()), room := Room(10**6, plain))
-    for batch in read_examples(sources):
-        kept.keep(batch)
-    assert (room.bytes < 10**6) == (not plain or not (alike or length))
-    assert sum(map(len, kept.examples())) == 40

@@ -11,7 +11,7 @@ import pytest
 
 from nsl_tools import __version__
 from nsl_tools.files.shards import provenance
-from nsl_tools.files.shards.provenance import difference, provenance_of, state_of, streams_of
+from nsl_tools.files.shards.provenance import difference, input_state, provenance_of, streams_of
 from nsl_tools.options import BuildGraphOptions, PackOptions
 
 _FREE = {"memory_limit": 10**9, "threads": 2, "resume": True, "report": "r.json"}
@@ -106,8 +106,8 @@ def test_a_file_that_changed_is_noticed() -> None:
 
 def test_a_file_is_told_wherever_it_lies(folder: Path) -> None:
     """By its name alone, so that a set may be moved with its inputs."""
-    state = state_of("a")
-    assert state == state_of(f"{folder}/a")
+    state = input_state("a")
+    assert state == input_state(f"{folder}/a")
     assert state["name"] == "a"
     assert state["bytes"] == 10
     assert (state["mtime_ns"], state["ctime_ns"] > 10**9) == (10**9, True)
@@ -118,7 +118,7 @@ def test_streams_can_be_read_only_once() -> None:
     os.mkfifo("pipe")
     assert streams_of(run_of("a", "-", "pipe", "b")) == ["-", "pipe"]
     assert streams_of(run_of("a")) == []
-    assert state_of("pipe") == {"name": "pipe"}
+    assert input_state("pipe") == {"name": "pipe"}
 
 
 def test_of_what_nothing_is_known_is_not_taken_for_the_same() -> None:
