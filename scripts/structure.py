@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "nsl_tools"
-TRAINING = {"keras", "lib", "configs.py"}
+TRAINING = {"keras", "lib", "data", "configs.py"}
 MOST_MODULES = 14
 MOST_LINES = 400
 MOST_FUNCTION_LINES = 50

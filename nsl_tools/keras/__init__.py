@@ -31,7 +31,7 @@ def __getattr__(name: str) -> Any:
     if name not in _TENSORFLOW_ONLY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return getattr(importlib.import_module("nsl_tools.keras.dataset"), name)
+        return getattr(importlib.import_module("nsl_tools.data.tf_dataset"), name)
     except ModuleNotFoundError as error:
         raise ImportError(
             f"nsl_tools.keras.{name}: expected TensorFlow, whose `tf.data` reads files on every "

@@ -89,7 +89,9 @@ class JoinPlan:
         sizes = _block_sizes(self._nodes, edges["target"])
         before = np.cumsum(sizes) - sizes
         firsts = np.flatnonzero(np.r_[True, sources[1:] != sources[:-1]][: len(sources)])
-        steps = np.diff(before[firsts] // self._budget) > 0
+        # A seed that does not fit has a range of its own, which is held against the limit.
+        large = np.add.reduceat(sizes, firsts) > self._budget
+        steps = (np.diff(before[firsts] // self._budget) > 0) | large[1:]
         bounds = [0, *firsts[1:][steps].tolist(), len(edges)]
         self.bytes += float(sizes.sum())
         for start, end in pairwise(bounds):

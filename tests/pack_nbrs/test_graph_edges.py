@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nsl_tools.arrays.fingerprints import fingerprints
-from nsl_tools.background import is_waiting
 from nsl_tools.errors import DataError
 from nsl_tools.files.streams import source
 from nsl_tools.memory_budget import MemoryBudget
@@ -110,7 +110,8 @@ def test_lines_are_skipped_as_far_as_other_records_leave_some(tmp_path: Path) ->
 
 def test_the_thread_ends_with_the_run(tmp_path: Path) -> None:
     """Though nobody asked for the edges, of which there are more than are read ahead."""
+    before = threading.active_count()
     with contextlib.ExitStack() as stack:
         begun(tmp_path, [b"a\tb\t0.5\n"] * 99, Statistics(), stack)
-        assert is_waiting()
-    assert not is_waiting()
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import numpy as np
@@ -83,15 +83,15 @@ class Nodes:
         return b"node %d" % row
 
 
-def packed(
+def packed_in_batches(
     parts: list[Part],
     nodes: Nodes,
     edges: list[Edge],
     blocks: float = 1e6,
     rename: str | None = None,
     statistics: Statistics | None = None,
-) -> list[bytes]:
-    """Return the packed records of seeds whose edges are sorted by seed and rank."""
+) -> list[list[bytes]]:
+    """Return the packed records of seeds whose edges are sorted by seed and rank, in batches."""
     shares = mock.patch.object(MemoryBudget, "share", return_value=blocks)
     with contextlib.ExitStack() as stack:
         with shares:
@@ -100,9 +100,13 @@ def packed(
         inputs = [(part, again) for part, again in zip(parts, (True, False), strict=False)]
         for found in needed_blocks(inputs, plan, rename, statistics or Statistics()):
             store.add(*found)
-        batches = list(packed_batches(parts, nodes, plan, store.pools()))
-        assert TUNING.packed_bytes > 1 or all(len(batch) == 1 for batch in batches)
-        return [r for b in batches for r in right_records(seal(b).data.tobytes()) or []]
+        batches = packed_batches(parts, nodes, plan, store.pools())
+        return [right_records(seal(batch).data.tobytes()) or [] for batch in batches]
+
+
+def packed(*args: Any, **options: Any) -> list[bytes]:
+    """Return the packed records."""
+    return [record for batch in packed_in_batches(*args, **options) for record in batch]
 
 
 def expected(examples: list[Example], nodes: Nodes, edges: list[Edge]) -> list[bytes]:
@@ -152,6 +156,14 @@ def test_seeds_are_packed_with_their_neighbours(
 def nodes_of(count: int) -> Nodes:
     """Return nodes of which the first is the only seed."""
     return Nodes(np.arange(count) == 0, 1)
+
+
+@pytest.mark.parametrize(("together", "batches"), [(1, [1, 1, 1]), (1 << 21, [3])])
+def test_records_are_made_some_at_a_time(together: int, batches: list[int]) -> None:
+    parts = [Part([[serialize({"x": [row]}) for row in range(3)]])]
+    with mock.patch.object(TUNING, "packed_bytes", together):
+        found = packed_in_batches(parts, Nodes(np.ones(3, np.bool_), 3), [])
+    assert list(map(len, found)) == batches
 
 
 def test_what_else_a_neighbour_holds_is_not_packed_but_counted() -> None:

@@ -159,9 +159,8 @@ def test_a_seed_whose_neighbours_do_not_fit_is_refused_by_name() -> None:
 
 
 @pytest.mark.own_memory("sets the limit")
-@pytest.mark.xfail(strict=True, reason="a range of more than one seed is not looked at")
 def test_such_a_seed_is_refused_behind_one_of_few_neighbours() -> None:
-    """With which it shares a range."""
+    """With which it would share a range."""
     edges = np.concatenate([edges_of(0, 1), edges_of(7, 1000)])
     with contextlib.ExitStack() as stack, pytest.raises(UsageError, match="'node 7'"):
         JoinPlan([edges], Nodes(1000), MemoryBudget(10_000), stack)

@@ -120,7 +120,7 @@ def test_a_record_that_takes_more_is_refused_by_its_header(folder: Path, args: l
 def test_a_seed_that_is_too_long_with_its_neighbours_is_refused(folder: Path) -> None:
     """Each record is short enough; the line says what there is to do."""
     nodes = [b"n%d" % i for i in range(6)]
-    (folder / "big").write_bytes(frame(*(_record(node, 5_000_000) for node in nodes)))
+    (folder / "big").write_bytes(frame(*(_record(node, 4_000_000) for node in nodes)))
     lines = (b"b\t%b\t0.5\n" % node for node in nodes)
     (folder / "graph").write_bytes(b"a\tn0\t1\n" + b"".join(lines))
     command = [sys.executable, "-m", "nsl_tools", *_PACK, "small", "big", "graph", "out"]
@@ -128,8 +128,8 @@ def test_a_seed_that_is_too_long_with_its_neighbours_is_refused(folder: Path) ->
     assert done.returncode == 1
     found = re.fullmatch(
         "pack-nbrs: error: small: record 1 at byte [0-9]+: 'b' with its 6 neighbours makes a "
-        "record of 30 MB, which takes 180 MB of memory, and --memory-limit 64 MB leaves 132 MB: "
-        "raise it to 360 MB, or lower --max-nbrs\n",
+        "record of 24 MB, which takes 144 MB of memory, and --memory-limit 64 MB leaves 132 MB: "
+        "raise it to 288 MB, or lower --max-nbrs\n",
         done.stderr,
     )
     assert found, done.stderr

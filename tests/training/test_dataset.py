@@ -115,18 +115,6 @@ def test_a_known_number_of_samples_gives_the_dataset_a_length(tmp_path: Path) ->
     assert len(make_dataset(path, batch_size=2, samples=5, drop_remainder=True)) == 2
 
 
-def test_a_feature_of_changing_length_asks_for_a_spec(tmp_path: Path) -> None:
-    """The message names file, record and feature; with a spec the file is read."""
-    path = write(tmp_path / "m", [sample(0, 0), sample(1, 0, x=[1.0])])
-    with pytest.raises(
-        UsageError, match=rf"{path}: record 1: feature 'x' has 1 values.*give `spec`"
-    ):
-        make_dataset(path, batch_size=2)
-    spec = {"n": tf.io.FixedLenFeature([1], tf.int64)}
-    (features,) = make_dataset(path, batch_size=2, spec=spec, label=None)
-    assert list(features) == ["n"]
-
-
 def test_a_later_record_that_differs_is_an_error(tmp_path: Path) -> None:
     """The specification is inferred from the first records and holds for all."""
     path = write(tmp_path / "m", [sample(i, 0) for i in range(120)] + [sample(1, 0, x=[1.0])])
@@ -188,13 +176,13 @@ def test_without_tensorflow_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """The wrappers run on other backends without TensorFlow; reading with `tf.data` does not."""
-    monkeypatch.delitem(sys.modules, "nsl_tools.keras.dataset")
+    monkeypatch.delitem(sys.modules, "nsl_tools.data.tf_dataset")
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(ImportError, match=rf"nsl_tools\.keras\.{name}: .*pip install tensorflow"):
         getattr(nsl.keras, name)
     monkeypatch.undo()
     assert getattr(nsl.keras, name) is getattr(
-        importlib.import_module("nsl_tools.keras.dataset"), name
+        importlib.import_module("nsl_tools.data.tf_dataset"), name
     )
 
 

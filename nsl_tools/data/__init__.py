@@ -1,0 +1,1 @@
+"""Packed examples as datasets to train on."""

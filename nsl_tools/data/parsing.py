@@ -1,0 +1,185 @@
+"""From serialized packed examples to tensors: lists padded or ragged, bytes decoded."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from nsl_tools.data.packed_spec import padded, zero_of
+from nsl_tools.errors import UsageError
+from nsl_tools.feature_names import neighbor_feature, neighbor_weight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from nsl_tools.data.packed_spec import Feature, Spec
+
+    Decode = Callable[[tf.Tensor], tf.Tensor]
+
+
+def make_parse_fn(
+    spec: Mapping[str, Feature],
+    *,
+    max_neighbors: int = 0,
+    label: str | None = "label",
+    label_weight: str | None = None,
+    features: Sequence[str] | None = None,
+    pad: Mapping[str, int] | None = None,
+    pad_values: Mapping[str, float | bytes] | None = None,
+    ragged: Sequence[str] = (),
+    decode: Mapping[str, Decode] | None = None,
+    cut: Counter[str] | None = None,
+) -> Callable[[tf.Tensor], Any]:
+    """Return a function from serialized examples, shape (batch,), to what `fit` takes.
+
+    For those with a pipeline of their own; the arguments are `make_dataset`'s.
+
+    Raises:
+        UsageError: `label` or one of `features` is not in `spec`, or an option is for
+            another kind of feature.
+    """
+    names = own_features(spec, label, label_weight) if features is None else list(features)
+    known = {name: _known(spec, name) for name in names}
+    wanted = dict(known)
+    for rank in range(max_neighbors):
+        wanted |= {neighbor_feature(rank, name): padded(known[name]) for name in names}
+        wanted[neighbor_weight(rank)] = tf.io.FixedLenFeature([1], tf.float32, [0.0])
+    targets = dict(wanted)
+    if label is not None:
+        known[label] = targets[label] = _scalar(_known(spec, label))
+        if label_weight is not None:
+            targets[label] = padded(targets[label])
+            targets[label_weight] = tf.io.FixedLenFeature([], tf.float32, 1.0)
+    lists = _Lists(known, dict(pad or {}), dict(pad_values or {}), tuple(ragged), max_neighbors)
+    decoders = _checked_decoders(known, decode or {})
+    counts = cut if cut is not None else Counter()
+
+    def parse(serialized: tf.Tensor) -> Any:
+        parsed = lists.densified(tf.io.parse_example(serialized, targets), counts)
+        for name, function in decoders.items():
+            for each in lists.alike(name):
+                parsed[each] = _decoded(parsed[each], function)
+        inputs = {name: parsed[name] for name in wanted}
+        if label is None:
+            return inputs
+        if label_weight is None:
+            return inputs, parsed[label]
+        return inputs, parsed[label], parsed[label_weight]
+
+    return parse
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """The features whose number of values varies, and how they become tensors.
+
+    Attributes:
+        known: all features, the label too.
+        pad: number of values by name.
+        pad_values: what to pad with, by name.
+        ragged: names of those that stay ragged.
+        max_neighbors: neighbours that each sample has.
+    """
+
+    known: Spec
+    pad: dict[str, int]
+    pad_values: dict[str, float | bytes]
+    ragged: tuple[str, ...]
+    max_neighbors: int
+    varying: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Refuse options for features that do not vary."""
+        varying = [n for n, f in self.known.items() if isinstance(f, tf.io.RaggedFeature)]
+        object.__setattr__(self, "varying", varying)
+        for option in ("pad", "pad_values", "ragged"):
+            for name in getattr(self, option):
+                if name not in varying:
+                    raise UsageError(
+                        f"{option}: {name!r} is no feature of varying length, expected one of "
+                        f"{sorted(varying)}"
+                    )
+
+    def alike(self, name: str) -> list[str]:
+        """Return the names of a feature, its own and the neighbours'."""
+        return [name, *(neighbor_feature(rank, name) for rank in range(self.max_neighbors))]
+
+    def densified(self, parsed: dict[str, Any], counts: Counter[str]) -> dict[str, Any]:
+        """Return parsed features with lists padded, those of a sample and its neighbours alike."""
+        for name in self.varying:
+            if name in self.ragged:
+                continue
+            group = [each for each in self.alike(name) if each in parsed]
+            lengths = tf.concat([parsed[each].row_lengths() for each in group], axis=0)
+            size = self.pad.get(name)
+            if size is not None:
+                _count_longer(name, lengths, size, counts)
+            longest = size or tf.maximum(tf.reduce_max(lengths), 1)
+            for each in group:
+                value = self.pad_values.get(name, zero_of(parsed[each].dtype))
+                parsed[each] = parsed[each].to_tensor(value, shape=[None, longest])
+        return parsed
+
+
+def _count_longer(name: str, lengths: tf.Tensor, size: int, counts: Counter[str]) -> None:
+    """Count lists that are longer than `size`; say so at the first."""
+
+    def count(lengths: Any) -> None:
+        longer = int((lengths > size).sum())
+        if longer and not counts[name]:
+            logging.getLogger("nsl_tools").warning(
+                "feature %r: lists of more than %d values are cut, here one of %d",
+                name, size, lengths.max(),
+            )  # fmt: skip
+        counts[name] += longer
+
+    tf.numpy_function(count, [lengths], [])
+
+
+def _checked_decoders(known: Spec, decode: Mapping[str, Decode]) -> dict[str, Decode]:
+    for name in decode:
+        found = _known(known, name)
+        is_value = isinstance(found, tf.io.FixedLenFeature) and list(found.shape) in ([], [1])
+        if not is_value or found.dtype != tf.string:
+            raise UsageError(f"decode: feature {name!r} is {found}, expected one bytes value")
+    return dict(decode)
+
+
+def _decoded(values: tf.Tensor, function: Decode) -> tf.Tensor:
+    """Return what a function makes of each value, shape (batch, ...); zeros of empty ones."""
+    signature = tf.function(function).get_concrete_function(tf.TensorSpec([], tf.string))
+    found = signature.structured_outputs
+    if not found.shape.is_fully_defined():
+        raise UsageError(
+            f"decode: a function returns tensors of shape {found.shape}, expected one shape for "
+            "all: resize them in it"
+        )
+    zeros = tf.zeros(found.shape, found.dtype)
+
+    def decoded(value: tf.Tensor) -> tf.Tensor:
+        return tf.cond(tf.equal(value, b""), lambda: zeros, lambda: function(value))
+
+    spec = tf.TensorSpec(found.shape, found.dtype)
+    return tf.map_fn(decoded, tf.reshape(values, [-1]), fn_output_signature=spec)
+
+
+def own_features(spec: Mapping[str, Feature], *others: str | None) -> list[str]:
+    """Return the names of all features but some."""
+    return [name for name in spec if name not in others]
+
+
+def _known(spec: Mapping[str, Feature], name: str) -> Feature:
+    if name not in spec:
+        raise UsageError(f"no feature {name!r}, expected one of {sorted(spec)}")
+    return spec[name]
+
+
+def _scalar(feature: Feature) -> Feature:
+    """Return a feature of one value with shape () instead of (1,)."""
+    if not isinstance(feature, tf.io.FixedLenFeature) or list(feature.shape) != [1]:
+        return feature
+    return tf.io.FixedLenFeature([], feature.dtype, None)

@@ -1,0 +1,152 @@
+"""Packed shards as a `tf.data.Dataset` that `fit` takes: nobody writes a `parse_example`.
+
+A packed example (see `nsl-tools pack-nbrs`) becomes `(features, label)` or
+`(features, label, sample_weight)`. `features` holds the sample's own features
+and, for each neighbour rank `i` below `max_neighbors`, the same features as
+`NL_nbr_<i>_<name>` and its weight as `NL_nbr_<i>_weight`, shape (batch, 1).
+Where a sample has fewer neighbours, their features are zeros (or empty strings)
+and their weight is 0.0. Lists of varying length are padded, sample and neighbours alike,
+or ragged on request; bytes that stand for something else are decoded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from nsl_tools.data.packed_spec import (
+    check_neighbors,
+    compression_of,
+    infer_spec,
+    is_required,
+    resolved,
+)
+from nsl_tools.data.parsing import make_parse_fn, own_features
+from nsl_tools.errors import UsageError
+
+__all__ = ["infer_spec", "make_dataset", "make_parse_fn"]
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Mapping, Sequence
+
+    from nsl_tools.data.packed_spec import Feature
+    from nsl_tools.data.parsing import Decode
+
+_READ_AT_ONCE = 4  # files, when shuffling
+
+
+def make_dataset(
+    files: str | Sequence[str],
+    *,
+    batch_size: int,
+    max_neighbors: int = 0,
+    label: str | None = "label",
+    label_weight: str | None = None,
+    features: Sequence[str] | None = None,
+    id_feature: str = "id",
+    spec: Mapping[str, Feature] | None = None,
+    pad: Mapping[str, int] | None = None,
+    pad_values: Mapping[str, float | bytes] | None = None,
+    ragged: Sequence[str] = (),
+    decode: Mapping[str, Decode] | None = None,
+    cut: Counter[str] | None = None,
+    shuffle: int = 10_000,
+    seed: int | None = None,
+    drop_remainder: bool = False,
+    samples: int | None = None,
+) -> tf.data.Dataset:
+    """Read packed TFRecord files into batches for `fit` and `evaluate`.
+
+    Args:
+        files: paths, globs or shard sets `base@N`; GZIP and ZLIB by content.
+        batch_size: samples per batch.
+        max_neighbors: neighbours per sample; 0 reads none, and unpacked files.
+        label: feature that holds the label, or None for features only.
+        label_weight: feature that holds the sample weight; a sample without it
+            weighs 1, and a sample without label then has label 0.
+        features: names of the features to read; all but the id, the label and
+            its weight by default.
+        id_feature: name of the feature that holds the id, not read by default.
+        spec: by feature name a `tf.io.FixedLenFeature`, or a `tf.io.RaggedFeature` for a
+            list of varying length; those not given are inferred from the first 100
+            records, and checked on all.
+        pad: number of values by name of a feature whose number varies; by default that of
+            the longest list of the batch, neighbours' lists included. What is longer is
+            cut, and a line in the log says so once.
+        pad_values: what lists are padded with, by name; 0 or the empty string by default.
+        ragged: names of features to return as `tf.RaggedTensor` instead.
+        decode: by name of a feature of one bytes value, a TensorFlow function from that
+            value to a tensor, such as `tf.io.decode_jpeg` and a resize. It is applied to a
+            sample and to its neighbours alike; a missing neighbour is zeros.
+        cut: counts, by name, the lists that were cut.
+        shuffle: samples to shuffle among; 0 keeps the order of the files.
+        seed: makes the order of shuffling repeatable.
+        drop_remainder: leave out a last batch that is not full.
+        samples: number of samples in the files, if known (`pack-nbrs` prints it): the
+            dataset then has a length, and Keras need not find it out.
+
+    Returns:
+        Batches of `(features, label)`, with a sample weight if `label_weight` is
+        given, or of `features` alone if `label` is None. Shapes are (batch, d)
+        for features and (batch,) for a label of one value.
+
+    Raises:
+        DataError: a file is missing or is not a packed TFRecord file.
+        UsageError: a name is not a feature, its type differs between records, or an
+            option is for another kind of feature.
+    """
+    paths = resolved(files)
+    compression = _common_compression(paths)
+    wanted = None
+    if features is not None:
+        wanted = {*features, *(name for name in (label, label_weight) if name)}
+    known = dict(spec or {})
+    if not spec or (wanted and not wanted <= set(known)):
+        known = {**infer_spec(paths, wanted), **known}
+    names = own_features(known, id_feature, label, label_weight) if features is None else features
+    parse = make_parse_fn(
+        known,
+        max_neighbors=max_neighbors,
+        label=label,
+        label_weight=label_weight,
+        features=names,
+        pad=pad,
+        pad_values=pad_values,
+        ragged=ragged,
+        decode=decode,
+        cut=cut,
+    )
+    if max_neighbors:
+        needed = [name for name in names if is_required(known[name])]
+        check_neighbors(paths, needed, max_neighbors)
+    records = _records(paths, compression, shuffle, seed)
+    if samples is not None:
+        records = records.apply(tf.data.experimental.assert_cardinality(samples))
+    if shuffle:
+        records = records.shuffle(shuffle, seed=seed)
+    batches = records.batch(batch_size, drop_remainder=drop_remainder)
+    return batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _common_compression(paths: Sequence[str]) -> str:
+    found = sorted({compression_of(path) for path in paths if tf.io.gfile.stat(path).length})
+    if len(found) > 1:
+        raise UsageError(f"the files are of different compression: {found}, expected one")
+    return found[0] if found else ""
+
+
+def _records(
+    paths: Sequence[str], compression: str, shuffle: int, seed: int | None
+) -> tf.data.Dataset:
+    """Return the serialized examples: file by file, or files mixed when shuffling."""
+    files = tf.data.Dataset.from_tensor_slices(list(paths))
+    if not shuffle:
+        return tf.data.TFRecordDataset(files, compression)
+    return files.shuffle(len(paths), seed=seed).interleave(
+        lambda path: tf.data.TFRecordDataset(path, compression),
+        cycle_length=_READ_AT_ONCE,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
