@@ -114,14 +114,17 @@ class _Lists:
             if name in self.ragged:
                 continue
             group = [each for each in self.alike(name) if each in parsed]
-            lengths = tf.concat([parsed[each].row_lengths() for each in group], axis=0)
-            size = self.pad.get(name)
-            if size is not None:
-                _count_longer(name, lengths, size, counts)
-            longest = size or tf.maximum(tf.reduce_max(lengths), 1)
-            for each in group:
-                value = self.pad_values.get(name, zero_of(parsed[each].dtype))
-                parsed[each] = parsed[each].to_tensor(value, shape=[None, longest])
+            rows = tf.concat([parsed[each] for each in group], axis=0)
+            value = self.pad_values.get(name, zero_of(rows.dtype))
+            if (size := self.pad.get(name)) is not None:
+                _count_longer(name, rows.row_lengths(), size, counts)
+                dense = rows.to_tensor(value, shape=[None, size])
+            else:
+                # One value more, so that lists are not empty where all are.
+                length = tf.ones([1], rows.row_splits.dtype)
+                one = tf.RaggedTensor.from_row_lengths(tf.constant([value], rows.dtype), length)
+                dense = tf.concat([rows, one], axis=0).to_tensor(value)[:-1]
+            parsed |= dict(zip(group, tf.split(dense, len(group)), strict=True))
         return parsed
 
 

@@ -104,7 +104,11 @@ def make_dataset(
         wanted = {*features, *(name for name in (label, label_weight) if name)}
     known = dict(spec or {})
     if not spec or (wanted and not wanted <= set(known)):
-        known = {**infer_spec(paths, wanted), **known}
+        found = infer_spec(paths, wanted)
+        # What is to be padded or ragged varies, even if it does not among the first records.
+        lists = {*(pad or ()), *(pad_values or ()), *ragged} & set(found)
+        found |= {name: tf.io.RaggedFeature(found[name].dtype) for name in lists}
+        known = {**found, **known}
     names = own_features(known, id_feature, label, label_weight) if features is None else features
     parse = make_parse_fn(
         known,
