@@ -135,7 +135,7 @@ def test_a_model_of_words_trains_with_neighbours(packed: str) -> None:
     model = nsl.keras.GraphRegularization(base, config)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss)
-    dataset = make_dataset(packed, batch_size=1, max_neighbors=1, features=["words"], shuffle=4)
+    dataset = make_dataset(packed, batch_size=1, max_neighbors=1, features=["words"], samples=4)
     history = model.fit(dataset, epochs=2, verbose=0, shuffle=False).history
     assert history["scaled_graph_loss"][0] > 0
     assert np.isfinite(history["loss"]).all()
