@@ -114,7 +114,7 @@ class _Lists:
             if name in self.ragged:
                 continue
             group = [each for each in self.alike(name) if each in parsed]
-            rows = tf.concat([parsed[each] for each in group], axis=0)
+            rows = self._with_own_for_missing(parsed, group)
             value = self.pad_values.get(name, zero_of(rows.dtype))
             if (size := self.pad.get(name)) is not None:
                 _count_longer(name, rows.row_lengths(), size, counts)
@@ -126,6 +126,21 @@ class _Lists:
                 dense = tf.concat([rows, one], axis=0).to_tensor(value)[:-1]
             parsed |= dict(zip(group, tf.split(dense, len(group)), strict=True))
         return parsed
+
+    def _with_own_for_missing(self, parsed: dict[str, Any], group: list[str]) -> tf.RaggedTensor:
+        """Return the lists of samples, then of neighbours of each rank.
+
+        A missing neighbour, of weight 0, has the list of its sample: a model that takes the
+        mean over a mask has no answer to a list of padding alone, and not-a-number times 0
+        would spoil the loss.
+        """
+        count = parsed[group[0]].nrows()
+        places = [tf.range(count)]
+        for rank in range(len(group) - 1):
+            is_missing = parsed[neighbor_weight(rank)][:, 0] == 0
+            places.append(tf.where(is_missing, places[0], places[0] + (rank + 1) * count))
+        rows = tf.concat([parsed[each] for each in group], axis=0)
+        return tf.gather(rows, tf.concat(places, axis=0))
 
 
 def _count_longer(name: str, lengths: tf.Tensor, size: int, counts: Counter[str]) -> None:

@@ -60,11 +60,14 @@ def padded(rows: list[list[Any]], length: int, value: Any) -> list[list[Any]]:
 
 
 def test_lists_are_padded_to_the_longest_of_the_batch(packed: str) -> None:
-    """Of samples and neighbours together, so that both have one shape; nothing is asked for."""
+    """Of samples and neighbours together, so that both have one shape; nothing is asked for.
+
+    A missing neighbour has the list of its sample.
+    """
     features, labels = batch(packed)
     assert labels.numpy().tolist() == [0, 1, 0, 1]
     assert features["words"].numpy().tolist() == padded(list(WORDS.values()), 5, 0)
-    neighbors = [NEIGHBOR_WORDS.get(number, []) for number in range(4)]
+    neighbors = [NEIGHBOR_WORDS.get(number, WORDS[number]) for number in range(4)]
     assert features["NL_nbr_0_words"].numpy().tolist() == padded(neighbors, 5, 0)
     tags = [[b"t"] * (number + 1) for number in range(4)]
     assert features["tags"].numpy().tolist() == padded(tags, 4, b"")
@@ -125,8 +128,13 @@ def test_a_list_that_varies_later_on_can_be_named(tmp_path: Path) -> None:
     assert features["words"].numpy().tolist() == [[1, 2, 3, 0]] * 120 + [[5, 6, 7, 8]]
 
 
-def test_a_model_of_words_trains_with_neighbours(packed: str) -> None:
-    """Batches differ in length; padding is masked, in a sample and in its neighbours."""
+def test_a_model_of_words_trains_with_neighbours(tmp_path: Path) -> None:
+    """Batches differ in length; padding is masked, in a sample and in its neighbours.
+
+    The mean over a mask is not a number where all is padding: no neighbour is like that.
+    """
+    rows = [example(number, words=[1] * (1 + 3 * number)) for number in range(3)]
+    packed = write_examples(tmp_path / "p", rows)
     config = nsl.configs.make_graph_reg_config(max_neighbors=1, multiplier=0.1)
     words = keras.Input((None,), dtype="int64", name="words")
     embedded = keras.layers.Embedding(10, 4, mask_zero=True)(words)
@@ -135,7 +143,7 @@ def test_a_model_of_words_trains_with_neighbours(packed: str) -> None:
     model = nsl.keras.GraphRegularization(base, config)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss)
-    dataset = make_dataset(packed, batch_size=1, max_neighbors=1, features=["words"], samples=4)
+    dataset = make_dataset(packed, batch_size=1, max_neighbors=1, features=["words"], samples=3)
     history = model.fit(dataset, epochs=2, verbose=0, shuffle=False).history
     assert history["scaled_graph_loss"][0] > 0
     assert np.isfinite(history["loss"]).all()
