@@ -33,6 +33,13 @@ def rank_in_group(groups: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     return np.arange(len(groups)) - np.repeat(starts, sizes)
 
 
+def one_of_each(groups: npt.NDArray[np.integer], *, last: bool = False) -> npt.NDArray[np.int64]:
+    """Return the place of the first, or of the last, of each of `groups`, ascending."""
+    if last:
+        return np.sort(len(groups) - 1 - np.unique(groups[::-1], return_index=True)[1])
+    return np.sort(np.unique(groups, return_index=True)[1])
+
+
 def digit_counts(ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return how many decimal digits each of `ranks` has."""
     digits = np.ones(len(ranks), np.int64)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nsl_tools.arrays.fingerprints import certainly_distinct
+from nsl_tools.arrays.groups import one_of_each
 from nsl_tools.arrays.ids import certainly_valid, first_bad_id, id_problem, shown, texts_at
 from nsl_tools.background import in_background
 from nsl_tools.errors import DataError
@@ -275,10 +276,7 @@ def unrepeated(
     import pyarrow.compute as pc
 
     codes = pc.dictionary_encode(ids).indices.to_numpy()
-    if skipped.on_duplicate == "last":
-        kept = np.sort(len(codes) - 1 - np.unique(codes[::-1], return_index=True)[1])
-    else:
-        kept = np.sort(np.unique(codes, return_index=True)[1])
+    kept = one_of_each(codes, last=skipped.on_duplicate == "last")
     if len(kept) == len(ids):
         return slice(None)
     dropped = np.setdiff1d(np.arange(len(codes)), kept, assume_unique=True)

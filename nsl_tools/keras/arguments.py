@@ -28,6 +28,13 @@ def check_type(name: str, value: Any, expected: Any) -> None:
         )
 
 
+def shapes_fit(shape: Sequence[int | None], other: Sequence[int | None]) -> bool:
+    """Whether the shapes may be the same, where a size that is not known yet is None."""
+    return len(shape) == len(other) and all(
+        None in (a, b) or a == b for a, b in zip(shape, other, strict=True)
+    )
+
+
 def keys_and_config(
     label_keys: Sequence[str] | str | AdvRegConfig, adv_config: AdvRegConfig | None
 ) -> tuple[tuple[str, ...], AdvRegConfig]:

@@ -13,13 +13,14 @@ Division by zero gives zero. Sources of the definitions: NSL 1.4, `lib/distances
 `tf.compat.v1.losses.compute_weighted_loss`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
 from nsl_tools.configs import DistanceConfig, DistanceType, ReductionType, TransformType
+from nsl_tools.keras.arguments import shapes_fit
 
 Tensor = Any
 
@@ -216,7 +217,7 @@ def _tolerance(values: Any) -> float:
 
 
 def _check_pair(sources: Tensor, targets: Tensor) -> None:
-    if not _fit(sources.shape, targets.shape):
+    if not shapes_fit(sources.shape, targets.shape):
         expected = f"the shape of `sources`, {tuple(sources.shape)}"
         raise _invalid("targets", expected, tuple(targets.shape))
 
@@ -228,16 +229,10 @@ def _check_axis(kind: DistanceType, axis: int | None, rank: int) -> None:
         raise _invalid("sum_over_axis", f"an axis of a tensor of rank {rank}", axis)
 
 
-def _fit(shape: Sequence[int | None], other: Sequence[int | None]) -> bool:
-    return len(shape) == len(other) and all(
-        None in (a, b) or a == b for a, b in zip(shape, other, strict=True)
-    )
-
-
 def _check_broadcastable(weights: Tensor, distances: Tensor) -> None:
     shape, wanted = tuple(weights.shape), tuple(distances.shape)
     widened = [b if a == 1 else a for a, b in zip(shape, wanted, strict=False)]
-    if shape and not (len(shape) == len(wanted) and _fit(widened, wanted)):
+    if shape and not (len(shape) == len(wanted) and shapes_fit(widened, wanted)):
         expected = f"a number, or sizes that are 1 or those of the distances, {wanted}"
         raise _invalid("weights", expected, shape)
 

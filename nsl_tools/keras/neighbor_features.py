@@ -5,13 +5,14 @@ Neighbour `i` of a feature `x` comes as `NL_nbr_<i>_x` and its weight as
 together: s0n0, s0n1, s1n0, ... Source: NSL 1.4, `lib/utils.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from keras import ops
 
 from nsl_tools.configs import GraphNeighborConfig
 from nsl_tools.feature_names import neighbor_feature, neighbor_weight
+from nsl_tools.keras.arguments import shapes_fit
 
 Tensor = Any
 Features = dict[str, Tensor]
@@ -80,23 +81,16 @@ def _check_rank(name: str, value: Tensor) -> None:
 def _like(features: Mapping[str, Tensor], name: str, own: Tensor) -> Tensor:
     """Return feature `name`, which must have the shape of the sample's own."""
     value = _required(features, name)
-    if not _fit(value.shape, own.shape):
+    if not shapes_fit(value.shape, own.shape):
         raise _misshapen(name, f"{tuple(own.shape)}, as the sample's own", value)
     return value
 
 
 def _weight(features: Mapping[str, Tensor], name: str) -> Tensor:
     value = _required(features, name)
-    if not _fit(value.shape, (None, 1)):
+    if not shapes_fit(value.shape, (None, 1)):
         raise _misshapen(name, "(batch, 1)", value)
     return value
-
-
-def _fit(shape: Sequence[int | None], other: Sequence[int | None]) -> bool:
-    """Whether the shapes may be the same, where a size that is not known yet is None."""
-    return len(shape) == len(other) and all(
-        None in (a, b) or a == b for a, b in zip(shape, other, strict=True)
-    )
 
 
 def _required(features: Mapping[str, Tensor], name: str) -> Tensor:

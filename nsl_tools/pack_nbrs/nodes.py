@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.arrays.fingerprints import fingerprints
+from nsl_tools.arrays.groups import one_of_each
 from nsl_tools.background import in_background
 from nsl_tools.formats.example_batch import Places, ids_of, leave_out, read_decoded
 from nsl_tools.pack_nbrs.id_index import Entries
@@ -88,7 +89,7 @@ class NodeRows:
         for part, own, first in zip(inputs, places, (0, self.labeled), strict=True):
             members = (shared >= first) & (shared < first + len(own))
             rows, ids = shared[members], firsts[members]
-            chosen = _chosen(ids, last=part.skipped.on_duplicate == "last")
+            chosen = one_of_each(ids, last=part.skipped.on_duplicate == "last")
             kept.append((ids[chosen], rows[chosen]))
             gone = np.delete(rows, chosen)
             if len(gone):
@@ -141,10 +142,3 @@ class NodeRows:
         """Return for each of `rows` how long its features are in a block thereabouts, (m,)."""
         batches = np.searchsorted(self._starts, rows, side="right") - 1
         return np.array([*self._means, 0.0])[batches]
-
-
-def _chosen(ids: Rows, *, last: bool) -> Rows:
-    """Return the place of the first, or of the last, of each of `ids`, ascending."""
-    if last:
-        return np.sort(len(ids) - 1 - np.unique(ids[::-1], return_index=True)[1])
-    return np.sort(np.unique(ids, return_index=True)[1])

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.arrays.groups import blocks, digit_counts, rank_in_group
+from nsl_tools.arrays.groups import blocks, digit_counts, one_of_each, rank_in_group
 
 GROUPS = st.lists(st.integers(0, 5), max_size=40)
 
@@ -14,6 +14,15 @@ def test_rank_in_group_counts_equal_predecessors(groups: list[int]) -> None:
     groups.sort()
     expected = [groups[:i].count(group) for i, group in enumerate(groups)]
     assert rank_in_group(np.array(groups, np.int64)).tolist() == expected
+
+
+@given(GROUPS)
+def test_one_of_each_is_the_first_or_the_last(groups: list[int]) -> None:
+    numbers = np.array(groups, np.int64)
+    firsts = [place for place, group in enumerate(groups) if group not in groups[:place]]
+    lasts = [place for place, group in enumerate(groups) if group not in groups[place + 1 :]]
+    assert one_of_each(numbers).tolist() == firsts
+    assert one_of_each(numbers, last=True).tolist() == lasts
 
 
 @given(st.integers(0, 1000), st.sampled_from([0, 1, 784, 20_000, 10**7]))
