@@ -309,6 +309,45 @@ def nested_step(outer: str) -> None:
     close("scaled_graph_loss" in found, False)
 
 
+def loops() -> None:
+    """Check the graph loss as a function: its value, and a step of a loop of one's own."""
+    import keras
+    import numpy as np
+
+    import nsl_tools as nsl
+
+    config = nsl.configs.make_graph_reg_config(max_neighbors=2)
+    batch = {**neighbors(), **features(), "id": np.array([[7]])}
+    tensors = {name: keras.ops.convert_to_tensor(value, "float32") for name, value in batch.items()}
+    model = linear("Sequential")
+
+    def loss() -> Any:
+        return nsl.keras.graph_loss(model, tensors, config)
+
+    close(keras.ops.convert_to_numpy(loss()), 2 * 4)
+    (weights,) = model.trainable_variables
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            value = loss()
+        found = tape.gradient(value, weights.value)
+    elif backend == "torch":
+        loss().backward()
+        found = weights.value.grad
+    else:
+        import jax
+
+        def of_weights(value: Any) -> Any:
+            with keras.StatelessScope(state_mapping=[(weights, value)]):
+                return loss()
+
+        found = jax.grad(of_weights)(weights.value)
+    w, x, x_nbr = np.array([[4.0], [-3.0]]), np.array([[2.0, 3.0]]), np.array([[1.0, 1.0]])
+    close(found, 2 * 2 * (x @ w - x_nbr @ w) * (x - x_nbr).T)
+
+
 def graph_outputs() -> None:
     """Check that the distances of two outputs, 1 and 4 times the same square, are added."""
     data = {**neighbors(), **features()}
@@ -393,6 +432,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "graph: every distance": graph_distances,
     "adversarial around graph: step": lambda: nested_step("adversarial"),
     "graph around adversarial: step": lambda: nested_step("graph"),
+    "graph: loss in a loop of one's own": loops,
     "graph: predict and evaluate": graph_prediction,
     "graph: save, load, go on": lambda: saved(graph, {**neighbors(), **features()}, label()),
 }

@@ -6,7 +6,7 @@ from typing import Any
 from nsl_tools.keras import layers
 from nsl_tools.keras.adversarial_regularization import AdversarialRegularization
 from nsl_tools.keras.graph_regularization import GraphRegularization
-from nsl_tools.keras.regularizers import adversarial_loss
+from nsl_tools.keras.regularizers import adversarial_loss, graph_loss
 from nsl_tools.keras.schedule import MultiplierSchedule
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "GraphRegularization",
     "MultiplierSchedule",
     "adversarial_loss",
+    "graph_loss",
     "layers",
     "make_dataset",
     "make_parse_fn",

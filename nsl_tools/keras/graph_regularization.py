@@ -20,10 +20,10 @@ from keras import ops, tree
 from nsl_tools.configs import GraphRegConfig, ReductionType
 from nsl_tools.feature_names import NUM_NEIGHBORS
 from nsl_tools.keras.arguments import check_type, graph_config_from_dict, graph_config_to_dict
-from nsl_tools.keras.distances import pairwise_distance_wrapper
 from nsl_tools.keras.neighbor_features import strip_neighbor_features, unpack_neighbor_features
 from nsl_tools.keras.objective import shared_between_replicas
 from nsl_tools.keras.regularized_model import RegularizedModel, route
+from nsl_tools.keras.regularizers import distance_of_outputs
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -149,15 +149,7 @@ class GraphRegularization(RegularizedModel):
         if self.deterministic:
             y_pred = self._base(own, training=False)
         outputs = self._base(neighbors, training=not self.deterministic)
-        return sum(
-            pairwise_distance_wrapper(
-                ops.repeat(source, config.neighbor_config.max_neighbors, axis=0),
-                target,
-                _with_rank(weights, len(target.shape)),
-                config.distance_config,
-            )
-            for source, target in zip(tree.flatten(y_pred), tree.flatten(outputs), strict=True)
-        )
+        return distance_of_outputs(y_pred, outputs, weights, config)
 
     def base_features(self, x: Nested) -> Nested:
         """Return a sample's own features, without those that `pack-nbrs` adds."""
@@ -208,8 +200,3 @@ def _check_reduction(reduction: ReductionType | str) -> None:
             "Invalid value for argument `graph_reg_config`. Expected a reduction to one number. "
             f"Received: {reduction!r}"
         )
-
-
-def _with_rank(weights: Tensor, rank: int) -> Tensor:
-    """Return weights (B * N, 1) with further axes of size 1."""
-    return ops.reshape(weights, (-1, *([1] * (rank - 1))))

@@ -1,4 +1,4 @@
-"""The adversarial loss and adversarial regularisers as functions, for loops of one's own.
+"""The graph loss, the adversarial loss and regularisers as functions, for loops of one's own.
 
 Source of the definitions: NSL 1.4, `lib/adversarial_regularizer.py` and `lib/regularizer.py`.
 """
@@ -9,16 +9,94 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
-from keras import ops
+from keras import ops, tree
 
-from nsl_tools.configs import AdvRegConfig, VirtualAdvConfig
+from nsl_tools.configs import AdvRegConfig, GraphRegConfig, VirtualAdvConfig
+from nsl_tools.feature_names import neighbor_feature
 from nsl_tools.keras import norms
 from nsl_tools.keras.adversarial_neighbor import gen_adv_neighbor
 from nsl_tools.keras.distances import pairwise_distance_wrapper
 from nsl_tools.keras.input_gradient import input_gradient, keeps_graph
+from nsl_tools.keras.neighbor_features import strip_neighbor_features, unpack_neighbor_features
+from nsl_tools.keras.regularized_model import route
 
 Tensor = Any
 Nested = Any
+
+
+def graph_loss(
+    model: Callable[..., Nested],
+    features: Mapping[str, Tensor],
+    graph_config: GraphRegConfig | None = None,
+    predictions: Nested = None,
+    model_kwargs: Mapping[str, Any] | None = None,
+) -> Tensor:
+    """Return the distance between the outputs for samples and for their neighbours.
+
+    Add it, times a multiplier, to the loss on the labels: in a `tf.GradientTape`, before
+    `backward()` of PyTorch, in the function that JAX differentiates.
+
+    Args:
+        model: takes features, returns predictions, a tensor or a nested structure. A Keras
+            model, a function of a dictionary of features, or a `torch.nn.Module` like that.
+        features: a packed batch: a sample's own features `[batch, ...]`, and those of its
+            neighbours and their weights by the names that `nsl-tools pack-nbrs` gives them.
+        graph_config: neighbours and distance; its multiplier is not applied here.
+        predictions: `model(features)`, if known: this spares a forward pass.
+        model_kwargs: more arguments of `model`, such as `{"training": True}`.
+
+    Returns:
+        The distance, summed over the outputs, as its configuration reduces it; 0 if it is of
+        no neighbours.
+
+    Raises:
+        KeyError: a feature or weight of a neighbour is missing. ValueError: a shape is not
+            what it should be, or a Keras model takes a feature that neighbours do not have.
+    """
+    config = graph_config or GraphRegConfig()
+    count = config.neighbor_config.max_neighbors
+    own = strip_neighbor_features(features, config.neighbor_config)
+    call = functools.partial(model, **(model_kwargs or {}))
+
+    def outputs_for(named: Mapping[str, Tensor]) -> Nested:
+        return call(route(model, named) if isinstance(model, keras.Model) else named)
+
+    if predictions is None:
+        predictions = outputs_for(own)
+    if not count:
+        return ops.zeros(())
+    # Ids, labels and the like are features of samples alone.
+    prefix = config.neighbor_config.prefix
+    shared = {name for name in own if neighbor_feature(0, name, prefix) in features}
+    taken = {n: v for n, v in features.items() if n in shared or n.startswith(prefix)}
+    _, neighbors, weights = unpack_neighbor_features(taken, config.neighbor_config)
+    return distance_of_outputs(predictions, outputs_for(neighbors), weights, config)
+
+
+def distance_of_outputs(
+    outputs: Nested, neighbor_outputs: Nested, weights: Tensor, config: GraphRegConfig
+) -> Tensor:
+    """Return the distance between outputs for B samples and for N neighbours of each.
+
+    Args:
+        outputs: a tensor `[B, ...]` or a nested structure of them.
+        neighbor_outputs: the same for neighbours, `[B * N, ...]`, those of a sample together.
+        weights: of the neighbours, `[B * N, 1]`.
+        config: the number of neighbours, and the distance.
+
+    Returns:
+        The distance as its configuration reduces it, summed over the outputs.
+    """
+    pairs = zip(tree.flatten(outputs), tree.flatten(neighbor_outputs), strict=True)
+    return sum(
+        pairwise_distance_wrapper(
+            ops.repeat(source, config.neighbor_config.max_neighbors, axis=0),
+            target,
+            ops.reshape(weights, (-1, *([1] * (len(target.shape) - 1)))),
+            config.distance_config,
+        )
+        for source, target in pairs
+    )
 
 
 def adversarial_loss(
