@@ -53,9 +53,10 @@ def test_ids_vectors_and_norms_are_read_in_order(tmp_path: Path) -> None:
 def test_other_features_can_be_asked_for(tmp_path: Path) -> None:
     rows = [{"name": [b"a"], "v": [1.0, 2.0]}, {"v": [3.0, 4.0], "name": [b"b"]}]
     path = write_examples(tmp_path / "e", rows)
-    (batch,) = read(path, id_feature="name", embedding_feature="v")
-    assert batch.ids.to_pylist() == [b"a", b"b"]
-    assert batch.vectors.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    batches = read(path, id_feature="name", embedding_feature="v")
+    assert [node for batch in batches for node in batch.ids.to_pylist()] == [b"a", b"b"]
+    vectors = np.concatenate([batch.vectors for batch in batches])
+    assert vectors.tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
 @pytest.mark.parametrize(
