@@ -27,6 +27,7 @@ from nsl_tools.cli.process import (
     occupy_closed_descriptors,
     raise_on_signals,
     say,
+    signal_behind,
 )
 from nsl_tools.cli.startup import leave_threads_to_us, loading
 from nsl_tools.errors import NslToolsError
@@ -382,13 +383,13 @@ def _run(arguments: list[str]) -> int:
     try:
         # Click returns the status of what ends early (help, version), else what the command does.
         return cli.main(arguments, prog_name="nsl-tools", standalone_mode=False) or 0
-    except Signalled as stop:
-        from nsl_tools.files.staging import remove_all
+    except BaseException as err:
+        if (number := signal_behind(err)) is not None:
+            from nsl_tools.files.staging import remove_all
 
-        remove_all()
-        die_by(stop.number)
-    except Exception as err:
-        if "--debug" in arguments:
+            remove_all()
+            die_by(number)
+        if not isinstance(err, Exception) or "--debug" in arguments:
             raise
         command = next((normalize(a) for a in arguments if normalize(a) in cli.commands), None)
         say(f"{command or 'nsl-tools'}: error: {line_of(err)}")

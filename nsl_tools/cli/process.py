@@ -24,6 +24,9 @@ USAGE_ERROR = 2  # exit status: the command line is wrong, as in most programs
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+_came: list[int] = []
+
+
 class Signalled(BaseException):
     """A signal asked the program to end."""
 
@@ -44,7 +47,19 @@ def _raise_signalled(number: int, _: FrameType | None) -> NoReturn:
     for other in _SIGNALS:
         if signal.getsignal(other) is _raise_signalled:
             signal.signal(other, signal.SIG_DFL)
+    _came.append(number)
     raise Signalled(number)
+
+
+def signal_behind(err: BaseException) -> int | None:
+    """Return the signal that an exception is due to; None if there was none.
+
+    Libraries turn exceptions into others, such as an ImportError: what is raised after a signal
+    asked to end is taken for its consequence.
+    """
+    if isinstance(err, Signalled):
+        return err.number
+    return _came[-1] if _came else None
 
 
 def _unraisable(unraisable: sys.UnraisableHookArgs, /) -> None:

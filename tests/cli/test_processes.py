@@ -292,6 +292,31 @@ def test_a_signal_while_waiting_for_a_graph(number: int) -> None:
     _dies_waiting(number, "graph")
 
 
+# Runs the command line; a library turns the exception of a signal into another one.
+_CONVERTED = """
+import os, signal, sys, time
+from nsl_tools.cli.commands import main
+import nsl_tools.pack_nbrs.join
+def convert(*_):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+    except BaseException:
+        raise ImportError("something is missing") from None
+nsl_tools.pack_nbrs.join.splice = convert
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.usefixtures("job")
+def test_an_exception_that_a_signal_became_is_that_signal() -> None:
+    """Not an error of the program: nothing is said, and the parent sees the signal."""
+    command = [sys.executable, "-c", _CONVERTED, *_PACK]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (-signal.SIGTERM, b"")
+    assert sorted(os.listdir()) == ["embeddings", "graph", "labeled", "unlabeled"]
+
+
 def _dies_waiting(number: int, place: str) -> None:
     """Check that packing dies by a signal at once while the input in `place` is still to come."""
     os.mkfifo("fifo")
