@@ -152,10 +152,10 @@ class RegularizedModel(keras.Model):
         given = {"loss": loss, "loss_weights": loss_weights}
         given |= {"metrics": metrics, "weighted_metrics": weighted_metrics}
         self.configure(optimizer, given, kwargs)
-        copies = {
-            key: _copied(value) if "metrics" in key else value for key, value in given.items()
-        }
-        self.base_model.compile(self.optimizer, **copies, **kwargs)
+        own = {"metrics": _copied(metrics), "weighted_metrics": _copied(weighted_metrics)}
+        # Only what was given: a base model may have a `compile` of fewer arguments.
+        arguments = {name: value for name, value in {**given, **own}.items() if value is not None}
+        self.base_model.compile(self.optimizer, **arguments, **kwargs)
         self._compile_arguments = _CompileArguments({**given, **kwargs})
 
     def configure(self, optimizer: Any, given: dict[str, Any], kwargs: dict[str, Any]) -> None:

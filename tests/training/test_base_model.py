@@ -43,6 +43,22 @@ def test_the_base_model_goes_on_where_the_wrapper_ends(wrap: Any, metrics: Any) 
     assert int(base.optimizer.iterations) == 2
 
 
+class FewArguments(adv_models.Subclassed):
+    """A base model with a `compile` of its own, of two arguments."""
+
+    def compile(self, optimizer: Any, loss: Any) -> None:
+        """Compile with the absolute error beside the loss."""
+        super().compile(optimizer, loss=loss, metrics=["mae"])
+
+
+def test_a_compile_of_fewer_arguments_gets_what_was_given() -> None:
+    base = FewArguments()
+    model = nsl.keras.GraphRegularization(base, graph_models.config())
+    model.compile("sgd", loss="mse")
+    model.fit(graph_models.batch(neighbors=1), Y, verbose=0)
+    assert set(base.evaluate(X, Y, verbose=0, return_dict=True)) == {"loss", "mae"}
+
+
 def test_the_states_of_metrics_are_apart() -> None:
     base = adv_models.sequential()
     metric = keras.metrics.MeanAbsoluteError(name="mae")
