@@ -7,14 +7,14 @@ import signal
 
 import click
 
-from nsl_tools.cli.process import DATA_ERROR, USAGE_ERROR, Signalled
+from nsl_tools.cli.process import DATA_ERROR, USAGE_ERROR, signal_behind
 from nsl_tools.errors import NslToolsError, UsageError
 
 
 def status_of(err: BaseException) -> int:
     """Return the exit status, as a shell shows it."""
-    if isinstance(err, Signalled):
-        return 128 + err.number
+    if (number := signal_behind(err)) is not None:
+        return 128 + number
     if isinstance(err, BrokenPipeError):
         return 128 + signal.SIGPIPE
     wrong_usage = isinstance(err, UsageError | click.UsageError)
@@ -23,7 +23,7 @@ def status_of(err: BaseException) -> int:
 
 def line_of(err: BaseException) -> str:
     """Return the one line that is said of it, without the command."""
-    if isinstance(err, Signalled | BrokenPipeError):
+    if signal_behind(err) is not None or isinstance(err, BrokenPipeError):
         return f"ended by {signal.Signals(status_of(err) - 128).name}"
     if isinstance(err, NslToolsError):
         return str(err)

@@ -25,7 +25,11 @@ _DTYPES = {"bytes_list": tf.string, "float_list": tf.float32, "int64_list": tf.i
 _LOOKED_AT = 100  # records that tell what the features of all are
 
 
-def infer_spec(files: str | Sequence[str], names: Collection[str] | None = None) -> Spec:
+def infer_spec(
+    files: str | Sequence[str],
+    names: Collection[str] | None = None,
+    required: Collection[str] = (),
+) -> Spec:
     """Return what each of a sample's own features is, from the first 100 records.
 
     A feature of as many values in each record is a `tf.io.FixedLenFeature`, of zeros where
@@ -34,6 +38,7 @@ def infer_spec(files: str | Sequence[str], names: Collection[str] | None = None)
     Args:
         files: paths, globs or shard sets.
         names: of the features that matter; all by default.
+        required: names of those that no record may lack, such as a label.
 
     Raises:
         DataError: there is no record, or a file is not a TFRecord file.
@@ -55,15 +60,18 @@ def infer_spec(files: str | Sequence[str], names: Collection[str] | None = None)
     if not kinds:
         raise DataError(paths[0], "", "no example with a feature, expected packed examples")
     # protobuf's maps have no order: sort, so that every run reads the same.
-    return {name: _inferred(kinds[name], lengths[name], records) for name in sorted(kinds)}
+    return {
+        name: _inferred(kinds[name], lengths[name], records, is_required=name in required)
+        for name in sorted(kinds)
+    }
 
 
-def _inferred(kind: tf.DType, lengths: Counter[int], records: int) -> Feature:
+def _inferred(kind: tf.DType, lengths: Counter[int], records: int, *, is_required: bool) -> Feature:
     if len(lengths) > 1:
         return tf.io.RaggedFeature(kind)
     (length,) = lengths
     fixed = tf.io.FixedLenFeature([length], kind)
-    return fixed if lengths.total() == records else padded(fixed)
+    return fixed if is_required or lengths.total() == records else padded(fixed)
 
 
 def _agree(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -55,14 +56,14 @@ def make_parse_fn(
             targets[label] = padded(targets[label])
             targets[label_weight] = tf.io.FixedLenFeature([], tf.float32, 1.0)
     lists = _Lists(known, dict(pad or {}), dict(pad_values or {}), tuple(ragged), max_neighbors)
-    decoders = _checked_decoders(known, decode or {})
+    decoders = _decoders(known, decode or {})
     counts = cut if cut is not None else Counter()
 
     def parse(serialized: tf.Tensor) -> Any:
         parsed = lists.densified(tf.io.parse_example(serialized, targets), counts)
-        for name, function in decoders.items():
+        for name, decoder in decoders.items():
             for each in lists.alike(name):
-                parsed[each] = _decoded(parsed[each], function)
+                parsed[each] = decoder(parsed[each])
         inputs = {name: parsed[name] for name in wanted}
         if label is None:
             return inputs
@@ -93,7 +94,7 @@ class _Lists:
     varying: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Refuse options for features that do not vary."""
+        """Find what varies; refuse options for what does not, and lengths below 1."""
         varying = [n for n, f in self.known.items() if isinstance(f, tf.io.RaggedFeature)]
         object.__setattr__(self, "varying", varying)
         for option in ("pad", "pad_values", "ragged"):
@@ -103,6 +104,10 @@ class _Lists:
                         f"{option}: {name!r} is no feature of varying length, expected one of "
                         f"{sorted(varying)}"
                     )
+
+        for name, size in self.pad.items():
+            if size < 1:
+                raise UsageError(f"pad: expected at least 1 value for {name!r}, received {size}")
 
     def alike(self, name: str) -> list[str]:
         """Return the names of a feature, its own and the neighbours'."""
@@ -114,10 +119,11 @@ class _Lists:
             if name in self.ragged:
                 continue
             group = [each for each in self.alike(name) if each in parsed]
+            lengths = tf.concat([parsed[each].row_lengths() for each in group], axis=0)
             rows = self._with_own_for_missing(parsed, group)
             value = self.pad_values.get(name, zero_of(rows.dtype))
             if (size := self.pad.get(name)) is not None:
-                _count_longer(name, rows.row_lengths(), size, counts)
+                _count_longer(name, lengths, size, counts)
                 dense = rows.to_tensor(value, shape=[None, size])
             else:
                 # One value more, so that lists are not empty where all are.
@@ -158,31 +164,33 @@ def _count_longer(name: str, lengths: tf.Tensor, size: int, counts: Counter[str]
     tf.numpy_function(count, [lengths], [])
 
 
-def _checked_decoders(known: Spec, decode: Mapping[str, Decode]) -> dict[str, Decode]:
-    for name in decode:
+def _decoders(known: Spec, decode: Mapping[str, Decode]) -> dict[str, Decode]:
+    """Return by name what decodes the values of a feature, shape (batch, 1) or (batch,)."""
+    decoders: dict[str, Decode] = {}
+    for name, function in decode.items():
         found = _known(known, name)
         is_value = isinstance(found, tf.io.FixedLenFeature) and list(found.shape) in ([], [1])
         if not is_value or found.dtype != tf.string:
             raise UsageError(f"decode: feature {name!r} is {found}, expected one bytes value")
-    return dict(decode)
+        signature = tf.function(function).get_concrete_function(tf.TensorSpec([], tf.string))
+        result = tf.TensorSpec.from_tensor(signature.structured_outputs)
+        if not result.shape.is_fully_defined():
+            raise UsageError(
+                f"decode: the function for {name!r} returns tensors of shape {result.shape}, "
+                "expected one shape for all: resize them in it"
+            )
+        decoders[name] = partial(_decoded, function=function, result=result)
+    return decoders
 
 
-def _decoded(values: tf.Tensor, function: Decode) -> tf.Tensor:
+def _decoded(values: tf.Tensor, function: Decode, result: tf.TensorSpec) -> tf.Tensor:
     """Return what a function makes of each value, shape (batch, ...); zeros of empty ones."""
-    signature = tf.function(function).get_concrete_function(tf.TensorSpec([], tf.string))
-    found = signature.structured_outputs
-    if not found.shape.is_fully_defined():
-        raise UsageError(
-            f"decode: a function returns tensors of shape {found.shape}, expected one shape for "
-            "all: resize them in it"
-        )
-    zeros = tf.zeros(found.shape, found.dtype)
 
     def decoded(value: tf.Tensor) -> tf.Tensor:
+        zeros = tf.zeros(result.shape, result.dtype)
         return tf.cond(tf.equal(value, b""), lambda: zeros, lambda: function(value))
 
-    spec = tf.TensorSpec(found.shape, found.dtype)
-    return tf.map_fn(decoded, tf.reshape(values, [-1]), fn_output_signature=spec)
+    return tf.map_fn(decoded, tf.reshape(values, [-1]), fn_output_signature=result)
 
 
 def own_features(spec: Mapping[str, Feature], *others: str | None) -> list[str]:
@@ -200,4 +208,4 @@ def _scalar(feature: Feature) -> Feature:
     """Return a feature of one value with shape () instead of (1,)."""
     if not isinstance(feature, tf.io.FixedLenFeature) or list(feature.shape) != [1]:
         return feature
-    return tf.io.FixedLenFeature([], feature.dtype, None)
+    return tf.io.FixedLenFeature([], feature.dtype, feature.default_value)

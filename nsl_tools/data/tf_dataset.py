@@ -4,9 +4,10 @@ A packed example (see `nsl-tools pack-nbrs`) becomes `(features, label)` or
 `(features, label, sample_weight)`. `features` holds the sample's own features
 and, for each neighbour rank `i` below `max_neighbors`, the same features as
 `NL_nbr_<i>_<name>` and its weight as `NL_nbr_<i>_weight`, shape (batch, 1).
-Where a sample has fewer neighbours, their features are zeros (or empty strings)
-and their weight is 0.0. Lists of varying length are padded, sample and neighbours alike,
-or ragged on request; bytes that stand for something else are decoded.
+Where a sample has fewer neighbours, their weight is 0.0 and their features are zeros (or
+empty strings). Lists of varying length are padded, sample and neighbours alike, or ragged on
+request; a missing neighbour has the padded list of its sample. Bytes that stand for
+something else are decoded.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def make_dataset(
             its weight by default.
         id_feature: name of the feature that holds the id, not read by default.
         spec: by feature name a `tf.io.FixedLenFeature`, or a `tf.io.RaggedFeature` for a
-            list of varying length; those not given are inferred from the first 100
+            list of varying length; `features` are those of the spec by default. Without a
+            spec, and for `features` that it lacks, it is inferred from the first 100
             records, and checked on all.
         pad: number of values by name of a feature whose number varies; by default that of
             the longest list of the batch, neighbours' lists included. What is longer is
@@ -99,12 +101,11 @@ def make_dataset(
     """
     paths = resolved(files)
     compression = _common_compression(paths)
-    wanted = None
-    if features is not None:
-        wanted = {*features, *(name for name in (label, label_weight) if name)}
+    labels = [] if label is None else [label]
+    wanted = None if features is None else {*features, *labels}
     known = dict(spec or {})
     if not spec or (wanted and not wanted <= set(known)):
-        found = infer_spec(paths, wanted)
+        found = infer_spec(paths, wanted, required=labels)
         # What is to be padded or ragged varies, even if it does not among the first records.
         lists = {*(pad or ()), *(pad_values or ()), *ragged} & set(found)
         found |= {name: tf.io.RaggedFeature(found[name].dtype) for name in lists}

@@ -1,6 +1,7 @@
-"""What is at a path, and how to open it: the one place that asks the file system by name.
+"""What is at a path, and how to read it: the one place that asks for an input by its name.
 
-Outputs are reached by descriptor, not by name (`own_files`, `staging`, `outputs`).
+Where an output may go is looked at in `preflight`; outputs themselves are reached by
+descriptor, so that no name is looked up twice (`own_files`, `staging`, `outputs`).
 """
 
 from __future__ import annotations

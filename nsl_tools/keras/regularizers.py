@@ -17,7 +17,7 @@ from nsl_tools.keras import norms
 from nsl_tools.keras.adversarial_neighbor import gen_adv_neighbor
 from nsl_tools.keras.distances import pairwise_distance_wrapper
 from nsl_tools.keras.input_gradient import input_gradient, keeps_graph
-from nsl_tools.keras.neighbor_features import strip_neighbor_features, unpack_neighbor_features
+from nsl_tools.keras.neighbor_features import unpack_neighbor_features
 from nsl_tools.keras.regularized_model import route
 
 Tensor = Any
@@ -41,6 +41,7 @@ def graph_loss(
             model, a function of a dictionary of features, or a `torch.nn.Module` like that.
         features: a packed batch: a sample's own features `[batch, ...]`, and those of its
             neighbours and their weights by the names that `nsl-tools pack-nbrs` gives them.
+            The model gets those that both have.
         graph_config: neighbours and distance; its multiplier is not applied here.
         predictions: `model(features)`, if known: this spares a forward pass.
         model_kwargs: more arguments of `model`, such as `{"training": True}`.
@@ -54,23 +55,23 @@ def graph_loss(
             what it should be, or a Keras model takes a feature that neighbours do not have.
     """
     config = graph_config or GraphRegConfig()
-    count = config.neighbor_config.max_neighbors
-    own = strip_neighbor_features(features, config.neighbor_config)
+    if not config.neighbor_config.max_neighbors:
+        return ops.zeros(())
+    # Ids, labels and the like are features of samples alone: the model takes what both have.
+    prefix = config.neighbor_config.prefix
+    taken = {
+        name: value
+        for name, value in features.items()
+        if name.startswith(prefix) or neighbor_feature(0, name, prefix) in features
+    }
+    own, neighbors, weights = unpack_neighbor_features(taken, config.neighbor_config)
     call = functools.partial(model, **(model_kwargs or {}))
 
     def outputs_for(named: Mapping[str, Tensor]) -> Nested:
         return call(route(model, named) if isinstance(model, keras.Model) else named)
 
-    if predictions is None:
-        predictions = outputs_for(own)
-    if not count:
-        return ops.zeros(())
-    # Ids, labels and the like are features of samples alone.
-    prefix = config.neighbor_config.prefix
-    shared = {name for name in own if neighbor_feature(0, name, prefix) in features}
-    taken = {n: v for n, v in features.items() if n in shared or n.startswith(prefix)}
-    _, neighbors, weights = unpack_neighbor_features(taken, config.neighbor_config)
-    return distance_of_outputs(predictions, outputs_for(neighbors), weights, config)
+    known = outputs_for(own) if predictions is None else predictions
+    return distance_of_outputs(known, outputs_for(neighbors), weights, config)
 
 
 def distance_of_outputs(

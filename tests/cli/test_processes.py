@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -310,11 +311,13 @@ main(sys.argv[1:])
 
 @pytest.mark.usefixtures("job")
 def test_an_exception_that_a_signal_became_is_that_signal() -> None:
-    """Not an error of the program: nothing is said, and the parent sees the signal."""
-    command = [sys.executable, "-c", _CONVERTED, *_PACK]
+    """Not an error of the program: nothing is said, and parent and report see the signal."""
+    command = [sys.executable, "-c", _CONVERTED, *_PACK, "--report=report"]
     done = subprocess.run(command, capture_output=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (-signal.SIGTERM, b"")
-    assert sorted(os.listdir()) == ["embeddings", "graph", "labeled", "unlabeled"]
+    report = json.loads(Path("report").read_text())
+    assert (report["exit_status"], report["error"]) == (128 + signal.SIGTERM, "ended by SIGTERM")
+    assert sorted(os.listdir()) == ["embeddings", "graph", "labeled", "report", "unlabeled"]
 
 
 def _dies_waiting(number: int, place: str) -> None:

@@ -158,6 +158,16 @@ def test_an_unknown_name_is_refused(tmp_path: Path, options: Any) -> None:
         make_dataset(path, batch_size=1, **options)
 
 
+def test_the_default_of_a_label_in_a_spec_stands(tmp_path: Path) -> None:
+    path = write(tmp_path / "m", [{"x": [1.0]}, {"x": [2.0], "label": [1]}])
+    spec = {
+        "x": tf.io.FixedLenFeature([1], tf.float32),
+        "label": tf.io.FixedLenFeature([1], tf.int64, [7]),
+    }
+    ((_, labels),) = list(make_dataset(path, batch_size=2, spec=spec, shuffle=0))
+    assert labels.numpy().tolist() == [7, 1]
+
+
 def test_a_parse_function_serves_a_pipeline_of_ones_own(tmp_path: Path) -> None:
     path = write(tmp_path / "m", [sample(7, 1)])
     spec = {

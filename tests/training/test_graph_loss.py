@@ -27,9 +27,6 @@ def test_the_loss_is_the_mean_over_neighbours(base: Any, known: bool) -> None:
     model, config = base(), graph_models.config(max_neighbors=2)
     features = tensors(id=np.array([[3.0]]), NL_num_nbrs=np.array([[2.0]]))
     predictions = features["feature"] @ adv_models.W if known else None
-    if base is adv_models.sequential_without_input:
-        features.pop("id")  # it takes features by position
-        features.pop("NL_num_nbrs")
     found = nsl.keras.graph_loss(model, features, config, predictions)
     assert float(found) == pytest.approx((FIRST_DISTANCE + SECOND_DISTANCE) / 2, rel=1e-6)
 

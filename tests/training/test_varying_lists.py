@@ -88,6 +88,15 @@ def test_a_length_can_be_given_and_what_is_longer_is_counted(
     ]
 
 
+def test_a_list_counts_once_though_it_stands_for_a_missing_neighbour_too(tmp_path: Path) -> None:
+    rows = [{"words": [1] * 5, "NL_num_nbrs": [0]}, {"words": [1], "NL_num_nbrs": [0]}]
+    cut: Counter[str] = Counter()
+    path = write_examples(tmp_path / "p", rows)
+    features, _ = batch(path, batch_size=2, label=None, max_neighbors=2, pad={"words": 2}, cut=cut)
+    assert features["NL_nbr_1_words"].numpy().tolist() == [[1, 1], [1, 0]]
+    assert cut == {"words": 1}
+
+
 def test_lists_are_ragged_on_request(packed: str) -> None:
     features, _ = batch(packed, ragged=["words"])
     assert features["words"].to_list() == list(WORDS.values())
@@ -110,6 +119,17 @@ def test_a_feature_that_some_records_lack_is_zeros_there(tmp_path: Path) -> None
     features, _ = batch(write_examples(tmp_path / "p", rows), features=["y"])
     assert features["y"].numpy().tolist() == [[0, 0], [1, 2], [0, 0], [1, 2]]
     assert features["NL_nbr_0_y"].numpy().tolist() == [[0, 0]] * 4
+
+
+@pytest.mark.parametrize("values", [1, 2])
+def test_a_record_without_label_is_an_error_not_of_label_zero(tmp_path: Path, values: int) -> None:
+    """Unless there is a feature that says what each label weighs."""
+    rows = [example(number, label=[1] * values * (number != 2)) for number in range(4)]
+    path = write_examples(tmp_path / "p", rows)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="label"):
+        batch(path)
+    ((_, labels, _),) = list(make_dataset(path, batch_size=4, shuffle=0, label_weight="weight"))
+    assert labels.numpy().ravel().tolist() == [1] * 2 * values + [0] * values + [1] * values
 
 
 @pytest.mark.parametrize("varying", [False, True])
@@ -215,6 +235,8 @@ def test_serialized_arrays_are_decoded(tmp_path: Path) -> None:
         ({"pad": {"y": 3}}, "pad: 'y' is no feature of varying length, expected one of .*words"),
         ({"ragged": ["nothing"]}, "ragged: 'nothing' is no feature"),
         ({"pad_values": {"y": 1}}, "pad_values: 'y' is no feature"),
+        ({"pad": {"words": 0}}, "pad: expected at least 1 value for 'words', received 0"),
+        ({"decode": {"id": tf.io.decode_png}, "features": ["id"]}, "'id' returns .*resize them"),
         ({"decode": {"x": tf.identity}}, "decode: feature 'x' is .*expected one bytes value"),
     ],
 )  # fmt: skip
