@@ -1,8 +1,8 @@
 """Neural Structured Learning for Keras 3.
 
 `import nsl_tools as nsl` gives NSL 1.4's own spelling: `nsl.configs`,
-`nsl.keras`, `nsl.lib`, `nsl.tools`. The submodules load on first use, so that
-the data tools never pay for TensorFlow.
+`nsl.keras`, `nsl.lib`, `nsl.tools`; `nsl.data` is new. The submodules load on first
+use, so that the data tools never pay for TensorFlow.
 """
 
 import importlib
@@ -10,7 +10,7 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("configs", "keras", "lib", "tools")
+_SUBMODULES = ("configs", "data", "keras", "lib", "tools")
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -16,25 +16,22 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from nsl_tools.data.packed_spec import (
-    check_neighbors,
-    compression_of,
-    infer_spec,
-    is_required,
-    resolved,
-)
-from nsl_tools.data.parsing import make_parse_fn, own_features
-from nsl_tools.errors import UsageError
+from nsl_tools.data.parsing import make_parse_fn, parse_fn
+from nsl_tools.data.request import request_for
+from nsl_tools.errors import DataError, UsageError
+from nsl_tools.files.paths import resolve_inputs
 
-__all__ = ["infer_spec", "make_dataset", "make_parse_fn"]
+__all__ = ["make_dataset", "make_parse_fn"]
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
-    from nsl_tools.data.packed_spec import Feature
+    from nsl_tools.data.features import Value
     from nsl_tools.data.parsing import Decode
 
+_COMPRESSIONS = ("", "GZIP", "ZLIB")
 _READ_AT_ONCE = 4  # files, when shuffling
 
 
@@ -47,9 +44,9 @@ def make_dataset(
     label_weight: str | None = None,
     features: Sequence[str] | None = None,
     id_feature: str = "id",
-    spec: Mapping[str, Feature] | None = None,
+    spec: Mapping[str, Any] | None = None,
     pad: Mapping[str, int] | None = None,
-    pad_values: Mapping[str, float | bytes] | None = None,
+    pad_values: Mapping[str, Value] | None = None,
     ragged: Sequence[str] = (),
     decode: Mapping[str, Decode] | None = None,
     cut: Counter[str] | None = None,
@@ -70,10 +67,10 @@ def make_dataset(
         features: names of the features to read; all but the id, the label and
             its weight by default.
         id_feature: name of the feature that holds the id, not read by default.
-        spec: by feature name a `tf.io.FixedLenFeature`, or a `tf.io.RaggedFeature` for a
-            list of varying length; `features` are those of the spec by default. Without a
-            spec, and for `features` that it lacks, it is inferred from the first 100
-            records, and checked on all.
+        spec: by feature name a `tf.io.FixedLenFeature` (or `nsl_tools.data.FixedFeature`),
+            or a `tf.io.RaggedFeature` (`ListFeature`) for a list of varying length;
+            `features` are those of the spec by default. Without a spec, and for `features`
+            that it lacks, it is inferred from the first 100 records, and checked on all.
         pad: number of values by name of a feature whose number varies; by default that of
             the longest list of the batch, neighbours' lists included. What is longer is
             cut, and a line in the log says so once.
@@ -99,47 +96,53 @@ def make_dataset(
         UsageError: a name is not a feature, its type differs between records, or an
             option is for another kind of feature.
     """
-    paths = resolved(files)
+    paths = resolve_inputs([files] if isinstance(files, str) else files)
     compression = _common_compression(paths)
-    labels = [] if label is None else [label]
-    wanted = None if features is None else {*features, *labels}
-    known = dict(spec or {})
-    if not spec or (wanted and not wanted <= set(known)):
-        found = infer_spec(paths, wanted, required=labels)
-        # What is to be padded or ragged varies, even if it does not among the first records.
-        lists = {*(pad or ()), *(pad_values or ()), *ragged} & set(found)
-        found |= {name: tf.io.RaggedFeature(found[name].dtype) for name in lists}
-        known = {**found, **known}
-    names = own_features(known, id_feature, label, label_weight) if features is None else features
-    parse = make_parse_fn(
-        known,
-        max_neighbors=max_neighbors,
+    request = request_for(
+        paths,
         label=label,
         label_weight=label_weight,
-        features=names,
+        features=features,
+        id_feature=id_feature,
+        spec=spec,
+        max_neighbors=max_neighbors,
         pad=pad,
         pad_values=pad_values,
         ragged=ragged,
         decode=decode,
         cut=cut,
     )
-    if max_neighbors:
-        needed = [name for name in names if is_required(known[name])]
-        check_neighbors(paths, needed, max_neighbors)
     records = _records(paths, compression, shuffle, seed)
     if samples is not None:
         records = records.apply(tf.data.experimental.assert_cardinality(samples))
     if shuffle:
         records = records.shuffle(shuffle, seed=seed)
     batches = records.batch(batch_size, drop_remainder=drop_remainder)
-    return batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return batches.map(parse_fn(request), num_parallel_calls=tf.data.AUTOTUNE).prefetch(
+        tf.data.AUTOTUNE
+    )
 
 
 def _common_compression(paths: Sequence[str]) -> str:
-    found = sorted({compression_of(path) for path in paths if tf.io.gfile.stat(path).length})
+    found = sorted({_compression_of(path) for path in paths if tf.io.gfile.stat(path).length})
     if len(found) > 1:
         raise UsageError(f"the files are of different compression: {found}, expected one")
     return found[0] if found else ""
+
+
+def _compression_of(path: str) -> str:
+    """Return the compression of a file: the one that gives TensorFlow a record."""
+    for compression in _COMPRESSIONS:
+        if _gives_a_record(path, compression):
+            return compression
+    raise DataError(path, "record 0 at byte 0", "not a TFRecord file (plain, GZIP or ZLIB)")
+
+
+def _gives_a_record(path: str, compression: str) -> bool:
+    try:
+        return any(True for _ in tf.data.TFRecordDataset(path, compression).take(1))
+    except tf.errors.DataLossError:
+        return False
 
 
 def _records(

@@ -20,12 +20,14 @@ from nsl_tools.files.paths import STANDARD_STREAM, manifest_of
 from nsl_tools.files.readings import Readings
 from nsl_tools.files.shards.manifest import REMEDY
 from nsl_tools.options import DEFAULT_MAX_RECORD_BYTES, memory_of
-from nsl_tools.spill.scratch import Spool
+from nsl_tools.spill.scratch import Spool, read_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from io import FileIO
     from typing import IO
+
+    from typing_extensions import Buffer
 
     from nsl_tools.files.shards.manifest import Manifest
     from nsl_tools.options import RunOptions
@@ -113,6 +115,19 @@ class Source:
             return open_to_read(self.name, wait=False)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as err:
             raise self.readings.changed(f"it is gone ({err.strerror})") from err
+
+    def read_spans(self, buffer: Buffer, spans: Iterable[tuple[int, int]]) -> None:
+        """Fill the whole of `buffer` with spans of a regular file, end to end.
+
+        Args:
+            buffer: as long as all of them together.
+            spans: offset and size of each.
+
+        Raises:
+            DataError: it cannot be read, or has changed since it was first opened.
+        """
+        with _os_errors_as_data_errors(self.name), self._opened() as file, self._unchanged(file):
+            read_spans(file.fileno(), buffer, spans)
 
     def size(self) -> int | None:
         """Return the size in bytes of a regular file, else None.

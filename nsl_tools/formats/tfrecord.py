@@ -38,6 +38,7 @@ from nsl_tools.files.streams import (
     read_exactly,
 )
 from nsl_tools.memory import memory_problem
+from nsl_tools.spill.scratch import Spool
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ _FRAME_BYTES = HEADER_BYTES + FOOTER_BYTES
 _HEADER = struct.Struct("<QI")
 _HEADER_TYPE = np.dtype([("length", "<u8"), ("crc", "<u4")])
 _LENGTH = struct.Struct("<Q")
+WRONG_CONTENT = "the content does not match its checksum"
 _WRONG_LENGTH = "the length does not match its checksum"
 _LONG = 1 << 12  # bytes of a mean record, above which a view of each costs less than a copy
 _MANY = 64  # records, whose checksums are checked sooner together than one by one
@@ -153,14 +155,15 @@ class RecordBatch:
     def error(self, index: int, problem: str) -> DataError:
         """Return the error that record `index` of this batch has `problem`."""
         place = self.offset + int(self.starts[index]) - HEADER_BYTES
-        return _record_error(self.source, self.numbers[index], place, problem)
+        return record_error(self.source, self.numbers[index], place, problem)
 
 
 def _slices(starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> Iterator[slice]:
     return map(slice, starts.tolist(), ends.tolist())
 
 
-def _record_error(source: str, number: int, offset: int, problem: str) -> DataError:
+def record_error(source: str, number: int, offset: int, problem: str) -> DataError:
+    """Return the error that record `number`, which starts at byte `offset`, has `problem`."""
     return DataError(source, f"record {number} at byte {offset}", problem, number, offset)
 
 
@@ -184,11 +187,59 @@ def read_batches(source: Source) -> Iterator[RecordBatch]:
         framer = _Framer(stream, source, size)
         content = source.readings.content()
         for batch in framer.batches():
-            footers = _footers(batch)
-            _check_payloads(batch, footers)
+            footers = footers_of(batch.data, batch.ends)
+            damaged = first_damaged(batch.data, batch.starts, batch.ends, footers)
+            if damaged is not None:
+                raise batch.error(damaged, WRONG_CONTENT)
             content.add(len(batch), _sum_of(batch, footers))
             yield batch
         content.end()
+
+
+def record_ends(source: Source) -> Places:
+    """Return where each record starts, and where the last ends, shape (n + 1,).
+
+    The file, or its copy, must be plain. What the records hold is not looked at.
+
+    Raises:
+        DataError: the file cannot be read, is not a plain TFRecord file, or is cut.
+    """
+    ends = [np.zeros(1, np.int64)]
+    with source.open() as stream:
+        size = source.size() if source.spool is None else None
+        batches = _Framer(stream, source, size).batches()
+        ends.extend(batch.offset + batch.ends + FOOTER_BYTES for batch in batches)
+    return np.concatenate(ends)
+
+
+def is_compressed(source: Source) -> bool:
+    """Tell whether a file is a compressed TFRecord file, by its first bytes.
+
+    Raises:
+        DataError: it cannot be read, or is no TFRecord file.
+    """
+    with source.open() as stream:
+        head = read_exactly(stream, HEADER_BYTES)
+    if _is_header(head):
+        return False
+    if not _is_compressed(head):
+        _refuse_other_data(source.name, head)
+    return _is_compressed(head)
+
+
+def unpacked(source: Source) -> Spool:
+    """Return what a compressed file stands for, as a copy in a scratch file.
+
+    Raises:
+        DataError: it cannot be read, or is damaged. ScratchError: it cannot be copied.
+    """
+    with source.open() as raw:
+        head = read_exactly(raw, HEADER_BYTES)
+        stream = Inflater(Pushback(head, raw), source.name, members=looks_gzipped(head))
+        out = Spool()
+        while data := stream.read(CHUNK):
+            out.write(data)
+    return out
 
 
 def check_start(name: str, head: bytes) -> None:
@@ -200,7 +251,7 @@ def check_start(name: str, head: bytes) -> None:
     if _is_compressed(head) and not _is_header(head[:HEADER_BYTES]):
         content = inflated_head(head, HEADER_BYTES)
         if len(content) == HEADER_BYTES and not _is_header(content):
-            raise _record_error(name, 0, 0, _WRONG_LENGTH)
+            raise record_error(name, 0, 0, _WRONG_LENGTH)
     else:
         _refuse_other_data(name, head[:HEADER_BYTES])
 
@@ -224,22 +275,30 @@ def _refuse_other_data(name: str, head: bytes) -> None:
         return
     kind = "text" if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head) else "other data"  # noqa: PLR2004 - printable ASCII
     problem = f"not a TFRecord file (plain, GZIP or ZLIB): it starts with {kind}, {head!r}"
-    raise _record_error(name, 0, 0, problem)
+    raise record_error(name, 0, 0, problem)
 
 
-def _footers(batch: RecordBatch) -> npt.NDArray[np.uint32]:
-    """Return the checksum that each record of a batch, all there are in its data, has behind it."""
-    footers = gather(np.frombuffer(batch.data, np.uint8), batch.ends, FOOTER_BYTES)
+def footers_of(data: bytes, ends: Places) -> npt.NDArray[np.uint32]:
+    """Return the checksum that each record has behind its end, shape (n,)."""
+    footers = gather(np.frombuffer(data, np.uint8), ends, FOOTER_BYTES)
     return np.ascontiguousarray(footers).view("<u4")[:, 0]
 
 
-def _check_payloads(batch: RecordBatch, footers: npt.NDArray[np.uint32]) -> None:
-    """Hold the records of a batch against their sums."""
-    if _kept_promise(batch, footers):
-        return
-    wrong = np.flatnonzero(masked_crcs(batch.data, batch.starts, batch.ends) != footers)
-    if len(wrong):
-        raise batch.error(int(wrong[0]), "the content does not match its checksum")
+def first_damaged(
+    data: bytes, starts: Places, ends: Places, footers: npt.NDArray[np.uint32]
+) -> int | None:
+    """Return the first record that is not what its checksum says; None if all are.
+
+    Args:
+        data: whole records, end to end, with their headers and checksums.
+        starts: where the content of each starts, shape (n,).
+        ends: where it ends.
+        footers: the checksum of each.
+    """
+    if _kept_promise(data, starts, ends, footers):
+        return None
+    wrong = np.flatnonzero(masked_crcs(data, starts, ends) != footers)
+    return int(wrong[0]) if len(wrong) else None
 
 
 def _sum_of(batch: RecordBatch, footers: npt.NDArray[np.uint32]) -> int:
@@ -247,13 +306,15 @@ def _sum_of(batch: RecordBatch, footers: npt.NDArray[np.uint32]) -> int:
     return int(google_crc32c.extend(_crc32c(batch.ends.tobytes()), footers.tobytes()))
 
 
-def _kept_promise(batch: RecordBatch, footers: npt.NDArray[np.uint32]) -> bool:
+def _kept_promise(
+    data: bytes, starts: Places, ends: Places, footers: npt.NDArray[np.uint32]
+) -> bool:
     """Tell whether the records are many, of one length, and sum up to what they promise."""
-    lengths = batch.ends - batch.starts
-    if len(batch) < _MANY or (lengths != lengths[0]).any():
+    lengths = ends - starts
+    if len(lengths) < _MANY or (lengths != lengths[0]).any():
         return False
-    whole = batch.data[: int(batch.ends[-1]) + FOOTER_BYTES]
-    return bool(promised_crc(batch.data[:HEADER_BYTES], footers) == _crc32c(whole))
+    whole = data[: int(ends[-1]) + FOOTER_BYTES]
+    return bool(promised_crc(data[:HEADER_BYTES], footers) == _crc32c(whole))
 
 
 def _length_problem(length: int, source: Source, left: int | None) -> str:
@@ -361,10 +422,10 @@ class _Framer:
         number, offset = self._number + index, self._offset + position
         length, crc = _HEADER.unpack(header)
         if masked_crc(header[:8]) != crc:
-            raise _record_error(self._name, number, offset, _WRONG_LENGTH)
+            raise record_error(self._name, number, offset, _WRONG_LENGTH)
         left = None if self._size is None else self._size - offset - _FRAME_BYTES
         if problem := _length_problem(length, self._source, left):
-            raise _record_error(self._name, number, offset, problem)
+            raise record_error(self._name, number, offset, problem)
 
     def _take(self, ends: Places) -> RecordBatch:
         buffer, end = self._buffer, int(ends[-1])
@@ -383,4 +444,4 @@ class _Framer:
         else:
             length = _HEADER.unpack_from(self._buffer)[0]
             problem = f"truncated record ({found} of {length + HEADER_BYTES + FOOTER_BYTES} bytes)"
-        return _record_error(self._name, self._number, self._offset, problem)
+        return record_error(self._name, self._number, self._offset, problem)

@@ -90,15 +90,24 @@ class ScratchFile:
             buffer: as long as all of them together.
             spans: offset and size of each.
         """
-        left, descriptor = memoryview(buffer).cast("B"), self._file.fileno()
         with self._errors():
-            for offset, size in spans:
-                place, end = offset, offset + size
-                while place < end:
-                    count = os.preadv(descriptor, [left[: end - place]], place)
-                    if not count:
-                        raise OSError("shorter than what was written")
-                    left, place = left[count:], place + count
+            read_spans(self._file.fileno(), buffer, spans)
+
+
+def read_spans(descriptor: int, buffer: Buffer, spans: Iterable[tuple[int, int]]) -> None:
+    """Fill the whole of `buffer` with spans (offset, size) of an open file, end to end.
+
+    Raises:
+        OSError: it cannot be read, or is too short.
+    """
+    left = memoryview(buffer).cast("B")
+    for offset, size in spans:
+        place, end = offset, offset + size
+        while place < end:
+            count = os.preadv(descriptor, [left[: end - place]], place)
+            if not count:
+                raise OSError("shorter than it was")
+            left, place = left[count:], place + count
 
 
 class Spool(ScratchFile):

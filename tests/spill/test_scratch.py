@@ -31,7 +31,7 @@ def test_what_was_written_is_read_at_any_place(folder: Path) -> None:
 
 
 def test_a_read_past_the_end_is_an_error(folder: Path) -> None:
-    with ScratchFile() as file, pytest.raises(ScratchError, match=f"{folder}: shorter than what"):
+    with ScratchFile() as file, pytest.raises(ScratchError, match=f"{folder}: shorter than it"):
         file.read_into(bytearray(1), 0)
 
 

@@ -108,7 +108,7 @@ def test_only_what_is_asked_for_is_looked_at(tmp_path: Path) -> None:
     """A feature that is now a text, now a number, does not matter to those who do not use it."""
     rows = [example(0, odd=[b"text"]), example(1, odd=[1])]
     path = write_examples(tmp_path / "p", rows)
-    with pytest.raises(UsageError, match="feature 'odd' is int64, earlier ones were string"):
+    with pytest.raises(UsageError, match=r"feature .odd. is int64, earlier ones were bytes"):
         batch(path)
     features, _ = batch(path, features=["x"])
     assert set(features) == {"x", "NL_nbr_0_x", "NL_nbr_0_weight"}
@@ -236,8 +236,9 @@ def test_serialized_arrays_are_decoded(tmp_path: Path) -> None:
         ({"ragged": ["nothing"]}, "ragged: 'nothing' is no feature"),
         ({"pad_values": {"y": 1}}, "pad_values: 'y' is no feature"),
         ({"pad": {"words": 0}}, "pad: expected at least 1 value for 'words', received 0"),
-        ({"decode": {"id": tf.io.decode_png}, "features": ["id"]}, "'id' returns .*resize them"),
-        ({"decode": {"x": tf.identity}}, "decode: feature 'x' is .*expected one bytes value"),
+        ({"decode": {"id": tf.io.decode_png}, "features": ["id"], "max_neighbors": 0},
+         "'id' returns .*resize them"),
+        ({"decode": {"x": tf.identity}}, "decode: 'x' is .*expected one bytes value"),
     ],
 )  # fmt: skip
 def test_an_option_for_another_kind_of_feature_is_refused(
