@@ -6,36 +6,27 @@ its neighbours are taken from all records of a batch together.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from nsl_tools.data.features import (
-    BYTES,
-    FLOATS,
-    INTEGERS,
-    NAMES,
-    FixedFeature,
-    ListFeature,
-    zero_of,
-)
+from nsl_tools.arrays.byte_spans import offsets_of
+from nsl_tools.data.columns import Array, Columns
+from nsl_tools.data.features import ListFeature, zero_of
 from nsl_tools.data.request import LABEL_WEIGHT, WEIGHT
 from nsl_tools.errors import UsageError
-from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser, Parsed
-from nsl_tools.formats.protobuf.example_values import Values, kinds_of, values_of
-from nsl_tools.formats.protobuf.lockstep import Flags, Spans
+from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser
+from nsl_tools.formats.protobuf.example_values import Values
+from nsl_tools.formats.record_index import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from nsl_tools.arrays.byte_spans import Bytes, Places
+    from nsl_tools.arrays.byte_spans import Places
     from nsl_tools.data.request import Request
+    from nsl_tools.formats.protobuf.lockstep import Flags
     from nsl_tools.formats.record_index import PickedRecords
-
-Array = npt.NDArray[Any]
-_KINDS = {BYTES: example.Kind.BYTES, FLOATS: example.Kind.FLOAT, INTEGERS: example.Kind.INT64}
 
 
 class Ragged(NamedTuple):
@@ -53,58 +44,88 @@ class Ragged(NamedTuple):
 Arrays = dict[str, Array | Ragged]
 
 
+class _Made(NamedTuple):
+    """What is asked for of n records.
+
+    Attributes:
+        known: by name, features of one shape as an array, shape (1 + k, n, ...), samples
+            first, then neighbours by rank; others as the values of lists, in that order.
+        weights: of neighbours, shape (k, n, 1).
+        label_weights: what labels count for, shape (1, n), or (0, n) if nobody asks.
+    """
+
+    known: dict[str, Array | Values]
+    weights: Array
+    label_weights: Array
+
+
 class BatchMaker:
-    """Makes batches of arrays of records."""
+    """Makes batches of arrays of records, several at once: each numpy call has its price."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._decoded_as: dict[str, Array | None] = {}  # by name, the first of what is decoded
+        self._decoded_as: dict[str, Array] = {}  # by name, the first of what is decoded
         self._parser = ExampleParser()
 
-    def batch(self, records: PickedRecords) -> Any:
-        """Return `(features, label)` of records, with a sample weight if that is asked for.
+    def batches(self, parts: Sequence[PickedRecords]) -> list[Any]:
+        """Return `(features, label)` of each part, with a sample weight if that is asked for.
 
         Raises:
             DataError: a record is not what was asked for.
         """
+        bounds = offsets_of(np.array([len(part) for part in parts], np.int64))
+        records = joined(parts)
         try:
-            return self._batch(self._parser.parse(records.data, records.starts, records.ends))
+            made = self._made(Columns(self._parser.parse(*records)))
         except ExampleError as err:
-            raise records.error(err.index, str(err)) from err
+            place = int(np.searchsorted(bounds, err.index, side="right")) - 1
+            raise parts[place].error(err.index - int(bounds[place]), str(err)) from err
+        return [self._batch(made, slice(*part)) for part in pairwise(bounds.tolist())]
 
-    def _batch(self, parsed: Parsed) -> Any:
-        request, columns = self._request, _Columns(parsed)
-        weights = columns.fixed(request.weights, WEIGHT, WEIGHT)
+    def _made(self, columns: Columns) -> _Made:
+        """Take what is asked for from all records: arrays, or the values of lists."""
+        request = self._request
+        known: dict[str, Array | Values] = {}
+        for name, feature in request.known.items():
+            names = request.alike(name)
+            if isinstance(feature, ListFeature):
+                known[name] = columns.lists(names, feature.dtype)
+            else:
+                values = columns.fixed(names, feature, feature.with_zeros())
+                known[name] = self._decoded(name, values) if name in request.decode else values
+        label_weights = [] if request.label_weight is None else [request.label_weight]
+        return _Made(
+            known,
+            columns.fixed(request.weights, WEIGHT, WEIGHT),
+            columns.fixed(label_weights, LABEL_WEIGHT, LABEL_WEIGHT),
+        )
+
+    def _batch(self, made: _Made, rows: slice) -> Any:
+        """Return the batch of some rows."""
+        request, weights = self._request, made.weights[:, rows]
         features: Arrays = dict(zip(request.weights, weights, strict=True))
         is_missing = weights[..., 0] == 0
+        groups = {name: self._group(made, name, rows, is_missing) for name in request.known}
         for name in request.features:
-            features |= self._group(columns, name, is_missing)
+            features |= groups[name]
         if not request.labels:
             return features
         (label,) = request.labels
-        target = self._group(columns, label, is_missing)[label]
-        if request.label_weight is None:
-            return features, target
-        return (
-            features,
-            target,
-            columns.fixed([request.label_weight], LABEL_WEIGHT, LABEL_WEIGHT)[0],
-        )
+        return (features, groups[label][label], *made.label_weights[:, rows])
 
-    def _group(self, columns: _Columns, name: str, is_missing: Flags) -> Arrays:
+    def _group(self, made: _Made, name: str, rows: slice, is_missing: Flags) -> Arrays:
         """Return a feature of samples, and that of their neighbours."""
-        feature, names = self._request.known[name], self._request.alike(name)
-        if isinstance(feature, ListFeature):
-            values = columns.values(names, feature.dtype)
-            if name in self._request.ragged:
-                made: Iterable[Array | Ragged] = _ragged(values, len(names))
-            else:
-                made = self._dense(name, values, is_missing[: len(names) - 1])
+        names, found = self._request.alike(name), made.known[name]
+        arrays: Iterable[Array | Ragged]
+        if not isinstance(found, Values):
+            arrays = found[:, rows]
         else:
-            made = columns.fixed(names, feature, feature.with_zeros())
-            if name in self._request.decode:
-                made = self._decoded(name, made)
-        return dict(zip(names, made, strict=True))
+            values = found.of_groups(len(names), rows)
+            if name in self._request.ragged:
+                arrays = _ragged(values, len(names))
+            else:
+                arrays = self._dense(name, values, is_missing[: len(names) - 1])
+        return dict(zip(names, arrays, strict=True))
 
     def _dense(self, name: str, values: Values, is_missing: Flags) -> Array:
         """Return padded lists of samples and of their neighbours, shape (1 + k, batch, length).
@@ -116,19 +137,18 @@ class BatchMaker:
             values: of its lists, those of samples first, then by rank.
             is_missing: whether there is no neighbour, shape (k, batch).
         """
-        count = len(is_missing) + 1
-        starts, lengths = values.offsets[:-1].reshape(count, -1).copy(), values.lengths
+        lengths, flat = values.lengths, values.flat
         longest = int(lengths.max(initial=1))
         size = self._request.pad.get(name, longest)
         if longest > size:
             self._request.count_cut(name, int((lengths > size).sum()), longest)
-        lengths = np.minimum(lengths, size).reshape(count, -1)
-        starts[1:] = np.where(is_missing, starts[0], starts[1:])
-        lengths[1:] = np.where(is_missing, lengths[0], lengths[1:])
-        is_value = np.arange(size) < lengths[..., np.newaxis]
-        value = self._request.pad_values.get(name, zero_of(values.flat.dtype))
-        dense = np.full(is_value.shape, value, values.flat.dtype)
-        dense[is_value] = values.flat[(starts[..., np.newaxis] + np.arange(size))[is_value]]
+            flat = flat[np.arange(len(flat)) - np.repeat(values.offsets[:-1], lengths) < size]
+        value = self._request.pad_values.get(name, zero_of(flat.dtype))
+        dense = np.full((len(lengths), size), value, flat.dtype)
+        dense[np.arange(size) < lengths[:, np.newaxis]] = flat
+        dense = dense.reshape(len(is_missing) + 1, -1, size)
+        for rank, rows in enumerate(is_missing):
+            dense[1 + rank, rows] = dense[0, rows]
         return dense
 
     def _decoded(self, name: str, values: Array) -> Array:
@@ -143,9 +163,11 @@ class BatchMaker:
             for place, value in enumerate(values.reshape(-1))
             if value != b""
         }
-        one = self._decoded_as.setdefault(name, next(iter(decoded.values()), None))
-        if one is None:
+        for array in decoded.values():
+            self._decoded_as.setdefault(name, array)
+        if name not in self._decoded_as:
             raise UsageError(f"decode: no value of {name!r} in the first batch, expected one")
+        one = self._decoded_as[name]
         out = np.zeros((values.size, *one.shape), one.dtype)
         for place, array in decoded.items():
             if array.shape != one.shape:
@@ -155,78 +177,6 @@ class BatchMaker:
                 )
             out[place] = array
         return out.reshape(*values.shape[:2], *one.shape)
-
-
-class _Columns:
-    """The features of a batch of n examples, by name."""
-
-    def __init__(self, parsed: Parsed) -> None:
-        self._parsed = parsed
-
-    def values(self, names: Sequence[str], dtype: np.dtype[Any]) -> Values:
-        """Return the values of each name's feature of all records: those of a name together.
-
-        Raises:
-            ExampleError: a feature is of another type.
-        """
-        return self._values(names, dtype)[0]
-
-    def _values(self, names: Sequence[str], dtype: np.dtype[Any]) -> tuple[Values, Bytes]:
-        data, spans = self._spans(names)
-        kinds, expected = kinds_of(data, spans), _KINDS[dtype]
-        wrong = np.flatnonzero((kinds != expected) & (kinds != 0))
-        if len(wrong):
-            found = example.Kind.NAMES[int(kinds[wrong[0]])]
-            raise self._error(names, wrong[0], f"is {found}, expected {NAMES[dtype]}")
-        return values_of(data, spans, expected), kinds
-
-    def _spans(self, names: Sequence[str]) -> tuple[Bytes, Spans]:
-        """Return where features are, those of a name together, shapes (names * n,), and in what."""
-        parsed = self._parsed
-        spans = Spans(*np.zeros((2, len(names), len(parsed)), np.int64))
-        for place, name in enumerate(names):
-            spans.starts[place], spans.ends[place] = parsed.column(name.encode())
-        parts, size = [parsed.data], len(parsed.data)
-        for (row, key), feature in parsed.plain.items():
-            for place in (p for p, name in enumerate(names) if name.encode() == key):
-                spans.starts[place, row], spans.ends[place, row] = size, size + len(feature)
-                parts.append(np.frombuffer(feature, np.uint8))
-                size += len(feature)
-        data = np.concatenate(parts) if len(parts) > 1 else parsed.data
-        return data, Spans(*(span.reshape(-1) for span in spans))
-
-    def fixed(self, names: Sequence[str], feature: FixedFeature, others: FixedFeature) -> Array:
-        """Return features of one shape, shape (names, n, ...).
-
-        Args:
-            names: of the features.
-            feature: what the first of them is.
-            others: what the others are; they differ in their defaults alone.
-
-        Raises:
-            ExampleError: one is of another type or shape, or is missing and has no default.
-        """
-        values, kinds = self._values(names, feature.dtype)
-        lengths, size, is_there = values.lengths, feature.size, kinds != 0
-        wrong = np.flatnonzero(is_there & (lengths != size))
-        if len(wrong):
-            problem = f"has {lengths[wrong[0]]} values, expected {size}"
-            raise self._error(names, wrong[0], problem)
-        shape = (len(names), len(self._parsed))
-        if is_there.all():
-            return values.flat.reshape(*shape, *feature.shape)
-        out = np.empty((*shape, *feature.shape), feature.dtype)
-        for place, each in enumerate((feature, *(others for _ in names[1:]))):
-            lacking = np.flatnonzero(~is_there.reshape(shape)[place])
-            if each.default is None and len(lacking):
-                raise self._error(names, place * shape[1] + lacking[0], "is missing")
-            out[place, lacking] = each.defaults()
-        out.reshape(-1, *feature.shape)[is_there] = values.flat.reshape(-1, *feature.shape)
-        return out
-
-    def _error(self, names: Sequence[str], index: int, problem: str) -> ExampleError:
-        place, row = divmod(int(index), len(self._parsed))
-        return ExampleError(row, f"feature {names[place]!r} {problem}")
 
 
 def _ragged(values: Values, count: int) -> Iterator[Ragged]:

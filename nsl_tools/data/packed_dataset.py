@@ -6,6 +6,7 @@ TensorFlow is not needed. Batches are what `make_dataset` makes of the same argu
 from __future__ import annotations
 
 import math
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,10 @@ import numpy as np
 from nsl_tools.background import in_background
 from nsl_tools.data.batches import BatchMaker
 from nsl_tools.data.request import request_for
-from nsl_tools.errors import UsageError
+from nsl_tools.errors import DataError, UsageError
 from nsl_tools.files.paths import resolve_inputs
 from nsl_tools.formats.record_index import RecordIndex
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from nsl_tools.arrays.byte_spans import Places
     from nsl_tools.data.features import Value
     from nsl_tools.data.request import Decode
+    from nsl_tools.formats.record_index import PickedRecords
 
 try:
     # What `fit` knows as batches with a length; loops of one's own need no Keras.
@@ -129,6 +132,11 @@ class PackedDataset(PyDataset):
         # Drawn now, so that all processes that get a copy agree.
         self._entropy = np.random.SeedSequence(seed).entropy if shuffle else None
         self._order: Places | None = None
+        self._together = max(1, int(TUNING.batch_bytes / self._index.mean_bytes / batch_size))
+        self._lock = Lock()
+        self._ahead: dict[int, Any] = {}  # batches that nobody has asked for yet, by number
+        self._last = -1  # the number that was asked for last
+        self._step = 0  # from the one before
         self.set_epoch(0)
 
     def __len__(self) -> int:
@@ -145,11 +153,38 @@ class PackedDataset(PyDataset):
         """
         if not 0 <= number < len(self):
             raise IndexError(f"batch {number}, expected 0 to {len(self) - 1}")
+        with self._lock:
+            step, self._last = number - self._last, number
+            if number not in self._ahead:
+                # Who asks in steps is given batches sooner, for some are made together.
+                count = self._together if 0 < step == self._step else 1
+                numbers = range(number, len(self), max(1, step))[:count]
+                self._ahead = self._batches(numbers)
+            self._step = step
+            return self._ahead.pop(number)
+
+    def _batches(self, numbers: range) -> dict[int, Any]:
+        try:
+            made = self._maker.batches([self._records(number) for number in numbers])
+        except DataError:
+            if len(numbers) == 1:
+                raise
+            return self._batches(numbers[:1])  # a later one has the error
+        return dict(zip(numbers, made, strict=True))
+
+    def _records(self, number: int) -> PickedRecords:
         first = number * self._batch_size
         rows = np.arange(first, min(first + self._batch_size, len(self._index)))
         if self._order is not None:
             rows = np.sort(self._order[rows])
-        return self._maker.batch(self._index.read(rows, checksums=self._checksums))
+        return self._index.read(rows, checksums=self._checksums)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process makes its own batches; locks cannot be copied.
+        return {**self.__dict__, "_ahead": {}, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=Lock())
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the batches of an epoch, made a few ahead in the background, then go to the next.
@@ -165,10 +200,12 @@ class PackedDataset(PyDataset):
 
         A `DataLoader` with workers has copies of the dataset: call this before each epoch.
         """
-        self.epoch = epoch
-        if self._entropy is not None:
-            random = np.random.default_rng([epoch, self._entropy])
-            self._order = random.permutation(len(self._index))
+        with self._lock:
+            self.epoch = epoch
+            self._ahead, self._last, self._step = {}, -1, 0
+            if self._entropy is not None:
+                random = np.random.default_rng([epoch, self._entropy])
+                self._order = random.permutation(len(self._index))
 
     def on_epoch_end(self) -> None:
         """Go on to the next epoch; `fit` calls this, and so does the end of an iteration."""

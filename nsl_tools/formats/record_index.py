@@ -109,6 +109,15 @@ class PickedRecords:
         return self.index.error(int(self.rows[place]), problem)
 
 
+def joined(parts: Sequence[PickedRecords]) -> tuple[bytes, Places, Places]:
+    """Return the bytes of all parts, and where the content of each record starts and ends."""
+    bounds = offsets_of(np.array([len(part.data) for part in parts], np.int64)).tolist()
+    starts = [part.starts + first for part, first in zip(parts, bounds, strict=False)]
+    ends = [part.ends + first for part, first in zip(parts, bounds, strict=False)]
+    data = parts[0].data if len(parts) == 1 else b"".join([part.data for part in parts])
+    return data, np.concatenate(starts), np.concatenate(ends)
+
+
 class RecordIndex:
     """The records of several files, numbered from 0 in the order of the files."""
 
@@ -124,6 +133,12 @@ class RecordIndex:
 
     def __len__(self) -> int:
         return int(self._firsts[-1])
+
+    @property
+    def mean_bytes(self) -> float:
+        """How many bytes a record has in the mean, at least 1."""
+        sizes = [int(file.ends[-1]) for file in self._files]
+        return max(1.0, sum(sizes) / max(1, len(self)))
 
     def read(self, rows: Places, *, checksums: bool = True) -> PickedRecords:
         """Read records.

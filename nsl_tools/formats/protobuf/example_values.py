@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nsl_tools.arrays.byte_spans import copy_spans, gather, offsets_of
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.lockstep import FLOAT_BYTES, Spans, sole_contents, walk
-from nsl_tools.formats.protobuf.varints import Reader
+from nsl_tools.formats.protobuf.varints import WORD_BYTES, Reader
 from nsl_tools.formats.protobuf.wire import CONTINUED
 
 if TYPE_CHECKING:
@@ -20,8 +20,19 @@ if TYPE_CHECKING:
 
     from nsl_tools.arrays.byte_spans import Bytes, Places
 
-_DIGITS = 7  # bits of a number in each byte of a varint
-_DIGIT_MASK = np.uint64((1 << _DIGITS) - 1)
+_FEW_BYTES = 1 << 15  # that are copied one by one: fewer steps than span by span
+_DIGIT_MASK = np.uint64(CONTINUED - 1)  # of the 7 bits of a number in each byte of a varint
+_DIGITS_OF = np.array(
+    [int.from_bytes(bytes([CONTINUED - 1] * size), "little") for size in range(WORD_BYTES + 1)],
+    np.uint64,
+)
+"""By the bytes of a varint, the bits of a word that are its digits."""
+_JOINS = [
+    (1, np.uint64(0x007F007F007F007F)),
+    (2, np.uint64(0x00003FFF00003FFF)),
+    (4, np.uint64(0x000000000FFFFFFF)),
+]
+"""Of a step that joins digits: bytes on either side, and the bits of the lower ones."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,14 @@ class Values:
     def lengths(self) -> Places:
         """How many values each feature has, shape (n,)."""
         return np.diff(self.offsets)
+
+    def of_groups(self, count: int, rows: slice) -> Values:
+        """Return the values of some rows of each of `count` groups, all of as many features."""
+        size = (len(self.offsets) - 1) // count
+        bounds = [self.offsets[first : first + size + 1] for first in range(0, size * count, size)]
+        parts = [self.flat[b[rows.start] : b[rows.stop]] for b in bounds]
+        lengths = [np.diff(b[rows.start : rows.stop + 1]) for b in bounds]
+        return Values(np.concatenate(parts), offsets_of(np.concatenate(lengths)))
 
 
 def kinds_of(data: Bytes, features: Spans) -> Bytes:
@@ -73,21 +92,32 @@ def values_of(data: Bytes, features: Spans, kind: int) -> Values:
 def _end_to_end(data: Bytes, starts: Places, lengths: Places) -> Bytes:
     if len(lengths) and (lengths == lengths[0]).all():
         return np.ascontiguousarray(gather(data, starts, int(lengths[0]))).reshape(-1)
-    out = np.empty(lengths.sum(), np.uint8)
-    copy_spans(data, starts, lengths, out, offsets_of(lengths)[:-1])
+    offsets = offsets_of(lengths)
+    if offsets[-1] < _FEW_BYTES:
+        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        return data.take(places)
+    out = np.empty(offsets[-1], np.uint8)
+    copy_spans(data, starts, lengths, out, offsets[:-1])
     return out
 
 
 def _integers(content: Bytes, offsets: Places) -> Values:
     """Return the numbers that runs of varints hold, which end at `offsets` in `content`."""
     ends = np.flatnonzero(content < CONTINUED) + 1
-    starts = np.append(0, ends[:-1])
+    starts = np.empty_like(ends)
+    starts[:1], starts[1:] = 0, ends[:-1]
     sizes = ends - starts
-    values = np.zeros(len(ends), np.uint64)
-    for place in range(int(sizes.max(initial=0))):
-        rows = slice(None) if not place else np.flatnonzero(sizes > place)
+    longest = int(sizes.max(initial=0))
+    values = Reader(content).words(starts)
+    values &= _DIGITS_OF.take(sizes, mode="clip")
+    # Seven bits of each byte are digits: join those of two bytes, then of four, then of eight.
+    for width, low in _JOINS:
+        if longest > width:
+            values = values & low | values >> np.uint64(width) & low << np.uint64(7 * width)
+    for place in range(WORD_BYTES, longest):
+        rows = np.flatnonzero(sizes > place)
         digits = content[starts[rows] + place].astype(np.uint64) & _DIGIT_MASK
-        values[rows] |= digits << np.uint64(_DIGITS * place)
+        values[rows] |= digits << np.uint64(7 * place)
     return Values(values.view(np.int64), np.searchsorted(ends, offsets, side="right"))
 
 
