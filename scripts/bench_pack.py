@@ -36,7 +36,7 @@ from bench_support import (
 )
 
 from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.tfrecord import FOOTER_BYTES, HEADER_BYTES, frame, masked_crcs
+from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES, frame, masked_crcs
 
 EDGES_PER_NODE, MAX_NBRS, DIMENSIONS = 8, 5, 128
 LIMITS = ("12GB", "2GB", "512MB", "256MB")

@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.writer import write_records
 
 ENOUGH_SECONDS = 60  # what takes longer is timed once
 TILE = 1008  # as fast as any: rows a power of two of bytes apart share places in the cache

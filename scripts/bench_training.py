@@ -26,7 +26,7 @@ import numpy as np
 
 import nsl_tools as nsl
 from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.writer import write_records
 
 SHAPE = (28, 28, 1)
 Run = Callable[[], Any]

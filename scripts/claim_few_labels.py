@@ -39,7 +39,7 @@ import numpy as np
 
 import nsl_tools as nsl
 from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.writer import write_records
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 

@@ -23,7 +23,7 @@ import numpy as np
 from varied_records import write_examples
 
 from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.writer import write_records
 
 NODES = {"lengths": 36_000, "optional": 12_000, "many": 1_500}
 EDGES_PER_NODE = 4

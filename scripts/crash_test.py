@@ -37,7 +37,7 @@ import numpy as np
 
 from nsl_tools.files.shards import resume as finished_shards
 from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.writer import write_records
 
 OTHERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OLD = b"an old file\n"

@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.writer import write_records
 
 FOLDER = Path(__file__).parents[1] / "data" / "samples"
 LABELED_PER_DIGIT = 5

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.tfrecord import frame
+from nsl_tools.formats.tfrecord.frames import frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

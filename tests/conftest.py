@@ -19,7 +19,7 @@ from spilling import spill_everywhere, spill_in_children
 from users import fill
 
 from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.writer import write_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -9,8 +9,8 @@ import pytest
 
 from nsl_tools.files.streams import source
 from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.tfrecord import read_batches
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.reader import read_batches
+from nsl_tools.formats.tfrecord.writer import write_records
 
 ALL = "NSL_TOOLS_TESTS_ALL"
 """Environment variable that `pytest --all` sets."""

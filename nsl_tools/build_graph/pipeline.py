@@ -39,7 +39,7 @@ from nsl_tools.files.streams import source
 from nsl_tools.formats.example_batch import read_ids, refuse_empty
 from nsl_tools.formats.registry import embedding_reader, graph_writer
 from nsl_tools.formats.skipped_records import SkippedRecords
-from nsl_tools.formats.tfrecord import is_tfrecord
+from nsl_tools.formats.tfrecord.reader import is_tfrecord
 from nsl_tools.memory import shown_size
 from nsl_tools.options import memory_of
 from nsl_tools.progress import Progress

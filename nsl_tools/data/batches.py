@@ -18,7 +18,7 @@ from nsl_tools.data.request import LABEL_WEIGHT, WEIGHT
 from nsl_tools.errors import UsageError
 from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser
 from nsl_tools.formats.protobuf.example_values import Values
-from nsl_tools.formats.record_index import joined
+from nsl_tools.formats.tfrecord.index import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nsl_tools.arrays.byte_spans import Places
     from nsl_tools.data.request import Request
     from nsl_tools.formats.protobuf.lockstep import Flags
-    from nsl_tools.formats.record_index import PickedRecords
+    from nsl_tools.formats.tfrecord.index import PickedRecords
 
 
 class Ragged(NamedTuple):
@@ -138,10 +138,13 @@ class BatchMaker:
             is_missing: whether there is no neighbour, shape (k, batch).
         """
         lengths, flat = values.lengths, values.flat
-        longest = int(lengths.max(initial=1))
-        size = self._request.pad.get(name, longest)
+        kept = lengths.reshape(len(is_missing) + 1, -1).copy()
+        kept[1:][is_missing] = 0
+        size = self._request.pad.get(name, int(kept.max(initial=1)))
+        longest = int(lengths.max(initial=0))
         if longest > size:
-            self._request.count_cut(name, int((lengths > size).sum()), longest)
+            if name in self._request.pad:
+                self._request.count_cut(name, int((lengths > size).sum()), longest)
             flat = flat[np.arange(len(flat)) - np.repeat(values.offsets[:-1], lengths) < size]
         value = self._request.pad_values.get(name, zero_of(flat.dtype))
         dense = np.full((len(lengths), size), value, flat.dtype)

@@ -16,7 +16,7 @@ from nsl_tools.data.batches import BatchMaker
 from nsl_tools.data.request import request_for
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.files.paths import resolve_inputs
-from nsl_tools.formats.record_index import RecordIndex
+from nsl_tools.formats.tfrecord.index import RecordIndex
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nsl_tools.arrays.byte_spans import Places
     from nsl_tools.data.features import Value
     from nsl_tools.data.request import Decode
-    from nsl_tools.formats.record_index import PickedRecords
+    from nsl_tools.formats.tfrecord.index import PickedRecords
 
 try:
     # What `fit` knows as batches with a length; loops of one's own need no Keras.

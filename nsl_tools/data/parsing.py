@@ -108,9 +108,9 @@ def _densified(request: Request, parsed: dict[str, Any]) -> dict[str, Any]:
         lengths = tf.concat([parsed[each].row_lengths() for each in group], axis=0)
         rows = _with_own_for_missing(parsed, group)
         value = request.pad_values.get(name, zero_of(feature.dtype))
-        if (size := request.pad.get(name)) is not None:
+        if name in request.pad:
             _count_longer(request, name, lengths)
-            dense = rows.to_tensor(value, shape=[None, size])
+            dense = rows.to_tensor(value, shape=[None, request.pad[name]])
         else:
             # One value more, so that lists are not empty where all are.
             length = tf.ones([1], rows.row_splits.dtype)

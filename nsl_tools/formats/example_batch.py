@@ -23,7 +23,7 @@ from nsl_tools.errors import DataError
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser, Parsed
 from nsl_tools.formats.protobuf.lockstep import sole_contents
-from nsl_tools.formats.tfrecord import RecordBatch, read_batches
+from nsl_tools.formats.tfrecord.reader import RecordBatch, read_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nsl_tools.formats.protobuf.example_columns import ExampleError
-    from nsl_tools.formats.tfrecord import RecordBatch
+    from nsl_tools.formats.tfrecord.reader import RecordBatch
     from nsl_tools.statistics import Statistics
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from nsl_tools.formats.example_batch import ExampleBatch
-    from nsl_tools.formats.tfrecord import Framed
+    from nsl_tools.formats.tfrecord.frames import Framed
     from nsl_tools.pack_nbrs.inputs import Input
     from nsl_tools.pack_nbrs.nodes import NodeRows
     from nsl_tools.pack_nbrs.plan import JoinPlan

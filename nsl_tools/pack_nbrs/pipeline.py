@@ -39,8 +39,8 @@ from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.streams import rereadable, source
 from nsl_tools.formats.example_batch import refuse_empty
 from nsl_tools.formats.skipped_records import SkippedRecords
-from nsl_tools.formats.tfrecord import check_start, is_tfrecord
-from nsl_tools.formats.tfrecord_writer import write_framed
+from nsl_tools.formats.tfrecord.reader import check_start, is_tfrecord
+from nsl_tools.formats.tfrecord.writer import write_framed
 from nsl_tools.options import memory_of
 from nsl_tools.pack_nbrs.graph_edges import GraphEdges
 from nsl_tools.pack_nbrs.inputs import Input, RecordMemory

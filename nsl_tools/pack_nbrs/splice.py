@@ -28,7 +28,7 @@ from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleError
 from nsl_tools.formats.protobuf.lockstep import FLOAT_BYTES
 from nsl_tools.formats.protobuf.varints import put_varints, varint_sizes
-from nsl_tools.formats.tfrecord import (
+from nsl_tools.formats.tfrecord.frames import (
     FOOTER_BYTES,
     HEADER_BYTES,
     Framed,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from nsl_tools.formats.tfrecord import RecordBatch
+    from nsl_tools.formats.tfrecord.reader import RecordBatch
     from nsl_tools.pack_nbrs.neighbor_store import Pool
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from nsl_tools.arrays.crc32c import promised_crc
 from nsl_tools.errors import DataError
 from nsl_tools.files.streams import source
-from nsl_tools.formats.tfrecord import frame, read_batches
+from nsl_tools.formats.tfrecord.frames import frame
+from nsl_tools.formats.tfrecord.reader import read_batches
 
 
 def _footers(framed: bytes, count: int) -> np.ndarray:

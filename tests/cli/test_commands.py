@@ -16,7 +16,7 @@ from nsl_tools.cli import commands
 from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.process import USAGE_ERROR
 from nsl_tools.files.streams import Source
-from nsl_tools.formats.tfrecord import read_batches
+from nsl_tools.formats.tfrecord.reader import read_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ import spilling
 from judge import features, records
 
 from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.tfrecord import frame, frame_header
+from nsl_tools.formats.tfrecord.frames import frame, frame_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from nsl_tools.cli import commands
 from nsl_tools.files.streams import Source
 from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.tfrecord import frame, read_batches
+from nsl_tools.formats.tfrecord.frames import frame
+from nsl_tools.formats.tfrecord.reader import read_batches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,8 @@ from nsl_tools.errors import DataError
 from nsl_tools.files.streams import Source
 from nsl_tools.formats import tfrecord
 from nsl_tools.formats.graph_tsv import read_edges
-from nsl_tools.formats.tfrecord import frame, read_batches
+from nsl_tools.formats.tfrecord.frames import frame
+from nsl_tools.formats.tfrecord.reader import read_batches
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:

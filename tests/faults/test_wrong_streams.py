@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nsl_tools.formats.tfrecord import frame
+from nsl_tools.formats.tfrecord.frames import frame
 
 if TYPE_CHECKING:
     from pathlib import Path

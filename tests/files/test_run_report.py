@@ -14,7 +14,7 @@ import google_crc32c
 import pytest
 
 from nsl_tools import __version__
-from nsl_tools.formats.tfrecord import frame
+from nsl_tools.formats.tfrecord.frames import frame
 from nsl_tools.memory import peak_memory
 
 if TYPE_CHECKING:

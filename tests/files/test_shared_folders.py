@@ -35,7 +35,7 @@ from nsl_tools.files.outputs import Outputs
 from nsl_tools.files.paths import resolve_inputs
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.staging import StagingDirectory
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.writer import write_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable

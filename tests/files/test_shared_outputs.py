@@ -24,7 +24,7 @@ from nsl_tools.files.outputs import OutputError, Outputs
 from nsl_tools.files.paths import resolve_output
 from nsl_tools.files.preflight import check_outputs
 from nsl_tools.files.shards.shard_set import ShardSet
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.writer import write_records
 
 if TYPE_CHECKING:
     from conftest import Run

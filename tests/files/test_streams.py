@@ -24,7 +24,7 @@ from nsl_tools.files.streams import (
     rereadable,
     source,
 )
-from nsl_tools.formats.tfrecord import check_start
+from nsl_tools.formats.tfrecord.reader import check_start
 
 if TYPE_CHECKING:
     from pathlib import Path

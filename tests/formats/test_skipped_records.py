@@ -13,7 +13,7 @@ from support import Value, read_payloads, serialize, write_examples
 from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.errors import DataError
 from nsl_tools.formats.protobuf import example
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.writer import write_records
 from nsl_tools.options import BuildGraphOptions, PackOptions
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 from nsl_tools.tuning import TUNING

@@ -46,7 +46,7 @@ from nsl_tools.formats.parquet import ParquetEmbeddings
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser
 from nsl_tools.formats.skipped_records import SkippedRecords
-from nsl_tools.formats.tfrecord import RecordBatch
+from nsl_tools.formats.tfrecord.reader import RecordBatch
 from nsl_tools.memory import LEAST_LIMIT
 from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import BuildGraphOptions

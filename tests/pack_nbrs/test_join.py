@@ -19,7 +19,8 @@ from nsl_tools.files.streams import Source
 from nsl_tools.formats.example_batch import ExampleBatch
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleParser
-from nsl_tools.formats.tfrecord import FOOTER_BYTES, HEADER_BYTES, RecordBatch, frame
+from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES, frame
+from nsl_tools.formats.tfrecord.reader import RecordBatch
 from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.pack_nbrs import join
 from nsl_tools.pack_nbrs.join import needed_blocks, packed_batches

@@ -15,7 +15,8 @@ from nsl_tools.files.streams import Source
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleParser
 from nsl_tools.formats.protobuf.wire import write_field
-from nsl_tools.formats.tfrecord import frame, read_batches
+from nsl_tools.formats.tfrecord.frames import frame
+from nsl_tools.formats.tfrecord.reader import read_batches
 from nsl_tools.memory import COPIES, longest_record
 
 if TYPE_CHECKING:

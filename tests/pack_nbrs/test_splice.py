@@ -15,7 +15,7 @@ from support import Value, feature, serialize
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleParser
 from nsl_tools.formats.protobuf.wire import write_field
-from nsl_tools.formats.tfrecord import RecordBatch
+from nsl_tools.formats.tfrecord.reader import RecordBatch
 from nsl_tools.pack_nbrs.neighbor_blocks import GAP_BYTES, make_blocks
 from nsl_tools.pack_nbrs.neighbor_store import Pool, need_keys
 from nsl_tools.pack_nbrs.splice import (

@@ -21,7 +21,7 @@ from nsl_tools.errors import DataError
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser
 from nsl_tools.formats.protobuf.wire import write_field
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.writer import write_records
 from nsl_tools.options import BuildGraphOptions, PackOptions
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 

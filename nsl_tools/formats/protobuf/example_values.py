@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nsl_tools.arrays.byte_spans import Bytes, Places
-
-_FEW_BYTES = 1 << 15  # that are copied one by one: fewer steps than span by span
-_DIGIT_MASK = np.uint64(CONTINUED - 1)  # of the 7 bits of a number in each byte of a varint
-_DIGITS_OF = np.array(
-    [int.from_bytes(bytes([CONTINUED - 1] * size), "little") for size in range(WORD_BYTES + 1)],
-    np.uint64,
-)
-"""By the bytes of a varint, the bits of a word that are its digits."""
-_JOINS = [
-    (1, np.uint64(0x007F007F007F007F)),
-    (2, np.uint64(0x00003FFF00003FFF)),
-    (4, np.uint64(0x000000000FFFFFFF)),
-]
-"""Of a step that joins digits: bytes on either side, and the bits of the lower ones."""
+    from nsl_tools.formats.protobuf.varints import Words
 
 
 @dataclass(frozen=True)
@@ -93,7 +81,8 @@ def _end_to_end(data: Bytes, starts: Places, lengths: Places) -> Bytes:
     if len(lengths) and (lengths == lengths[0]).all():
         return np.ascontiguousarray(gather(data, starts, int(lengths[0]))).reshape(-1)
     offsets = offsets_of(lengths)
-    if offsets[-1] < _FEW_BYTES:
+    few = 1 << 15  # bytes: copying one by one takes fewer steps than span by span
+    if offsets[-1] < few:
         places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
         return data.take(places)
     out = np.empty(offsets[-1], np.uint8)
@@ -108,17 +97,34 @@ def _integers(content: Bytes, offsets: Places) -> Values:
     starts[:1], starts[1:] = 0, ends[:-1]
     sizes = ends - starts
     longest = int(sizes.max(initial=0))
-    values = Reader(content).words(starts)
-    values &= _DIGITS_OF.take(sizes, mode="clip")
-    # Seven bits of each byte are digits: join those of two bytes, then of four, then of eight.
-    for width, low in _JOINS:
-        if longest > width:
-            values = values & low | values >> np.uint64(width) & low << np.uint64(7 * width)
+    # With zeros behind it, no word reaches past the end.
+    values = Reader(np.append(content, np.zeros(WORD_BYTES, np.uint8))).words(starts)
+    values &= _digit_bits().take(sizes, mode="clip")
+    _join_digits(values, longest)
     for place in range(WORD_BYTES, longest):
         rows = np.flatnonzero(sizes > place)
-        digits = content[starts[rows] + place].astype(np.uint64) & _DIGIT_MASK
-        values[rows] |= digits << np.uint64(7 * place)
+        digits = content[starts[rows] + place] & np.uint8(CONTINUED - 1)
+        values[rows] |= digits.astype(np.uint64) << np.uint64(7 * place)
     return Values(values.view(np.int64), np.searchsorted(ends, offsets, side="right"))
+
+
+@cache
+def _digit_bits() -> Words:
+    """Return the bits of a word that are digits, by the bytes of a varint, shape (9,)."""
+    digits = (bytes([CONTINUED - 1] * size) for size in range(WORD_BYTES + 1))
+    return np.array([int.from_bytes(each, "little") for each in digits], np.uint64)
+
+
+def _join_digits(words: Words, longest: int) -> None:
+    """Push the seven digits of each byte, of up to `longest`, together, in place."""
+    # Those of two bytes, then of four, then of eight.
+    joins = (1, 0x007F007F007F007F), (2, 0x00003FFF00003FFF), (4, 0x000000000FFFFFFF)
+    for width, low in joins:
+        if longest > width:
+            upper = words >> np.uint64(width)
+            upper &= np.uint64(low << 7 * width)
+            words &= np.uint64(low)
+            words |= upper
 
 
 def _texts(data: Bytes, features: Spans, kinds: Bytes, sole: Spans) -> Values:

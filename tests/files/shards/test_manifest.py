@@ -18,8 +18,9 @@ import pytest
 from nsl_tools.errors import DataError
 from nsl_tools.files.paths import resolve_inputs
 from nsl_tools.files.streams import source
-from nsl_tools.formats.tfrecord import frame, read_batches
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.frames import frame
+from nsl_tools.formats.tfrecord.reader import read_batches
+from nsl_tools.formats.tfrecord.writer import write_records
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -185,7 +186,7 @@ def test_names_that_only_look_like_shards_of_the_set() -> None:
 # Writes a set, and dies without any cleaning up at the given call of a function of `os`.
 _DYING = """
 import os, sys
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.writer import write_records
 name, count = sys.argv[1], int(sys.argv[2])
 real, calls = getattr(os, name), [0]
 def dying(*args, **options):

@@ -9,7 +9,7 @@ import numpy as np
 
 from nsl_tools.arrays.byte_spans import offsets_of
 from nsl_tools.files.shards.shard_set import ShardSet
-from nsl_tools.formats.tfrecord import FOOTER_BYTES, HEADER_BYTES, Framed, frame
+from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES, Framed, frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -14,8 +14,8 @@ from oracles import right_records
 
 from nsl_tools.errors import DataError
 from nsl_tools.files.shards.shard_set import ShardSet
-from nsl_tools.formats.tfrecord import Framed, frame
-from nsl_tools.formats.tfrecord_writer import write_framed, write_records
+from nsl_tools.formats.tfrecord.frames import Framed, frame
+from nsl_tools.formats.tfrecord.writer import write_framed, write_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,13 +14,9 @@ from hypothesis import strategies as st
 
 from nsl_tools.errors import DataError
 from nsl_tools.files.streams import Source
-from nsl_tools.formats.tfrecord import (
-    frame,
-    frame_header,
-    is_tfrecord,
-    read_batches,
-)
-from nsl_tools.formats.tfrecord_writer import write_records
+from nsl_tools.formats.tfrecord.frames import frame, frame_header
+from nsl_tools.formats.tfrecord.reader import is_tfrecord, read_batches
+from nsl_tools.formats.tfrecord.writer import write_records
 from nsl_tools.tuning import Tuning
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,8 @@ import numpy as np
 
 from nsl_tools.arrays.byte_spans import offsets_of
 from nsl_tools.files.streams import source
-from nsl_tools.formats.tfrecord import (
-    FOOTER_BYTES,
-    HEADER_BYTES,
-    WRONG_CONTENT,
-    first_damaged,
-    footers_of,
+from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES, first_damaged, footers_of
+from nsl_tools.formats.tfrecord.reader import (
     is_compressed,
     record_ends,
     record_error,
@@ -63,6 +60,7 @@ class IndexedFile:
         with self._lock:
             if self._is_compressed and self._copy is None:
                 self._copy = unpacked(self.source)
+                weakref.finalize(self, self._copy.__exit__)
             return self._copy
 
     def read_into(self, buffer: memoryview, numbers: Places) -> None:
@@ -163,7 +161,7 @@ class RecordIndex:
         if checksums:
             damaged = first_damaged(records.data, starts, ends, footers_of(records.data, ends))
             if damaged is not None:
-                raise records.error(damaged, WRONG_CONTENT)
+                raise records.error(damaged, "the content does not match its checksum")
         return records
 
     def error(self, row: int, problem: str) -> DataError:

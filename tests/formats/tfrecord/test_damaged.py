@@ -11,7 +11,8 @@ import pytest
 
 from nsl_tools.errors import DataError
 from nsl_tools.files.streams import Source
-from nsl_tools.formats.tfrecord import frame, read_batches
+from nsl_tools.formats.tfrecord.frames import frame
+from nsl_tools.formats.tfrecord.reader import read_batches
 from nsl_tools.tuning import Tuning
 
 if TYPE_CHECKING:

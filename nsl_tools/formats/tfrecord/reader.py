@@ -12,6 +12,7 @@ taken for GZIP or ZLIB. Source: tensorflow/core/lib/io/record_writer.h.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 from dataclasses import dataclass, field, replace
@@ -22,8 +23,8 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.arrays.byte_spans import Bytes, Places, all_equal, gather, picked
-from nsl_tools.arrays.crc32c import MASK_DELTA, length_crcs, masked, promised_crc
+from nsl_tools.arrays.byte_spans import Places, all_equal, picked
+from nsl_tools.arrays.crc32c import length_crcs, masked
 from nsl_tools.errors import DataError
 from nsl_tools.files.filesystem import first_bytes
 from nsl_tools.files.streams import (
@@ -37,6 +38,15 @@ from nsl_tools.files.streams import (
     looks_zlibbed,
     read_exactly,
 )
+from nsl_tools.formats.tfrecord.frames import (
+    FOOTER_BYTES,
+    HEADER_BYTES,
+    HEADER_TYPE,
+    first_damaged,
+    footers_of,
+    masked_crc,
+    slices_of,
+)
 from nsl_tools.memory import memory_problem
 from nsl_tools.spill.scratch import Spool
 from nsl_tools.tuning import TUNING
@@ -44,74 +54,12 @@ from nsl_tools.tuning import TUNING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-HEADER_BYTES = 12  # a length of 8 bytes, and its checksum
-FOOTER_BYTES = 4  # the checksum of the record
 _FRAME_BYTES = HEADER_BYTES + FOOTER_BYTES
 _HEADER = struct.Struct("<QI")
-_HEADER_TYPE = np.dtype([("length", "<u8"), ("crc", "<u4")])
 _LENGTH = struct.Struct("<Q")
-WRONG_CONTENT = "the content does not match its checksum"
 _WRONG_LENGTH = "the length does not match its checksum"
-_LONG = 1 << 12  # bytes of a mean record, above which a view of each costs less than a copy
-_MANY = 64  # records, whose checksums are checked sooner together than one by one
 
 _crc32c = google_crc32c.value
-
-
-def masked_crc(data: bytes) -> int:
-    """Return the CRC32C of `data`, rotated and offset as TFRecord stores it."""
-    crc = int(_crc32c(data))
-    return ((crc >> 15 | crc << 17) + MASK_DELTA) & 0xFFFFFFFF
-
-
-def masked_crcs(
-    data: bytes | Bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
-) -> npt.NDArray[np.uint32]:
-    """Return `masked_crc` of each span of `data`, shape (n,)."""
-    if isinstance(data, bytes) and len(data) > _LONG * len(starts):
-        data = np.frombuffer(data, np.uint8)  # of which a slice is no copy, but takes longer
-    spans = map(data.__getitem__, _slices(starts, ends))
-    crcs = np.fromiter(map(_crc32c, spans), np.uint32, len(starts))
-    return masked(crcs)
-
-
-def frame_headers(lengths: Places) -> Bytes:
-    """Return the 12 bytes before each payload of so many bytes, below 2^32: shape (n, 12)."""
-    headers = np.empty(len(lengths), _HEADER_TYPE)
-    headers["length"] = lengths
-    headers["crc"] = masked(length_crcs(headers["length"]))
-    return headers.view(np.uint8).reshape(-1, HEADER_BYTES)
-
-
-def frame(*payloads: bytes) -> bytes:
-    """Return `payloads` as records, end to end."""
-    parts = []
-    for payload in payloads:
-        footer = masked_crc(payload).to_bytes(4, "little")
-        parts += [frame_header(len(payload)), payload, footer]
-    return b"".join(parts)
-
-
-def frame_header(length: int) -> bytes:
-    """Return the 12 bytes that come before a payload of `length` bytes."""
-    prefix = length.to_bytes(8, "little")
-    return prefix + masked_crc(prefix).to_bytes(4, "little")
-
-
-@dataclass(frozen=True)
-class Framed:
-    """Records as they stand in a file, n of them end to end.
-
-    Attributes:
-        data: their bytes, uint8.
-        ends: where each starts, and where the last ends, shape (n + 1,), int64.
-    """
-
-    data: Bytes = field(repr=False)
-    ends: Places = field(repr=False)
-
-    def __len__(self) -> int:
-        return len(self.ends) - 1
 
 
 @dataclass(frozen=True)
@@ -144,7 +92,7 @@ class RecordBatch:
     @cached_property
     def payloads(self) -> list[bytes]:
         """The content of each record."""
-        return list(map(self.data.__getitem__, _slices(self.starts, self.ends)))
+        return list(map(self.data.__getitem__, slices_of(self.starts, self.ends)))
 
     def select(self, kept: Sequence[int]) -> RecordBatch:
         """Return the records at the indices `kept`, which keep their numbers and places."""
@@ -156,10 +104,6 @@ class RecordBatch:
         """Return the error that record `index` of this batch has `problem`."""
         place = self.offset + int(self.starts[index]) - HEADER_BYTES
         return record_error(self.source, self.numbers[index], place, problem)
-
-
-def _slices(starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> Iterator[slice]:
-    return map(slice, starts.tolist(), ends.tolist())
 
 
 def record_error(source: str, number: int, offset: int, problem: str) -> DataError:
@@ -190,7 +134,7 @@ def read_batches(source: Source) -> Iterator[RecordBatch]:
             footers = footers_of(batch.data, batch.ends)
             damaged = first_damaged(batch.data, batch.starts, batch.ends, footers)
             if damaged is not None:
-                raise batch.error(damaged, WRONG_CONTENT)
+                raise batch.error(damaged, "the content does not match its checksum")
             content.add(len(batch), _sum_of(batch, footers))
             yield batch
         content.end()
@@ -233,12 +177,13 @@ def unpacked(source: Source) -> Spool:
     Raises:
         DataError: it cannot be read, or is damaged. ScratchError: it cannot be copied.
     """
-    with source.open() as raw:
+    with source.open() as raw, contextlib.ExitStack() as stack:
         head = read_exactly(raw, HEADER_BYTES)
         stream = Inflater(Pushback(head, raw), source.name, members=looks_gzipped(head))
-        out = Spool()
+        out = stack.enter_context(Spool())
         while data := stream.read(CHUNK):
             out.write(data)
+        stack.pop_all()  # it is complete: whoever asked for it closes it
     return out
 
 
@@ -278,43 +223,9 @@ def _refuse_other_data(name: str, head: bytes) -> None:
     raise record_error(name, 0, 0, problem)
 
 
-def footers_of(data: bytes, ends: Places) -> npt.NDArray[np.uint32]:
-    """Return the checksum that each record has behind its end, shape (n,)."""
-    footers = gather(np.frombuffer(data, np.uint8), ends, FOOTER_BYTES)
-    return np.ascontiguousarray(footers).view("<u4")[:, 0]
-
-
-def first_damaged(
-    data: bytes, starts: Places, ends: Places, footers: npt.NDArray[np.uint32]
-) -> int | None:
-    """Return the first record that is not what its checksum says; None if all are.
-
-    Args:
-        data: whole records, end to end, with their headers and checksums.
-        starts: where the content of each starts, shape (n,).
-        ends: where it ends.
-        footers: the checksum of each.
-    """
-    if _kept_promise(data, starts, ends, footers):
-        return None
-    wrong = np.flatnonzero(masked_crcs(data, starts, ends) != footers)
-    return int(wrong[0]) if len(wrong) else None
-
-
 def _sum_of(batch: RecordBatch, footers: npt.NDArray[np.uint32]) -> int:
     """Return a checksum that tells records, of right content, from others."""
     return int(google_crc32c.extend(_crc32c(batch.ends.tobytes()), footers.tobytes()))
-
-
-def _kept_promise(
-    data: bytes, starts: Places, ends: Places, footers: npt.NDArray[np.uint32]
-) -> bool:
-    """Tell whether the records are many, of one length, and sum up to what they promise."""
-    lengths = ends - starts
-    if len(lengths) < _MANY or (lengths != lengths[0]).any():
-        return False
-    whole = data[: int(ends[-1]) + FOOTER_BYTES]
-    return bool(promised_crc(data[:HEADER_BYTES], footers) == _crc32c(whole))
 
 
 def _length_problem(length: int, source: Source, left: int | None) -> str:
@@ -407,7 +318,7 @@ class _Framer:
     def _check_headers(self, starts: Places, whole: int) -> None:
         """Refuse records at `starts`, of which so many are `whole`, whose headers are wrong."""
         data = np.frombuffer(self._buffer, np.uint8)
-        headers = picked(data, starts, HEADER_BYTES).view(_HEADER_TYPE)[:, 0]
+        headers = picked(data, starts, HEADER_BYTES).view(HEADER_TYPE)[:, 0]
         lengths = headers["length"]
         wrong = masked(length_crcs(lengths)) != headers["crc"]
         wrong |= lengths > min(self._source.max_record_bytes, TUNING.batch_bytes)

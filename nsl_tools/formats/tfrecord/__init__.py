@@ -1,0 +1,1 @@
+"""TFRecord files: records, one behind the other, framed by lengths and checksums."""
