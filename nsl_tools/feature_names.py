@@ -13,6 +13,12 @@ NUM_NEIGHBORS = "NL_num_nbrs"
 LABEL_WEIGHT = "NL_label_weight"
 """1.0 for a labeled seed and 0.0 for an unlabeled one (`pack-nbrs --seed-unlabeled`)."""
 
+SOFT_LABEL = "NL_soft_label"
+"""Probabilities of all classes (`pack-nbrs --soft-labels`)."""
+PROBABILITIES = "probabilities"
+CONFIDENCE = "confidence"
+"""Of a node, in what `spread-labels` writes."""
+
 
 def neighbor_feature(rank: int, name: str, prefix: str = NEIGHBOR_PREFIX) -> str:
     """Return the packed name of feature `name` of the neighbour of rank `rank`."""

@@ -23,6 +23,12 @@ Part = Literal[
     "plan_edges",
     "plan_needs",
     "blocks",
+    "soft_labels",
+    "node_index",
+    "spread_edges",
+    "sorted_edges",
+    "spread_columns",
+    "class_values",
 ]
 
 SHARES: Final[dict[Part, float]] = {
@@ -35,7 +41,7 @@ SHARES: Final[dict[Part, float]] = {
     # pack-nbrs.
     "id_texts": 1 / 16,
     "id_entries": 1 / 8,  # hashed ids, before they are in the index
-    "id_index": 0.55,
+    "id_index": 0.5,
     "ranked_ids": 1 / 2,  # must fit: ids that decide between edges of one weight
     "kept_records": 0.1,  # between the readings of the inputs
     "edges_ahead": 0.08,  # read while ids still are
@@ -43,6 +49,13 @@ SHARES: Final[dict[Part, float]] = {
     "plan_edges": 0.075,
     "plan_needs": 0.075,
     "blocks": 0.3,  # of the neighbours of one range of seeds
+    "soft_labels": 0.05,  # must fit
+    # spread-labels.
+    "node_index": 1 / 2,  # must fit
+    "spread_edges": 1 / 4,
+    "sorted_edges": 1 / 4,  # must fit: of one part of the nodes
+    "spread_columns": 1 / 2,  # of one class must fit
+    "class_values": 1 / 8,
 }
 """Of the limit."""
 
@@ -55,9 +68,27 @@ HELD_TOGETHER: Final[dict[str, tuple[Part, ...]]] = {
         "kept_records",
         "edges_ahead",
         "top_edges",
+        "soft_labels",
     ),
-    "pack-nbrs, planning": ("id_texts", "kept_records", "top_edges", "plan_edges", "plan_needs"),
-    "pack-nbrs, packing": ("id_texts", "kept_records", "plan_edges", "plan_needs", "blocks"),
+    "pack-nbrs, planning": (
+        "id_texts",
+        "kept_records",
+        "top_edges",
+        "plan_edges",
+        "plan_needs",
+        "soft_labels",
+    ),
+    "pack-nbrs, packing": (
+        "id_texts",
+        "kept_records",
+        "plan_edges",
+        "plan_needs",
+        "blocks",
+        "soft_labels",
+    ),
+    "spread-labels, reading": ("id_texts", "node_index", "spread_edges"),
+    "spread-labels, sorting": ("id_texts", "spread_edges", "sorted_edges"),
+    "spread-labels, spreading": ("id_texts", "spread_edges", "spread_columns", "class_values"),
 }
 """Which parts are in memory at once, by phase: no more than the limit together."""
 

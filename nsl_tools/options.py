@@ -18,6 +18,7 @@ DEFAULT_EMBEDDING_FEATURE = "embedding"
 DEFAULT_MAX_RECORD_BYTES = 1 << 31
 """About what protobuf parses at most."""
 ON_DUPLICATE = ("error", "first", "last")
+SPREAD_METHODS = ("consistency", "harmonic")
 
 _MOST = (1 << 63) - 1  # what numpy and Arrow can count to
 
@@ -125,6 +126,7 @@ class PackOptions(RunOptions):
         compression: of the output: `auto` (by suffix), `none`, `gzip`, `zlib`.
         rename_weight: new name for a feature of a neighbour called `weight`, which
             would clash with the edge's weight; None refuses it.
+        soft_labels: file of class probabilities that seeds get, as `spread-labels` writes it.
     """
 
     max_neighbors: int | None = None
@@ -132,6 +134,7 @@ class PackOptions(RunOptions):
     seed_unlabeled: bool = False
     compression: str = "auto"
     rename_weight: str | None = None
+    soft_labels: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -143,6 +146,54 @@ class PackOptions(RunOptions):
         )
         _require_utf8("--rename-weight", self.rename_weight)
         _require_within(0, _MOST, "--max-nbrs", self.max_neighbors)
+        _require_path("--soft-labels", self.soft_labels)
+
+
+@dataclass(frozen=True)
+class SpreadOptions(RunOptions):
+    """How to spread labels.
+
+    Attributes:
+        label_feature: name of the feature that holds the class.
+        method: `consistency` (local and global) or `harmonic`.
+        alpha: how much a node takes from its neighbours, with `consistency`.
+        tolerance: change at which a class has converged, as a share of its largest value.
+        max_iterations: after which a class ends, converged or not.
+        balance: scale classes so that their masses are as their labels.
+        suspects: file to name the labels to that the graph contradicts.
+        folds: parts of the labels, each of which is held out once to find those.
+        random_seed: of the folds.
+        compression: of the output: `auto` (by suffix), `none`, `gzip`, `zlib`.
+    """
+
+    label_feature: str = "label"
+    method: str = "consistency"
+    alpha: float = 0.9
+    tolerance: float = 1e-6
+    max_iterations: int = 1000
+    balance: bool = True
+    suspects: str | None = None
+    folds: int = 5
+    random_seed: int = 0
+    compression: str = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_utf8("--label-feature-name", self.label_feature)
+        _require(
+            self.method in SPREAD_METHODS, "--method", " or ".join(SPREAD_METHODS), self.method
+        )
+        _require(0 < self.alpha < 1, "--alpha", "more than 0, less than 1", self.alpha)
+        _require(0 <= self.tolerance < 1, "--tolerance", "from 0 to below 1", self.tolerance)
+        _require_within(1, _MOST, "--max-iterations", self.max_iterations)
+        _require_within(2, _MOST, "--folds", self.folds)
+        _require_path("--suspects", self.suspects)
+        _require(
+            self.id_feature != self.label_feature,
+            "--label-feature-name",
+            "another name than that of the id",
+            self.label_feature,
+        )
 
 
 def memory_of(options: RunOptions) -> MemoryBudget:

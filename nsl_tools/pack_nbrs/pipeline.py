@@ -39,16 +39,18 @@ from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.streams import rereadable, source
 from nsl_tools.formats.example_batch import refuse_empty
 from nsl_tools.formats.skipped_records import SkippedRecords
+from nsl_tools.formats.tfrecord.frames import seal
 from nsl_tools.formats.tfrecord.reader import check_start, is_tfrecord
 from nsl_tools.formats.tfrecord.writer import write_framed
 from nsl_tools.options import memory_of
 from nsl_tools.pack_nbrs.graph_edges import GraphEdges
 from nsl_tools.pack_nbrs.inputs import Input, RecordMemory
 from nsl_tools.pack_nbrs.join import needed_blocks, packed_batches
+from nsl_tools.pack_nbrs.marks import Marks
 from nsl_tools.pack_nbrs.neighbor_store import BlockStore
 from nsl_tools.pack_nbrs.nodes import NodeRows
 from nsl_tools.pack_nbrs.plan import JoinPlan, refuse_hub
-from nsl_tools.pack_nbrs.splice import seal
+from nsl_tools.pack_nbrs.soft_labels import SoftLabels, read_soft_labels
 from nsl_tools.pack_nbrs.top_edges import TopEdges
 from nsl_tools.progress import Progress
 from nsl_tools.spill.scratch import claim_space
@@ -92,13 +94,15 @@ def pack_nbrs(
     statistics = report.statistics if report else Statistics(options.max_errors)
     with contextlib.ExitStack() as stack:
         stack.enter_context(marked_if_incomplete(outputs))
-        paths = [resolve_inputs([path] if path else []) for path in (labeled, unlabeled, graph)]
+        given = (labeled, unlabeled, graph, options.soft_labels)
+        paths = [resolve_inputs([path] if path else []) for path in given]
         inputs = [name for part in paths for name in part]
         refuse_shared_streams(inputs)
         check_outputs(files_of_output(output), inputs)
         check_space(outputs, _least_output(paths[0], outputs, options))
-        kinds = ("labeled", "unlabeled", "graph")
-        run = provenance_of("pack-nbrs", options, dict(zip(kinds, paths, strict=True)))
+        kinds = ("labeled", "unlabeled", "graph", "soft labels")
+        known = {kind: files for kind, files in zip(kinds, paths, strict=True) if files}
+        run = provenance_of("pack-nbrs", options, {"unlabeled": [], **known})
         shards = ShardSet(
             output,
             options.compression,
@@ -163,10 +167,11 @@ class _Job:
         nodes = self.read_nodes(*inputs)
         total = int(nodes.is_seed.sum())
         nodes.leave_out_seeds(shards.kept(total))
+        marks = Marks(nodes, self.read_soft_labels(paths[3], nodes))
         plan = self.read_graph(edges, nodes)
         blocks = self.read_neighbors(inputs, plan)
         seeds = inputs if self.options.seed_unlabeled else inputs[:1]
-        spliced = in_background(packed_batches(seeds, nodes, plan, blocks.pools()))
+        spliced = in_background(packed_batches(seeds, nodes, plan, blocks.pools(), marks))
         packed = in_background(map(seal, spliced))
         self.stack.enter_context(contextlib.closing(packed))
         left = int(nodes.is_seed.sum())
@@ -203,6 +208,17 @@ class _Job:
             reason = "ids both labeled and unlabeled: the labeled example is taken"
             self.statistics.warnings[reason] = both
         return nodes
+
+    def read_soft_labels(self, paths: Sequence[str], nodes: NodeRows) -> SoftLabels | None:
+        """Read the soft labels of seeds, if there are any."""
+        if not paths:
+            return None
+        with contextlib.ExitStack() as stack:
+            files = [
+                stack.enter_context(rereadable(source(path, self.options), check_start))
+                for path in paths
+            ]
+            return read_soft_labels(files, nodes, self.options, self.memory, self.statistics)
 
     def read_graph(self, edges: GraphEdges, nodes: NodeRows) -> JoinPlan:
         """Read the edges, and plan which are packed."""

@@ -23,7 +23,7 @@ from nsl_tools.arrays.byte_spans import (
     put,
 )
 from nsl_tools.arrays.groups import digit_counts
-from nsl_tools.feature_names import LABEL_WEIGHT, NEIGHBOR_PREFIX, NUM_NEIGHBORS
+from nsl_tools.feature_names import LABEL_WEIGHT, NEIGHBOR_PREFIX, NUM_NEIGHBORS, SOFT_LABEL
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleError
 from nsl_tools.formats.protobuf.lockstep import FLOAT_BYTES
@@ -33,7 +33,6 @@ from nsl_tools.formats.tfrecord.frames import (
     HEADER_BYTES,
     Framed,
     frame_headers,
-    masked_crcs,
 )
 from nsl_tools.pack_nbrs.neighbor_blocks import GAP_BYTES, weight_places
 
@@ -54,7 +53,7 @@ class Seeds:
         data: bytes that hold their encoded feature maps.
         starts: where each map starts, shape (n,).
         lengths: its bytes.
-        labeled: whether each is marked as labeled, shape (n,), or None for no mark.
+        marks: entries that follow each map, as many bytes for each, shape (n, bytes).
         tails: bytes that follow each map in `data` and come last in the record, shape (n,),
             or None for none.
         records: those that they were parsed from.
@@ -64,7 +63,7 @@ class Seeds:
     data: Bytes
     starts: Places
     lengths: Places
-    labeled: npt.NDArray[np.bool_] | None
+    marks: Bytes
     tails: Places | None
     records: RecordBatch
     indices: Places
@@ -74,7 +73,7 @@ class Seeds:
             self,
             starts=self.starts[part],
             lengths=self.lengths[part],
-            labeled=None if self.labeled is None else self.labeled[part],
+            marks=self.marks[part],
             tails=None if self.tails is None else self.tails[part],
             indices=self.indices[part],
         )
@@ -96,15 +95,14 @@ class Neighbors:
 
 
 def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool) -> Framed:
-    """Return the packed examples as records, end to end, yet to be given to `seal`."""
+    """Return the packed examples as records, end to end, yet to be given to `frames.seal`."""
     degrees = np.diff(neighbors.bounds)
     counts = Texts([_count_entry(degree) for degree in range(int(degrees.max(initial=0)) + 1)])
-    marks = Texts([b""] if seeds.labeled is None else [_mark(False), _mark(True)])
-    mark = np.zeros(len(degrees), np.int64) if seeds.labeled is None else seeds.labeled.astype(int)
     lengths = pool.lengths[neighbors.blocks]
     places = offsets_of(lengths)
     blocks = np.diff(places[neighbors.bounds])
-    parts = [seeds.lengths, marks.lengths[mark], counts.lengths[degrees], blocks]
+    marks = np.full(len(degrees), seeds.marks.shape[1])
+    parts = [seeds.lengths, marks, counts.lengths[degrees], blocks]
     maps = np.sum(parts, axis=0)
     heads = 1 + varint_sizes(maps)
     sizes = heads + maps + (0 if seeds.tails is None else seeds.tails)
@@ -118,8 +116,8 @@ def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool) -> Framed:
     place += heads
     copy_spans(seeds.data, seeds.starts, seeds.lengths, out, place)
     place += seeds.lengths
-    marks.write(mark, out, place)
-    place += parts[1]
+    put(seeds.marks, out, place)
+    place += marks
     counts.write(degrees, out, place)
     place += parts[2]
     places = places[:-1] + np.repeat(place - places[neighbors.bounds[:-1]], degrees)
@@ -133,10 +131,6 @@ def splice(seeds: Seeds, neighbors: Neighbors, pool: Pool) -> Framed:
 
 def _count_entry(count: int) -> bytes:
     return example.encode_entry(NUM_NEIGHBORS.encode(), example.encode_int64([count]))
-
-
-def _mark(labeled: bool) -> bytes:
-    return example.encode_entry(LABEL_WEIGHT.encode(), example.encode_floats([float(labeled)]))
 
 
 def _fill_gaps(
@@ -165,17 +159,10 @@ def rank_digits(ranks: Places) -> Bytes:
     return (ranks[:, np.newaxis] // powers % 10 + ord("0")).astype(np.uint8)
 
 
-def seal(records: Framed) -> Framed:
-    """Write the checksum behind each record, and return them."""
-    starts, after = records.ends[:-1] + HEADER_BYTES, records.ends[1:] - FOOTER_BYTES
-    crcs = masked_crcs(records.data, starts, after).astype("<u4")
-    put(crcs.view(np.uint8).reshape(-1, FOOTER_BYTES), records.data, after)
-    return records
-
-
 def added_names(known: Sequence[bytes]) -> list[int]:
     """Return the places of names that packing adds, which no seed may have yet."""
-    prefix, others = NEIGHBOR_PREFIX.encode(), (NUM_NEIGHBORS.encode(), LABEL_WEIGHT.encode())
+    prefix = NEIGHBOR_PREFIX.encode()
+    others = [name.encode() for name in (NUM_NEIGHBORS, LABEL_WEIGHT, SOFT_LABEL)]
     return [i for i, name in enumerate(known) if name in others or name.startswith(prefix)]
 
 

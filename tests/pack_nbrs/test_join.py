@@ -19,14 +19,14 @@ from nsl_tools.files.streams import Source
 from nsl_tools.formats.example_batch import ExampleBatch
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleParser
-from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES, frame
+from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES, frame, seal
 from nsl_tools.formats.tfrecord.reader import RecordBatch
 from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.pack_nbrs import join
 from nsl_tools.pack_nbrs.join import needed_blocks, packed_batches
+from nsl_tools.pack_nbrs.marks import Marks
 from nsl_tools.pack_nbrs.neighbor_store import BlockStore
 from nsl_tools.pack_nbrs.plan import JoinPlan
-from nsl_tools.pack_nbrs.splice import seal
 from nsl_tools.pack_nbrs.top_edges import EDGE
 from nsl_tools.statistics import Statistics
 from nsl_tools.tuning import TUNING
@@ -101,7 +101,7 @@ def packed_in_batches(
         inputs = [(part, again) for part, again in zip(parts, (True, False), strict=False)]
         for found in needed_blocks(inputs, plan, rename, statistics or Statistics()):
             store.add(*found)
-        batches = packed_batches(parts, nodes, plan, store.pools())
+        batches = packed_batches(parts, nodes, plan, store.pools(), Marks(nodes))
         return [right_records(seal(batch).data.tobytes()) or [] for batch in batches]
 
 

@@ -101,7 +101,7 @@ def test_too_many_nodes_for_the_limit_are_a_usage_error(
     write_examples(tmp_path / "l", examples)
     (tmp_path / "g").write_text("1\t2\n")
     paths = (f"{tmp_path}/l", "", f"{tmp_path}/g", f"{tmp_path}/m")
-    with pytest.raises(UsageError, match=r"--memory-limit: expected at least 36.4 B for 10"):
+    with pytest.raises(UsageError, match=r"--memory-limit: expected at least 40 B for 10"):
         pack_nbrs(*paths, PackOptions())
 
 

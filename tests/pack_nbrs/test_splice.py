@@ -15,6 +15,7 @@ from support import Value, feature, serialize
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleParser
 from nsl_tools.formats.protobuf.wire import write_field
+from nsl_tools.formats.tfrecord.frames import seal
 from nsl_tools.formats.tfrecord.reader import RecordBatch
 from nsl_tools.pack_nbrs.neighbor_blocks import GAP_BYTES, make_blocks
 from nsl_tools.pack_nbrs.neighbor_store import Pool, need_keys
@@ -24,7 +25,6 @@ from nsl_tools.pack_nbrs.splice import (
     added_names,
     rank_digits,
     refused_seed,
-    seal,
     splice,
 )
 
@@ -88,6 +88,10 @@ def seeds(draw: st.DrawFn) -> Seed:
     return Seed(entries, draw(st.booleans()), tail, (weights * degree)[:degree])
 
 
+def _mark(label: bool) -> bytes:
+    return example.encode_entry(b"NL_label_weight", example.encode_floats([float(label)]))
+
+
 def records_of(own: list[Seed], part: slice, labeled: bool, tailed: bool) -> bytes:
     """Splice some of the seeds, which lie apart, each with its tail behind it."""
     parts = [b"?", *(seed.entries + seed.tail + b"?" for seed in own)]
@@ -96,9 +100,10 @@ def records_of(own: list[Seed], part: slice, labeled: bool, tailed: bool) -> byt
         np.array([len(getattr(seed, name)) for seed in own], np.int64)
         for name in ("entries", "tail")
     )
-    labels = np.array([seed.label for seed in own], np.bool_) if labeled else None
+    entries = [_mark(seed.label) if labeled else b"" for seed in own]
+    marks = np.frombuffer(b"".join(entries), np.uint8).reshape(len(own), -1 if own else 0)
     data, indices = np.frombuffer(b"".join(parts), np.uint8), np.arange(len(own))
-    every = Seeds(data, starts, lengths, labels, tails if tailed else None, _RECORDS, indices)
+    every = Seeds(data, starts, lengths, marks, tails if tailed else None, _RECORDS, indices)
     assert every[part].indices.tolist() == list(range(len(own)))[part]
     weights = [(rank, weight) for seed in own[part] for rank, weight in enumerate(seed.weights)]
     ranks = np.array([rank for rank, _ in weights], np.int64)

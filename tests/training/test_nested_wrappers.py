@@ -83,6 +83,48 @@ def test_a_step_follows_the_sum_of_all_terms(
     np.testing.assert_allclose(model.trainable_variables[0], weights, rtol=1e-5)
 
 
+def two_outputs(structure: Any) -> Any:
+    """Return a model of which the second output is twice the first."""
+    inputs = keras.Input((2,), name="feature")
+    outputs = {
+        name: keras.layers.Dense(
+            1,
+            use_bias=False,
+            kernel_initializer=keras.initializers.Constant(factor * W),
+            name=name,
+        )(inputs)
+        for name, factor in (("second", 2), ("first", 1))
+    }
+    return keras.Model(
+        inputs, outputs if structure is dict else [outputs["first"], outputs["second"]]
+    )
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("structure", [list, dict])
+@pytest.mark.parametrize("by_name", [True, False])
+def test_several_outputs_are_named_as_the_model_within_names_them(
+    order: Any, structure: Any, by_name: bool
+) -> None:
+    """Labels, losses and metrics are given for each of them, with both wrappers as with one."""
+    given: dict[str, Any] = {
+        "loss": {"first": "mse", "second": "mae"},
+        "metrics": {"first": [], "second": ["mse"]},
+    }
+    if not by_name and structure is list:
+        given = {name: list(value.values()) for name, value in given.items()}
+    model = order(two_outputs(structure))
+    model.compile(keras.optimizers.SGD(LEARNING_RATE), **given)
+    labels = {"first": Y, "second": Y} if by_name or structure is dict else [Y, Y]
+    history = model.fit(graph_models.batch(neighbors=1), labels, verbose=0).history
+    adversarial, graph = ADV_MULTIPLIER * (1.07**2 + 2.14), GRAPH_MULTIPLIER * 5 * FIRST_DISTANCE
+    assert history["scaled_adversarial_loss"] == [pytest.approx(adversarial, rel=1e-5)]
+    assert history["scaled_graph_loss"] == [pytest.approx(graph, rel=1e-5)]
+    assert history["loss"] == [pytest.approx(3 + adversarial + graph, rel=1e-5)]
+    (squared,) = [history[n] for n in ("mean_squared_error_second", "second_mse") if n in history]
+    assert squared == [pytest.approx(4)]
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_evaluation_has_the_adversarial_term_and_not_that_of_the_graph(order: Any) -> None:
     """With neighbours or without, alone and while it trains."""

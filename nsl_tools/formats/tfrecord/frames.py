@@ -15,7 +15,7 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.arrays.byte_spans import Bytes, Places, gather
+from nsl_tools.arrays.byte_spans import Bytes, Places, gather, put
 from nsl_tools.arrays.crc32c import MASK_DELTA, length_crcs, masked, promised_crc
 
 if TYPE_CHECKING:
@@ -123,3 +123,11 @@ def _kept_promise(
         return False
     whole = data[: int(ends[-1]) + FOOTER_BYTES]
     return bool(promised_crc(data[:HEADER_BYTES], footers) == _crc32c(whole))
+
+
+def seal(records: Framed) -> Framed:
+    """Write the checksum behind each record, and return them."""
+    starts, after = records.ends[:-1] + HEADER_BYTES, records.ends[1:] - FOOTER_BYTES
+    crcs = masked_crcs(records.data, starts, after).astype("<u4")
+    put(crcs.view(np.uint8).reshape(-1, FOOTER_BYTES), records.data, after)
+    return records

@@ -1,0 +1,137 @@
+"""What all commands share: options, progress, the report, and what is said at the end."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import click
+
+from nsl_tools.cli.exit_status import line_of, status_of
+from nsl_tools.cli.process import say
+from nsl_tools.errors import NslToolsError
+from nsl_tools.memory import parse_size
+from nsl_tools.options import (
+    DEFAULT_ID_FEATURE,
+    DEFAULT_MAX_RECORD_BYTES,
+    ON_DUPLICATE,
+    RunOptions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from nsl_tools.files.run_report import Report
+    from nsl_tools.progress import Progress
+    from nsl_tools.statistics import Statistics
+
+
+def _size(_: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    return None if value is None else parse_size(value, parameter.opts[0])
+
+
+_COMMON_OPTIONS = (
+    click.option("--debug", is_flag=True, help="Show a traceback when something fails."),
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings."),
+    click.option("--allow-empty", is_flag=True, help="Accept inputs without any record or edge."),
+    click.option(
+        "--memory-limit",
+        metavar="SIZE",
+        callback=_size,
+        help="Memory to stay within, beside the libraries' own: 512MB, 2GB, 1GiB. What does "
+        "not fit goes to scratch files in TMPDIR.  [default: half of what there is]",
+    ),
+    click.option(
+        "--id-feature-name",
+        "id_feature",
+        default=DEFAULT_ID_FEATURE,
+        show_default=True,
+        help="Feature that holds an example's id: one bytes value.",
+    ),
+    click.option(
+        "--max-errors",
+        type=int,
+        default=0,
+        show_default=True,
+        help="Skip up to this many records and lines that are not usable, and count them.",
+    ),
+    click.option(
+        "--on-duplicate",
+        type=click.Choice(ON_DUPLICATE),
+        default=ON_DUPLICATE[0],
+        show_default=True,
+        help="Of examples of one input with the same id, take the first or the last.",
+    ),
+    click.option(
+        "--resume",
+        is_flag=True,
+        help="Go on from the shards that the same command finished before it was ended: "
+        "write only the others. Keep what is finished if this run is ended too.",
+    ),
+    click.option(
+        "--report",
+        metavar="FILE.json",
+        help="Write what was read, written, counted, dropped and skipped, and why it failed.",
+    ),
+    click.option(
+        "--max-record-bytes",
+        type=int,
+        default=DEFAULT_MAX_RECORD_BYTES,
+        show_default=True,
+        help="The longest record to accept.",
+    ),
+)
+
+
+def common_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that every command has."""
+    for option in _COMMON_OPTIONS:
+        command = option(command)
+    return command
+
+
+def compression_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option of commands that write records."""
+    add = click.option(
+        "--compression",
+        type=click.Choice(["auto", "none", "gzip", "zlib"]),
+        default="auto",
+        show_default=True,
+        help="Compression of the output; auto: GZIP if the name ends in .gz.",
+    )
+    return add(command)
+
+
+def progress_of(command: str, *, quiet: bool) -> Progress:
+    """Return how a command reports its progress."""
+    from nsl_tools.progress import Progress
+
+    return Progress(command, quiet)
+
+
+@contextlib.contextmanager
+def reported(
+    command: str, options: RunOptions, inputs: Mapping[str, Sequence[str]], output: str
+) -> Iterator[Report]:
+    """Report a run, if that is asked for, even if it fails."""
+    from nsl_tools.files.run_report import Report
+
+    report = Report(command, options, inputs, output)
+    try:
+        yield report
+    except BaseException as err:
+        line = line_of(err)
+        try:
+            report.fail(status_of(err), line)
+        except NslToolsError as other:
+            if str(other) != line:
+                say(f"{command}: warning: {other}")
+        raise
+
+
+def summarize(progress: Progress, statistics: Statistics) -> None:
+    """Say what a run warned of, and what it counted."""
+    for reason, count in statistics.warnings.items():
+        say(f"{progress.command}: warning: {reason} ({count:,})")
+    if not progress.quiet:
+        say(f"{progress.command}: {statistics.summary()}")
