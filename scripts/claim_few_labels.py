@@ -5,9 +5,10 @@
 
 For each share of labels and each draw of the labeled samples, the same small network is
 trained on the labels alone (base), with the graph on the labeled samples (what NSL packs),
-and with the graph on all samples (`pack-nbrs --seed-unlabeled`); and once on all labels
-without a graph. Data go the way a user's do: TFRecord files, `build-graph` (Cora has a
-graph of its own: citations), `pack-nbrs`, `make_dataset`.
+with the graph on all samples (`pack-nbrs --seed-unlabeled`), on labels that were spread along
+it (`spread-labels`, `pack-nbrs --soft-labels`); and once on all labels without a graph.
+Data go the way a user's do: TFRecord files, `build-graph` (Cora has a graph of its own:
+citations), `pack-nbrs`, `make_dataset`.
 
 Test samples choose nothing: for each row and share, the setting and the number of epochs
 are those of the best mean accuracy on the validation samples over all draws; the table
@@ -27,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -45,6 +46,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 MAX_NEIGHBORS = 5
 BASE, LABELED, ALL, UNSEEN = "base", "labeled seeds", "all seeds", "all seeds, test unseen"
+SPREAD, SPREAD_UNSEEN = "spread labels", "spread labels, test unseen"
+MANY_SEEDS = {ALL, UNSEEN, SPREAD, SPREAD_UNSEEN}
 EVERY_LABEL = 1.0
 MANY = 10_000
 
@@ -56,6 +59,7 @@ class Setting:
     learning_rate: float
     multiplier: float = 0.0
     dropout: float = 0.0
+    alpha: float = 0.0  # of spread-labels
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ def cora(path: str) -> Problem:
     held_out = np.concatenate([data["val"], data["test"]])
     pool = np.setdiff1d(np.arange(count), held_out)
     graph = [Setting(0.01, multiplier) for multiplier in (0.01, 0.1, 1.0)]
+    spread = [Setting(0.01, 0.0, 0.5, alpha) for alpha in (0.5, 0.8, 0.9)]
     return Problem(
         features,
         data["y"],
@@ -118,6 +123,8 @@ def cora(path: str) -> Problem:
         settings={
             BASE: [Setting(0.01), Setting(0.01, dropout=0.5)],
             **dict.fromkeys((LABELED, ALL, UNSEEN), graph),
+            SPREAD: spread,
+            SPREAD_UNSEEN: spread[1:2],
         },
         epochs=(30, 30),
         hidden=64,
@@ -131,6 +138,7 @@ def mnist(path: str, pool: int) -> Problem:
         labels = np.concatenate([arrays["y_train"], arrays["y_test"]])
     labeled = [Setting(0.001, multiplier) for multiplier in (1.0, 10.0)]
     every = [Setting(0.01, multiplier) for multiplier in (1.0, 3.0)]
+    spread = [Setting(0.001, 0.0, dropout, 0.9) for dropout in (0.0, 0.2)]
     return Problem(
         images.reshape(len(images), -1).astype(np.float32) / 255,
         labels,
@@ -141,7 +149,12 @@ def mnist(path: str, pool: int) -> Problem:
         edges=None,
         transductive=False,
         labeled={share: round(share * 50_000) for share in (0.001, 0.01, 0.1)},
-        settings={BASE: [Setting(0.001), Setting(0.01)], LABELED: labeled, ALL: every},
+        settings={
+            BASE: [Setting(0.001), Setting(0.01)],
+            LABELED: labeled,
+            ALL: every,
+            SPREAD: spread,
+        },
         epochs=(30, 15),
         hidden=128,
     )
@@ -188,14 +201,19 @@ class Packed:
     weight: Array
 
 
-def read(path: str, count: int, max_neighbors: int, *, all_seeds: bool) -> Packed:
+def read(path: str, count: int, max_neighbors: int, *, label: str, weighted: bool) -> Packed:
     """Return a packed file of `count` samples as one batch.
 
     Labels get back the weight that dividing by all seeds takes from them.
     """
-    label_weight = "NL_label_weight" if all_seeds else None
     dataset = nsl.keras.make_dataset(
-        path, batch_size=count, max_neighbors=max_neighbors, label_weight=label_weight, shuffle=0
+        path,
+        batch_size=count,
+        max_neighbors=max_neighbors,
+        label=label,
+        label_weight="NL_label_weight" if weighted else None,
+        features=["x"],
+        shuffle=0,
     )
     features, label, *weights = next(iter(dataset))
     weight = weights[0].numpy() if weights else np.ones(count, np.float32)
@@ -203,22 +221,31 @@ def read(path: str, count: int, max_neighbors: int, *, all_seeds: bool) -> Packe
     return Packed(x, label.numpy(), weight * (count / weight.sum()))
 
 
-def pack(problem: Problem, row: str, labeled: Array, graph: str, folder: Path) -> Packed:
-    """Return what the row trains on."""
+def pack(
+    problem: Problem, row: str, labeled: Array, graph: str, folder: Path, alpha: float
+) -> Packed:
+    """Return what the row trains on; `alpha` is that of spread-labels, 0 for none."""
     others = np.setdiff1d(problem.pool, labeled) if row != BASE else problem.pool[:0]
-    if problem.transductive and row in {LABELED, ALL}:
+    if problem.transductive and row in {LABELED, ALL, SPREAD}:
         others = np.concatenate([others, problem.validation, problem.test])
     files = (
         write(folder / "labeled.tfr", problem, labeled, label=True),
         write(folder / "unlabeled.tfr", problem, others, label=False) if len(others) else "",
     )
     merged = str(folder / "merged.tfr")
-    all_seeds = row in {ALL, UNSEEN}
-    options = [f"--max-nbrs={MAX_NEIGHBORS}", "--add-undirected-edges"][: 1 + problem.transductive]
+    all_seeds = row in MANY_SEEDS
+    # What was spread along the graph needs no neighbours beside it.
+    neighbors = MAX_NEIGHBORS if row in {LABELED, ALL, UNSEEN} else 0
+    options = [f"--max-nbrs={neighbors}", "--add-undirected-edges"][: 1 + problem.transductive]
     options += ["--seed-unlabeled"] * all_seeds
+    if alpha:
+        soft = str(folder / "soft.tfr")
+        nsl_tools("spread-labels", f"--alpha={alpha}", files[0], graph, soft)
+        options.append(f"--soft-labels={soft}")
     nsl_tools("pack-nbrs", *options, *files, graph, merged)
     count = len(labeled) + len(others) * all_seeds
-    return read(merged, count, 0 if row == BASE else MAX_NEIGHBORS, all_seeds=all_seeds)
+    label = "NL_soft_label" if alpha else "label"
+    return read(merged, count, neighbors, label=label, weighted=all_seeds)
 
 
 def build_base(problem: Problem, dropout: float) -> keras.Model:
@@ -261,7 +288,8 @@ def train(
     )
     model = nsl.keras.GraphRegularization(base, config)
     optimizer = keras.optimizers.Adam(setting.learning_rate)
-    model.compile(optimizer, "sparse_categorical_crossentropy")
+    soft = data.y.ndim > 1
+    model.compile(optimizer, f"{'' if soft else 'sparse_'}categorical_crossentropy")
     curve = Curve(base, problem)
     model.fit(
         data.x,
@@ -309,14 +337,14 @@ def chosen(curves: dict[Setting, Array]) -> tuple[Setting, int, Array]:
     return setting, epoch, curves[setting][:, epoch, 1]
 
 
-def measure(problem: Problem, draws: int, log: Log) -> None:
-    """Train every row and setting on every share and draw that the log lacks."""
+def measure(problem: Problem, draws: int, rows: Collection[str], log: Log) -> None:
+    """Train every setting of some rows on every share and draw that the log lacks."""
     with tempfile.TemporaryDirectory() as folder:
         graph = make_graph(problem, Path(folder))
         for draw in range(draws):
             order = np.random.default_rng(draw).permutation(problem.pool)
             for share, count in problem.labeled.items():
-                for row in problem.settings:
+                for row in (row for row in problem.settings if row in rows):
                     measure_row(problem, (row, share, draw), order[:count], graph, log)
             measure_row(problem, (BASE, EVERY_LABEL, draw), problem.every, graph, log)
 
@@ -329,13 +357,17 @@ def measure_row(
     missing = [s for s in problem.settings[row] if (*run, s) not in log.curves]
     if not missing:
         return
-    with tempfile.TemporaryDirectory() as folder:
-        data = pack(problem, row, np.sort(labeled), graph, Path(folder))
+    packed: dict[float, Packed] = {}
     for setting in missing:
+        if setting.alpha not in packed:
+            with tempfile.TemporaryDirectory() as folder:
+                place = Path(folder)
+                packed[setting.alpha] = pack(
+                    problem, row, np.sort(labeled), graph, place, setting.alpha
+                )
+        data = packed[setting.alpha]
         start = time.perf_counter()
-        points = train(
-            problem, data, setting, draw, many=row in {ALL, UNSEEN} or len(data.y) > MANY
-        )
+        points = train(problem, data, setting, draw, many=row in MANY_SEEDS or len(data.y) > MANY)
         log.add((*run, setting), points)
         seconds = time.perf_counter() - start
         best = max(points)
@@ -358,6 +390,7 @@ def table(problem: Problem, log: Log) -> str:
 def described(setting: Setting, epoch: int) -> str:
     """Return what was chosen, in words."""
     graph = f"multiplier {setting.multiplier:g}, " if setting.multiplier else ""
+    graph += f"alpha {setting.alpha:g}, " if setting.alpha else ""
     return f"{graph}dropout {setting.dropout:g}, rate {setting.learning_rate:g}, {epoch + 1} epochs"
 
 
@@ -370,6 +403,7 @@ def main() -> None:
     parser.add_argument("path", help="the data as an .npz file")
     parser.add_argument("--log", required=True, help="file of JSON lines to add the runs to")
     parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--rows", action="append", help="of the table; all by default")
     parser.add_argument("--pool", type=int, default=20_000, help="MNIST's training images")
     options = parser.parse_args()
     is_cora = options.data == "cora"
@@ -377,7 +411,7 @@ def main() -> None:
     versions = f"Keras {keras.__version__} on {keras.backend.backend()}, NumPy {np.__version__}"
     print(f"{versions}, {platform.machine()}, {os.cpu_count()} cores; {vars(options)}")
     log = Log(options.log)
-    measure(problem, options.draws, log)
+    measure(problem, options.draws, options.rows or list(problem.settings), log)
     print(table(problem, log))
 
 
