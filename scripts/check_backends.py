@@ -26,6 +26,7 @@ OK = "ok"
 LEARNING_RATE = 0.01
 STEP = 0.01
 MULTIPLIER = 0.2
+WEIGHTS = [[4.0], [-3.0]]
 
 
 def main() -> int:
@@ -44,12 +45,12 @@ def main() -> int:
     return 1 if failures or not found else 0
 
 
-def run_child(backend: str) -> dict[str, str]:
-    """Return the result of each check on `backend`."""
+def run_child(backend: str, script: str = __file__) -> dict[str, str]:
+    """Return the result of each check of `script` on `backend`."""
     root = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     child = subprocess.run(
-        [sys.executable, __file__, "--child"],
+        [sys.executable, script, "--child"],
         env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path},
         capture_output=True,
         text=True,
@@ -75,13 +76,12 @@ def run_checks() -> dict[str, str]:
     return {name: outcome(check) for name, check in CHECKS.items()}
 
 
-def outcome(check: Callable[[], None]) -> str:
-    """Return `ok`, or what went wrong on one line."""
+def outcome(check: Callable[[], str | None]) -> str:
+    """Return what `check` says, `ok` if it says nothing, or what went wrong on one line."""
     try:
-        check()
+        return check() or OK
     except Exception as error:  # noqa: BLE001 - a table of failures is the purpose
         return f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
-    return OK
 
 
 def close(actual: Any, expected: Any, tolerance: float = 1e-5) -> None:
@@ -112,7 +112,7 @@ def dense(factor: float = 1.0) -> Any:
     import keras
     import numpy as np
 
-    weights = keras.initializers.Constant(factor * np.array([[4.0], [-3.0]]))
+    weights = keras.initializers.Constant(factor * np.array(WEIGHTS))
     return keras.layers.Dense(1, use_bias=False, kernel_initializer=weights)
 
 
@@ -188,7 +188,7 @@ def weights_after(moved: float) -> Any:
     """Return the weights after a step on the example and on its neighbour at `moved`."""
     import numpy as np
 
-    w, x = np.array([[4.0], [-3.0]]), example()["feature"]
+    w, x = np.array(WEIGHTS), example()["feature"]
     x_adv = x + moved * np.sign((x @ w) * w.T)
     gradient = 2 * (x @ w) * x.T + MULTIPLIER * 2 * (x_adv @ w) * x_adv.T
     return w - LEARNING_RATE * gradient
@@ -269,39 +269,91 @@ def schedule() -> None:
 
 def graph_step(form: str) -> None:
     """Check one step: a distance of (-1 - 1)^2, weighted by 2, over one non-zero weight."""
-    import numpy as np
-
     base = linear(form)
     history = graph(base).fit({**neighbors(), **features()}, label(), verbose=0).history
-    w, x, x_nbr = np.array([[4.0], [-3.0]]), np.array([[2.0, 3.0]]), np.array([[1.0, 1.0]])
-    difference = x @ w - x_nbr @ w
-    gradient = 2 * (x @ w) * x.T + MULTIPLIER * 2 * 2 * difference * (x - x_nbr).T
-    close(base.get_weights()[0], w - LEARNING_RATE * gradient)
+    close(base.get_weights()[0], after_graph_step(WEIGHTS))
     close(history["scaled_graph_loss"], [MULTIPLIER * 2 * 4])
+
+
+def graph_gradient(w: Any, factor: float = 1.0) -> Any:
+    """Return the gradient of the distance: the example and its neighbour, times `factor`."""
+    import numpy as np
+
+    x, x_nbr = factor * np.array([[2.0, 3.0]]), factor * np.array([[1.0, 1.0]])
+    return 2 * 2 * (x @ w - x_nbr @ w) * (x - x_nbr).T
+
+
+def after_graph_step(w: Any, factor: float = 1.0) -> Any:
+    """Return weights after a step on both."""
+    x = factor * example()["feature"]
+    return w - LEARNING_RATE * (2 * (x @ w) * x.T + MULTIPLIER * graph_gradient(w, factor))
+
+
+def packed_steps(factors: list[float], **options: Any) -> None:
+    """Check a step for each record, which end at the same weights in any order."""
+    base, weights = linear(), WEIGHTS
+    rows = [([2.0 * factor, 3.0 * factor], [factor, factor]) for factor in factors]
+    fit_packed(base, "feature", rows, batch_size=1, **options)
+    for factor in factors:
+        weights = after_graph_step(weights, factor)
+    close(base.get_weights()[0], weights)
+
+
+def packed_lists() -> None:
+    """Check a step on means over words: padding does not count, nor does a missing neighbour."""
+    import keras
+    import numpy as np
+
+    vectors = np.array([[100.0], [1.0], [2.0], [4.0]])  # of padding, and of the words 1 to 3
+    initial = keras.initializers.Constant(vectors)
+    words = keras.Input((None,), dtype="int64", name="words")
+    embedded = keras.layers.Embedding(4, 1, initial, mask_zero=True)(words)
+    base = keras.Model(words, keras.layers.GlobalAveragePooling1D()(embedded))
+    rows = [([1, 2], [3]), ([3, 1, 1], [2, 2, 2, 2]), ([3], [])]
+    history = fit_packed(base, "words", rows, batch_size=3)
+    # How much of each list each word is.
+    own = np.array([[0, 1 / 2, 1 / 2, 0], [0, 2 / 3, 0, 1 / 3], [0, 0, 0, 1]])
+    moved = own[:2] - np.array([[0, 0, 0, 1], [0, 0, 1, 0]])
+    gradient = 2 * own.T @ (own @ vectors) / 3
+    gradient += MULTIPLIER * 2 * 2 * moved.T @ (moved @ vectors) / 2
+    close(base.get_weights()[0], vectors - LEARNING_RATE * gradient)
+    close(history["scaled_graph_loss"], [MULTIPLIER * 2 * (2.5**2 + 0) / 2])
+
+
+def fit_packed(base: Any, name: str, rows: list[tuple[Any, Any]], **options: Any) -> Any:
+    """Train on packed samples with a neighbour, or [] for none; return the history."""
+    from nsl_tools.data import PackedDataset
+
+    packed = []
+    for own, neighbor in rows:
+        packed.append({name: own, "label": [0.0], "NL_num_nbrs": [int(bool(neighbor))]})
+        if neighbor:
+            packed[-1] |= {f"NL_nbr_0_{name}": neighbor, "NL_nbr_0_weight": [2.0]}
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = PackedDataset(write_packed(folder, packed), max_neighbors=2, shuffle=0, **options)
+        return graph(base).fit(dataset, shuffle=False, verbose=0).history
+
+
+def write_packed(folder: str, rows: list[dict[str, list[Any]]]) -> str:
+    """Write a packed file of features, lists of floats or of integers each; return its path."""
+    from nsl_tools.formats.protobuf import example
+    from nsl_tools.formats.tfrecord.writer import write_records
+
+    kinds: dict[type, Any] = {float: example.encode_floats, int: example.encode_int64}
+    features = [{n.encode(): kinds[type(v[0])](v) for n, v in row.items()} for row in rows]
+    path = f"{folder}/packed.tfr"
+    write_records(path, map(example.encode, features), len(rows))
+    return path
 
 
 def nested_step(outer: str) -> None:
     """Check one step on all three terms, and that evaluation leaves out that of the graph."""
-    import keras
-    import numpy as np
-
-    import nsl_tools as nsl
-
-    base, settings = linear("Sequential"), {"adv_step_size": STEP, "adv_grad_norm": "infinity"}
-    adv_config = nsl.configs.make_adv_reg_config(multiplier=MULTIPLIER, **settings)
-    graph_config = nsl.configs.make_graph_reg_config(max_neighbors=2, multiplier=MULTIPLIER)
-    if outer == "adversarial":
-        inner = nsl.keras.GraphRegularization(base, graph_config)
-        model = nsl.keras.AdversarialRegularization(inner, adv_config=adv_config)
-    else:
-        within = nsl.keras.AdversarialRegularization(base, adv_config=adv_config)
-        model = nsl.keras.GraphRegularization(within, graph_config)
-    model.compile(keras.optimizers.SGD(LEARNING_RATE), loss="mse")
-    w, x, x_nbr = np.array([[4.0], [-3.0]]), np.array([[2.0, 3.0]]), np.array([[1.0, 1.0]])
-    graph_gradient = MULTIPLIER * 2 * 2 * (x @ w - x_nbr @ w) * (x - x_nbr).T
+    base = linear()
+    model = adversarial(graph(base)) if outer == "adversarial" else graph(adversarial(base))
     history = model.fit({**neighbors(), **example()}, batch_size=1, verbose=0).history
     adversarial_loss, graph_loss = MULTIPLIER * (1 + 7 * STEP) ** 2, MULTIPLIER * 2 * 4
-    close(base.get_weights()[0], weights_after(STEP) - LEARNING_RATE * graph_gradient)
+    moved = MULTIPLIER * graph_gradient(WEIGHTS)
+    close(base.get_weights()[0], weights_after(STEP) - LEARNING_RATE * moved)
     close(history["scaled_adversarial_loss"], [adversarial_loss])
     close(history["scaled_graph_loss"], [graph_loss])
     close(history["loss"], [1 + adversarial_loss + graph_loss])
@@ -312,12 +364,11 @@ def nested_step(outer: str) -> None:
 def loops() -> None:
     """Check the graph loss as a function: its value, and a step of a loop of one's own."""
     import keras
-    import numpy as np
 
     import nsl_tools as nsl
 
     config = nsl.configs.make_graph_reg_config(max_neighbors=2)
-    batch = {**neighbors(), **features(), "id": np.array([[7]])}
+    batch = {**neighbors(), **features(), "id": [[7]]}
     tensors = {name: keras.ops.convert_to_tensor(value, "float32") for name, value in batch.items()}
     model = linear("Sequential")
 
@@ -344,8 +395,7 @@ def loops() -> None:
                 return loss()
 
         found = jax.grad(of_weights)(weights.value)
-    w, x, x_nbr = np.array([[4.0], [-3.0]]), np.array([[2.0, 3.0]]), np.array([[1.0, 1.0]])
-    close(found, 2 * 2 * (x @ w - x_nbr @ w) * (x - x_nbr).T)
+    close(found, graph_gradient(WEIGHTS))
 
 
 def graph_outputs() -> None:
@@ -429,6 +479,9 @@ CHECKS: dict[str, Callable[[], None]] = {
     "adversarial: save, load, go on": lambda: saved(adversarial, example()),
     **{f"graph: step, {form}": partial(graph_step, form) for form in FORMS},
     "graph: step, two outputs": graph_outputs,
+    "graph: lists of varying length": packed_lists,
+    "graph: PackedDataset, step": partial(packed_steps, [1.0]),
+    "graph: PackedDataset, two workers": partial(packed_steps, [1.0, -0.5, 1.5, 0.25], workers=2),
     "graph: every distance": graph_distances,
     "adversarial around graph: step": lambda: nested_step("adversarial"),
     "graph around adversarial: step": lambda: nested_step("graph"),

@@ -222,7 +222,7 @@ def read(path: str, count: int, max_neighbors: int, *, label: str, weighted: boo
 
 
 def pack(
-    problem: Problem, row: str, labeled: Array, graph: str, folder: Path, alpha: float
+    problem: Problem, row: str, labeled: Array, graph: str, folder: Path, alpha: float = 0.0
 ) -> Packed:
     """Return what the row trains on; `alpha` is that of spread-labels, 0 for none."""
     others = np.setdiff1d(problem.pool, labeled) if row != BASE else problem.pool[:0]

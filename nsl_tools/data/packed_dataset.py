@@ -5,6 +5,7 @@ TensorFlow is not needed. Batches are what `make_dataset` makes of the same argu
 
 from __future__ import annotations
 
+import logging
 import math
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,29 @@ except ImportError:
 
     class PyDataset:  # type: ignore[no-redef]
         """What `PackedDataset` is without Keras: batches by number."""
+
+        def __init__(self, **options: object) -> None:
+            """Refuse options of Keras."""
+            if options:
+                raise UsageError(f"{', '.join(options)}: expected Keras, whose options these are")
+
+
+def _kept(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options for Keras; without workers where it loses batches with them."""
+    if PyDataset.__module__ == __name__ or not {"workers", "use_multiprocessing"} & set(options):
+        return options
+    from keras import backend
+
+    if backend.backend() == "tensorflow":
+        return options
+    # It takes the first batch to build the model, and does not give it back (3.15).
+    logging.getLogger("nsl_tools").warning(
+        "workers and use_multiprocessing are not given to Keras, which with %s would train "
+        "without the first batch: batches are made several at a time all the same",
+        backend.backend(),
+    )
+    others = ("workers", "use_multiprocessing")
+    return {name: value for name, value in options.items() if name not in others}
 
 
 class PackedDataset(PyDataset):
@@ -97,14 +121,16 @@ class PackedDataset(PyDataset):
             drop_remainder: leave out a last batch that is not full.
             samples: number of samples in the files, if known; compared with what is found.
             checksums: whether each record is held against its checksum when it is read.
-            options: of `keras.utils.PyDataset`, such as `workers` and `max_queue_size`.
+            options: of `keras.utils.PyDataset`, such as `workers` and `max_queue_size`. With
+                other backends than TensorFlow, `workers` is left out, which is said: Keras
+                would lose a batch. A `DataLoader` has workers of its own.
 
         Raises:
             DataError: a file is missing or is not a packed TFRecord file.
             UsageError: a name is not a feature, its type differs between records, an
                 option is for another kind of feature, or there are not as many `samples`.
         """
-        super().__init__(**options)
+        super().__init__(**_kept(options))
         if batch_size < 1:
             raise UsageError(f"batch_size: expected 1 or more, received {batch_size}")
         paths = resolve_inputs([files] if isinstance(files, str) else files)

@@ -16,8 +16,8 @@ from oracles import inflated, right_graph, right_records
 
 from nsl_tools.errors import DataError
 from nsl_tools.files.streams import Source
-from nsl_tools.formats import tfrecord
 from nsl_tools.formats.graph_tsv import read_edges
+from nsl_tools.formats.tfrecord import frames
 from nsl_tools.formats.tfrecord.frames import frame
 from nsl_tools.formats.tfrecord.reader import read_batches
 from nsl_tools.statistics import Statistics
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _RECORDS = frame(b"one", b"", b"three three three three", bytes(range(60)), "grün".encode())
-_EQUAL_RECORDS = frame(*(b"%02d" % i for i in range(tfrecord._MANY)))  # checked together
+_EQUAL_RECORDS = frame(*(b"%02d" % i for i in range(frames._MANY)))  # checked together
 _LINES = [
     "a\tb\t0.5",
     "long-id-1\té\t-1e-3",

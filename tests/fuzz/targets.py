@@ -40,12 +40,13 @@ from nsl_tools.arrays.ids import IdColumn
 from nsl_tools.build_graph.read import read_embeddings
 from nsl_tools.errors import DataError
 from nsl_tools.files import streams
-from nsl_tools.formats import graph_tsv, npy, tfrecord
+from nsl_tools.formats import graph_tsv, npy
 from nsl_tools.formats.example_batch import ExampleBatch, ids_of
 from nsl_tools.formats.parquet import ParquetEmbeddings
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser
 from nsl_tools.formats.skipped_records import SkippedRecords
+from nsl_tools.formats.tfrecord import reader as tfrecord
 from nsl_tools.formats.tfrecord.reader import RecordBatch
 from nsl_tools.memory import LEAST_LIMIT
 from nsl_tools.memory_budget import MemoryBudget

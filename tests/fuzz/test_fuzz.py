@@ -9,8 +9,9 @@ from mutations import corpus_of, mutations
 from support import NEEDS_NEW_PYARROW, NEEDS_PROTOBUF_7
 from targets import TARGETS
 
-from nsl_tools.formats import graph_tsv, npy, table_rows, tfrecord
+from nsl_tools.formats import graph_tsv, npy, table_rows
 from nsl_tools.formats.protobuf import example
+from nsl_tools.formats.tfrecord import reader as tfrecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ def _unchecked(*_: object) -> None:
 
 
 _FAULTS: dict[str, tuple[str, object, str, Callable[..., object]]] = {
-    "contents are not checked": ("records", tfrecord, "_check_payloads", _unchecked),
+    "contents are not checked": ("records", tfrecord, "first_damaged", _unchecked),
     "a cut is not noticed": ("records", tfrecord._Framer, "_cut", lambda _: StopIteration()),
     "names are not checked": ("examples", example, "_checked_name", lambda name: name),
     "runs are not checked": ("examples", example, "_check_run", _unchecked),

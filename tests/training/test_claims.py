@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import claim_attack
 import claim_few_labels as few
-from claim_few_labels import ALL, BASE, LABELED, UNSEEN, Setting
+from claim_few_labels import ALL, BASE, LABELED, SPREAD, UNSEEN, Setting
 
 
 def cora_like(path: Path) -> few.Problem:
@@ -41,7 +41,7 @@ def cora_like(path: Path) -> few.Problem:
 def test_every_row_is_measured_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     problem = cora_like(tmp_path / "cora.npz")
     log = few.Log(str(tmp_path / "log"))
-    few.measure(problem, 1, log)
+    few.measure(problem, 1, list(problem.settings), log)
     # Two settings of the base and one of three rows, and the base with all labels.
     assert len(log.curves) == 2 + 3 + 2
     assert {curve.shape for curve in log.curves.values()} == {(2, 2)}
@@ -50,7 +50,7 @@ def test_every_row_is_measured_once(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert f"| 6 (10.0%) | {row} | " in table
     assert "| all 40 | base | " in table
     capsys.readouterr()
-    few.measure(problem, 1, again := few.Log(str(tmp_path / "log")))
+    few.measure(problem, 1, list(problem.settings), again := few.Log(str(tmp_path / "log")))
     assert "draw" not in capsys.readouterr().out
     assert few.table(problem, again) == table
 
@@ -65,6 +65,16 @@ def test_seeds_without_label_weigh_nothing_and_test_papers_may_be_unseen(tmp_pat
         np.testing.assert_array_equal(data.weight > 0, np.arange(seeds) < 6)
         assert data.weight.sum() == pytest.approx(seeds)
         assert any(name.startswith("NL_nbr_") for name in data.x) == (row != BASE)
+
+
+def test_spread_labels_are_targets_that_count_by_confidence(tmp_path: Path) -> None:
+    problem = cora_like(tmp_path / "cora.npz")
+    graph = few.make_graph(problem, tmp_path)
+    data = few.pack(problem, SPREAD, np.arange(6), graph, tmp_path, alpha=0.9)
+    assert data.y.shape == (60, 2)
+    np.testing.assert_array_equal(data.y[:6], np.eye(2)[np.arange(6) % 2])
+    assert data.weight[:6].min() == data.weight.max() > data.weight[6:].max()
+    assert set(data.x) == {"x"}
 
 
 def test_validation_chooses_and_test_does_not() -> None:

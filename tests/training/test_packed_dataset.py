@@ -295,6 +295,19 @@ def test_keras_trains_on_it_as_on_make_dataset(path: str, workers: int) -> None:
     np.testing.assert_allclose(found[0][2], found[1][2], rtol=1e-5)
 
 
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_workers_are_left_out_where_keras_loses_batches(
+    path: str, backend: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Which is said; on TensorFlow they are as asked for."""
+    assert PackedDataset(path, 4, workers=2).workers == 2
+    assert not caplog.records
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    assert PackedDataset(path, 4, workers=2, max_queue_size=3).workers == 1
+    (record,) = caplog.records
+    assert f"which with {backend} would train without the first batch" in record.getMessage()
+
+
 WITHOUT = """
 import sys
 for name in {without}:
