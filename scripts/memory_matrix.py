@@ -300,12 +300,59 @@ def distinct_names_pack(share: float) -> list[str]:
     return arguments
 
 
+def spread_of(ids: list[bytes], edges: Iterable[tuple[int, int]], classes: int = 10) -> list[str]:
+    """Write a hundredth of the ids with a class, and a graph; return the arguments."""
+    labeled = ids[:: min(100, len(ids))]
+    payloads = (
+        example.encode({
+            b"id": example.encode_bytes([node]),
+            b"label": example.encode_int64([i % classes]),
+        })
+        for i, node in enumerate(labeled)
+    )  # fmt: skip
+    write_records("l", payloads, len(labeled))
+    with open("g", "wb") as file:
+        file.writelines(b"%b\t%b\n" % (ids[s], ids[t]) for s, t in edges)
+    return ["spread-labels", "--max-iterations=10", "l", "g", "spread"]
+
+
+def many_edges_spread(share: float) -> list[str]:
+    """Many edges between short ids."""
+    rows = many(300_000, share)
+    return spread_of(numbered(rows), random_edges(rows, 10 * rows))
+
+
+def many_nodes_spread(share: float) -> list[str]:
+    """Nodes that need more than the smallest limit."""
+    rows = many(1_000_000, share)
+    return spread_of(numbered(rows), random_edges(rows, 2 * rows))
+
+
+def hub_spread(share: float) -> list[str]:
+    """A node with a million edges."""
+    rows = many(1_000_000, share)
+    return spread_of(numbered(rows), ((0, i) for i in range(1, rows)))
+
+
+def long_ids_spread(share: float) -> list[str]:
+    """Ids of 4 KB."""
+    rows = many(20_000, share)
+    return spread_of(long_ids(rows, 4000), random_edges(rows, 3 * rows))
+
+
+def many_classes_spread(share: float) -> list[str]:
+    """A thousand classes."""
+    rows = many(100_000, share)
+    return spread_of(numbered(rows), random_edges(rows, 2 * rows), 1000)
+
+
 SHAPES: list[Make] = [
     buckets, near_duplicates, one_dimension, recall, recall_threads, threads,
     wide_parquet, long_parquet, bomb_parquet, wide_npy, wide_tfrecord, widest,
     long_ids_graph, longer_ids_graph, short_ids_graph, long_record_graph,
     varied_pack, long_ids_pack, longer_ids_pack, short_ids_pack, hub_pack, hub_pack_cut,
     long_record_pack, distinct_names_pack,
+    many_edges_spread, many_nodes_spread, hub_spread, long_ids_spread, many_classes_spread,
 ]  # fmt: skip
 
 

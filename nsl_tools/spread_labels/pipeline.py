@@ -237,7 +237,8 @@ class _Job:
         self, rows: Rows, nodes: GraphNodes, labels: Labels, values: ClassValues, scales: Floats
     ) -> Iterator[Framed]:
         """Yield the nodes in ascending `rows` as records."""
-        most = 1 << 14  # nodes that become records together
+        numbers = 1 << 20  # that become records together, some copies of them in memory
+        most = max(1, numbers // len(scales))
         counts, sure = self.statistics.counts, np.full(len(nodes), -1, np.int32)
         sure[labels.rows] = labels.classes
         for first in range(0, len(rows), most):
