@@ -155,6 +155,7 @@ class SpreadOptions(RunOptions):
 
     Attributes:
         label_feature: name of the feature that holds the class.
+        classes: how many there are, or None for as many as the labels show.
         method: `consistency` (local and global) or `harmonic`.
         alpha: how much a node takes from its neighbours, with `consistency`.
         tolerance: change at which a class has converged, as a share of its largest value.
@@ -167,6 +168,7 @@ class SpreadOptions(RunOptions):
     """
 
     label_feature: str = "label"
+    classes: int | None = None
     method: str = "consistency"
     alpha: float = 0.9
     tolerance: float = 1e-6
@@ -185,6 +187,7 @@ class SpreadOptions(RunOptions):
         )
         _require(0 < self.alpha < 1, "--alpha", "more than 0, less than 1", self.alpha)
         _require(0 <= self.tolerance < 1, "--tolerance", "from 0 to below 1", self.tolerance)
+        _require_within(1, 1 << 16, "--classes", self.classes)
         _require_within(1, _MOST, "--max-iterations", self.max_iterations)
         _require_within(2, _MOST, "--folds", self.folds)
         _require_path("--suspects", self.suspects)

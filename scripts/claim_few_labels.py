@@ -240,7 +240,9 @@ def pack(
     options += ["--seed-unlabeled"] * all_seeds
     if alpha:
         soft = str(folder / "soft.tfr")
-        nsl_tools("spread-labels", f"--alpha={alpha}", files[0], graph, soft)
+        classes = int(problem.labels.max()) + 1  # few labels may not show the last one
+        options_of_spread = (f"--alpha={alpha}", f"--classes={classes}")
+        nsl_tools("spread-labels", *options_of_spread, files[0], graph, soft)
         options.append(f"--soft-labels={soft}")
     nsl_tools("pack-nbrs", *options, *files, graph, merged)
     count = len(labeled) + len(others) * all_seeds

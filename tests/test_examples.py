@@ -40,10 +40,12 @@ def keras_backend() -> str | None:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a program: this working tree, and one thread for PyTorch."""
-    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    own = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
-    return {**os.environ, **own, "KERAS_BACKEND": keras_backend() or ""}
+    """Return the environment of a program: this working tree, and one thread for PyTorch.
+
+    Nothing of `--spill`, with which these programs would take minutes.
+    """
+    own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "KERAS_BACKEND": keras_backend() or ""}
+    return {**os.environ, **own}
 
 
 def run_python(folder: Path, *arguments: str) -> str:

@@ -290,6 +290,11 @@ Examples:
     help="Feature that holds an example's class: one int64 value from 0 on.",
 )
 @click.option(
+    "--classes",
+    type=int,
+    help="How many classes there are, if no label may show the last.  [default: largest + 1]",
+)
+@click.option(
     "--method",
     type=click.Choice(SPREAD_METHODS),
     default=SPREAD_METHODS[0],

@@ -41,7 +41,7 @@ def read_labels(
     """
 
     def decode(batch: ExampleBatch) -> tuple[pa.Array, Classes]:
-        return ids_of(batch, options.id_feature), _classes_of(batch, options.label_feature)
+        return ids_of(batch, options.id_feature), _classes_of(batch, options)
 
     places, ids, classes = Places(), [pa.array([], pa.binary())], [np.empty(0, np.int64)]
     for batch, (own_ids, own_classes) in read_decoded(sources, skipped, decode):
@@ -56,12 +56,13 @@ def read_labels(
     return every.take(pa.array(kept)), found[kept]
 
 
-def _classes_of(batch: ExampleBatch, name: str) -> Classes:
+def _classes_of(batch: ExampleBatch, options: SpreadOptions) -> Classes:
     """Return the class of each example.
 
     Raises:
-        ExampleError: an example has not one int64 value there, from 0 to below 65,536.
+        ExampleError: an example has not one int64 value there, from 0 to the last class.
     """
+    name = options.label_feature
     with because("label not usable"):
         spans, data = batch.column(name), batch.parsed.data
         for row in np.flatnonzero(kinds_of(data, spans) != example.Kind.INT64).tolist():
@@ -73,7 +74,7 @@ def _classes_of(batch: ExampleBatch, name: str) -> Classes:
         if len(wrong):
             found = f"has {values.lengths[wrong[0]]} values, expected one"
             raise ExampleError(int(wrong[0]), f"feature {name!r} {found}")
-        most = (1 << 16) - 1  # all nodes get a number for each class
+        most = (options.classes or 1 << 16) - 1  # all nodes get a number for each class
         wrong = np.flatnonzero((values.flat < 0) | (values.flat > most))
         if len(wrong):
             found = f"is {values.flat[wrong[0]]}, expected a class from 0 to {most}"

@@ -131,7 +131,7 @@ class _Job:
         nodes = GraphNodes(self.memory, self.stack)
         labels = self.read_labels(labeled, nodes)
         graph = self.read_graph(graphs, nodes)
-        classes = int(labels.classes.max(initial=0)) + 1
+        classes = self.options.classes or int(labels.classes.max(initial=0)) + 1
         budget = self.memory.share("class_values")
         values = ClassValues(len(nodes), classes, budget, self.stack)
         for found in self.spread(graph, labels, classes):

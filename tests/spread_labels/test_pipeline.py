@@ -116,6 +116,17 @@ def test_the_bytes_do_not_depend_on_memory_or_shards(
     assert b"".join(parts) == (tmp_path / "one").read_bytes()
 
 
+def test_classes_without_a_label_have_no_share(inputs: tuple[str, str], tmp_path: Path) -> None:
+    spread_labels(*inputs, f"{tmp_path}/out", SpreadOptions())
+    spread_labels(*inputs, f"{tmp_path}/more", SpreadOptions(classes=5))
+    found, more = rows(f"{tmp_path}/out"), rows(f"{tmp_path}/more")
+    for name, (label, probabilities, _) in found.items():
+        assert more[name][0] == label
+        if np.ptp(probabilities):  # else no label reached it, and all classes are alike
+            np.testing.assert_array_equal(more[name][1][:3], probabilities)
+            assert not more[name][1][3:].any()
+
+
 def test_a_wrong_label_is_suspected(inputs: tuple[str, str], tmp_path: Path) -> None:
     options = SpreadOptions(suspects=f"{tmp_path}/suspects")
     statistics = spread_labels(*inputs, f"{tmp_path}/out", options)
@@ -149,7 +160,7 @@ def test_a_graph_without_edges_may_be_allowed(inputs: tuple[str, str], tmp_path:
 @pytest.mark.parametrize(
     "options",
     [{"alpha": 1.0}, {"alpha": 0.0}, {"method": "other"}, {"folds": 1}, {"tolerance": 1.0},
-     {"max_iterations": 0}, {"label_feature": "id"}, {"suspects": ""}],
+     {"max_iterations": 0}, {"classes": 0}, {"label_feature": "id"}, {"suspects": ""}],
 )  # fmt: skip
 def test_options_are_checked(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="expected"):
