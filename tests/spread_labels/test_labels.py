@@ -58,7 +58,7 @@ def test_a_class_that_there_is_not(tmp_path: Path) -> None:
     rows = [{"id": [b"a"], "label": [2]}, {"id": [b"b"], "label": [3]}]
     path = write_examples(tmp_path / "l", rows)
     assert read(path, classes=4)[1] == [2, 3]
-    with pytest.raises(DataError, match="record 1 .* is 3, expected a class from 0 to 2"):
+    with pytest.raises(DataError, match=r"record 1 .* is 3, expected a class from 0 to 2"):
         read(path, classes=3)
 
 
