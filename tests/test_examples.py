@@ -59,19 +59,21 @@ def run_python(folder: Path, *arguments: str) -> str:
 
 
 def check(printed: str, least: float) -> None:
-    """Check that the output is two accuracies, without the graph and with it."""
+    """Check that the output is two accuracies, and that the graph does no harm."""
     found = RESULT.fullmatch(printed)
     assert found, printed
-    assert all(least < float(accuracy) <= 1 for accuracy in found.groups()), printed
+    without, with_graph = map(float, found.groups())
+    assert least < without <= 1
+    assert max(least, without - 0.05) < with_graph <= 1
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("text.py", ["--size", "500"]), ("images.py", ["--epochs", "4"])]
+    ("name", "options"), [("text.py", ["--size", "600"]), ("images.py", ["--epochs", "4"])]
 )
 def test_a_keras_model_learns(tmp_path: Path, name: str, options: list[str]) -> None:
     if not is_installed("keras") or keras_backend() is None:
         pytest.skip("needs Keras and one of its backends")
-    check(run_python(tmp_path, str(EXAMPLES / name), *options), least=0.6)
+    check(run_python(tmp_path, str(EXAMPLES / name), *options), least=0.65)
 
 
 @pytest.mark.parametrize("framework", ["torch", "jax"])

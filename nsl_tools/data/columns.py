@@ -81,7 +81,10 @@ class Columns:
                 part = slice(place * self._count, (place + 1) * self._count)
                 lacking = part.start + np.flatnonzero(~is_there[part])
                 if each.default is None and len(lacking):
-                    raise self._error(names, lacking[0], "is missing")
+                    problem = (
+                        "is missing: give `label_weight` for a label, or a spec with a default"
+                    )
+                    raise self._error(names, lacking[0], problem)
                 whole[lacking] = each.defaults()
             rows = whole
         return rows.reshape(len(names), self._count, *feature.shape)
