@@ -90,6 +90,7 @@ def test_a_damaged_record_is_named_by_file_and_place(tmp_path: Path) -> None:
         (gzip.compress(frame(b"abc"))[:-3], "ends before its trailer"),
         (gzip.compress(b"text, not records"), "the length does not match its checksum"),
     ],
+    ids=["text", "cut", "cut GZIP", "GZIP of text"],  # GZIP holds the time
 )
 def test_other_files_are_refused(tmp_path: Path, data: bytes, problem: str) -> None:
     (tmp_path / "f").write_bytes(data)
