@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from files import run, write_examples
+from commands import run
 
 import nsl_tools as nsl
 
@@ -19,7 +19,7 @@ def encoded(name: str) -> list[dict]:
     """Return the digits of a file, their images as compressed bytes."""
     names = ["id", "image"] if name == "unlabeled" else ["id", "image", "label"]
     digits = nsl.data.PackedDataset(f"{SAMPLES}/{name}.tfr", 2000, features=names, label=None)[0]
-    digits["image"] = [[zlib.compress((16 * image).astype("uint8"))] for image in digits["image"]]
+    digits["image"] = [zlib.compress((16 * image).astype("uint8")) for image in digits["image"]]
     return [dict(zip(digits, row, strict=True)) for row in zip(*digits.values(), strict=True)]
 
 
@@ -51,7 +51,8 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=int, default=10)
     epochs = parser.parse_args().epochs
     with tempfile.TemporaryDirectory() as folder:
-        write_examples(folder, **{name: encoded(name) for name in ("labeled", "unlabeled", "test")})
+        for name in ("labeled", "unlabeled", "test"):
+            nsl.data.write_examples(f"{folder}/{name}.tfr", encoded(name))
         shutil.copy(SAMPLES / "embeddings.tfr", folder)  # pixels, less those of the mean image
         run(folder, "build-graph --similarity-threshold=0.5 embeddings.tfr graph.tsv")
         run(folder, "pack-nbrs --seed-unlabeled labeled.tfr unlabeled.tfr graph.tsv packed.tfr")

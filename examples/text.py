@@ -5,7 +5,7 @@ import tempfile
 
 import keras
 import numpy as np
-from files import run, write_examples
+from commands import run
 
 import nsl_tools as nsl
 
@@ -19,7 +19,7 @@ def make_texts(count: int) -> list[dict]:
         words = 1 + random.zipf(1.3, random.integers(20, 100)) % 1000
         tells = random.random(len(words)) < 0.15
         words[tells] = 1001 + 40 * kind + random.integers(40, size=sum(tells))
-        rows.append({"id": [b"%d" % row], "words": words, "label": [kind % 2]})
+        rows.append({"id": str(row), "words": words, "label": kind % 2})
     return rows
 
 
@@ -50,7 +50,9 @@ if __name__ == "__main__":
         del row["label"]
     counts = np.stack([np.bincount(row["words"], minlength=1641) for row in rows[:size]])
     with tempfile.TemporaryDirectory() as folder:
-        write_examples(folder, labeled=rows[:few], unlabeled=rows[few:size], test=rows[size:])
+        parts = {"labeled": rows[:few], "unlabeled": rows[few:size], "test": rows[size:]}
+        for name, part in parts.items():
+            nsl.data.write_examples(f"{folder}/{name}.tfr", part)
         np.savetxt(f"{folder}/ids.txt", range(size), "%d")
         np.save(f"{folder}/tfidf.npy", counts * np.log(size / (1 + (counts > 0).sum(axis=0))))
         run(folder, "build-graph --similarity-threshold=0.1 --ids=ids.txt tfidf.npy graph.tsv")

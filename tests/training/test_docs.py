@@ -51,8 +51,13 @@ def test_training_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     weights = np.concatenate([weight for *_, weight in found["rescaled"]])
     assert weights.sum() == pytest.approx(1297, rel=1e-5)
     assert found["attacked"]["image"].shape == (100, 64)
-    assert found["inputs"]["words"].shape == (3, 3)
-    assert found["inputs"]["photo"].shape == (3, 64, 64, 3)
+
+
+def test_guide_of_text_and_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = run_guide("text_and_images.md", tmp_path, monkeypatch)
+    for name in ("of_tokens", "before", "within", "of_images"):
+        assert np.isfinite(found[name]).all()
+        assert min(found[name]) > 0
 
 
 def test_migration_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
