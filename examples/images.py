@@ -28,14 +28,13 @@ def decoded(value: bytes) -> np.ndarray:
     return np.frombuffer(zlib.decompress(value), "uint8").reshape(8, 8, 1) / np.float32(16)
 
 
-def accuracy(folder: str, epochs: int, multiplier: float) -> float:
-    """Train on the labels, and on the graph times `multiplier`; return the test accuracy."""
+def accuracy(folder: str, epochs: int, weight: float) -> float:
+    """Train on the labels, and on the graph times `weight`; return the test accuracy."""
     keras.utils.set_random_seed(1)
     image = keras.Input((8, 8, 1), name="image")
     found = keras.layers.Conv2D(32, 3, activation="relu")(image)
     found = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(found))
-    settings = {"max_neighbors": 5, "multiplier": multiplier, "sum_over_axis": -1}
-    config = nsl.configs.make_graph_reg_config(**settings)
+    config = nsl.configs.make_graph_reg_config(max_neighbors=5, multiplier=weight, sum_over_axis=-1)
     model = nsl.keras.GraphRegularization(keras.Model(image, found), config)
     optimizer = keras.optimizers.Adam(0.01)
     model.compile(optimizer, "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
@@ -56,5 +55,5 @@ if __name__ == "__main__":
         shutil.copy(SAMPLES / "embeddings.tfr", folder)  # pixels, less those of the mean image
         run(folder, "build-graph --similarity-threshold=0.5 embeddings.tfr graph.tsv")
         run(folder, "pack-nbrs --seed-unlabeled labeled.tfr unlabeled.tfr graph.tsv packed.tfr")
-        for name, multiplier in (("without", 0.0), ("with", 1.0)):
-            print(f"test accuracy {name} the graph: {accuracy(folder, epochs, multiplier):.3f}")
+        for name, weight in (("without", 0.0), ("with", 1.0)):
+            print(f"test accuracy {name} the graph: {accuracy(folder, epochs, weight):.3f}")

@@ -2,6 +2,7 @@
 
 import argparse
 import tempfile
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -10,17 +11,15 @@ from commands import run
 import nsl_tools as nsl
 
 
-def make_texts(count: int) -> list[dict]:
-    """Return made-up reviews: the numbers of their words, 1 to 1640, and whether they praise."""
+def make_texts(count: int) -> Iterator[dict]:
+    """Yield made-up reviews: the numbers of their words, 1 to 1640, and whether they praise."""
     random = np.random.default_rng(0)
-    rows = []
     for row in range(count):
         kind = random.integers(16)  # praise or not, in other words for each of eight genres
         words = 1 + random.zipf(1.3, random.integers(20, 100)) % 1000
         tells = random.random(len(words)) < 0.15
         words[tells] = 1001 + 40 * kind + random.integers(40, size=sum(tells))
-        rows.append({"id": str(row), "words": words, "label": kind % 2})
-    return rows
+        yield {"id": str(row), "words": words, "label": kind % 2}
 
 
 def accuracy(folder: str, multiplier: float) -> float:
@@ -45,17 +44,16 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--size", type=int, default=1000, help="texts to train on")
     size = parser.parse_args().size
-    few, rows = size // 10, make_texts(2 * size)
+    few, rows = size // 10, list(make_texts(2 * size))
     for row in rows[few:size]:
         del row["label"]
     counts = np.stack([np.bincount(row["words"], minlength=1641) for row in rows[:size]])
     with tempfile.TemporaryDirectory() as folder:
-        parts = {"labeled": rows[:few], "unlabeled": rows[few:size], "test": rows[size:]}
-        for name, part in parts.items():
+        files = {"labeled": rows[:few], "unlabeled": rows[few:size], "test": rows[size:]}
+        for name, part in files.items():
             nsl.data.write_examples(f"{folder}/{name}.tfr", part)
-        np.savetxt(f"{folder}/ids.txt", range(size), "%d")
         np.save(f"{folder}/tfidf.npy", counts * np.log(size / (1 + (counts > 0).sum(axis=0))))
-        run(folder, "build-graph --similarity-threshold=0.1 --ids=ids.txt tfidf.npy graph.tsv")
+        run(folder, "build-graph --similarity-threshold=0.1 tfidf.npy graph.tsv")
         run(folder, "pack-nbrs --seed-unlabeled labeled.tfr unlabeled.tfr graph.tsv packed.tfr")
         for name, multiplier in (("without", 0.0), ("with", 1.0)):
             print(f"test accuracy {name} the graph: {accuracy(folder, multiplier):.3f}")

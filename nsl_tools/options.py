@@ -73,7 +73,10 @@ class BuildGraphOptions(RunOptions):
         lsh_splits: random hyperplanes per round; 0 compares all pairs.
         lsh_rounds: rounds of bucketing, united.
         random_seed: seed of the hyperplanes.
-        ids: text file of the ids of `.npy` embeddings, one a line.
+        ids: file of the ids of embeddings without: text, `.npy`, or `table.parquet:column`.
+        array: which array of files that hold several: of `.npz`, HDF5, safetensors.
+        embedding_columns: patterns of the names of columns that are a dimension each, with
+            commas between; None if one column holds lists.
         recall: the share of the exact edges to find at least, as measured; 1 compares all pairs.
         threads: threads for products, or None for all cores.
     """
@@ -85,6 +88,8 @@ class BuildGraphOptions(RunOptions):
     lsh_rounds: int = 2
     random_seed: int = 0
     ids: str | None = None
+    array: str | None = None
+    embedding_columns: str | None = None
     recall: float = 1.0
     threads: int | None = None
 
@@ -95,6 +100,11 @@ class BuildGraphOptions(RunOptions):
         _require(self.k is None or self.k <= most, "-k", f"at most {most}, or all", self.k)
         _require_utf8("--embedding-feature-name", self.embedding_feature)
         _require_path("--ids", self.ids)
+        for name, value in (
+            ("--array", self.array), ("--embedding-columns", self.embedding_columns),
+        ):  # fmt: skip
+            _require_utf8(name, value)
+            _require(value != "", name, "a name", "an empty one")
         threshold = self.similarity_threshold
         _require(
             math.isfinite(threshold) and -1 <= threshold <= 1,

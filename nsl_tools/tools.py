@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nsl_tools.build_graph import pipeline as building
 from nsl_tools.files.outputs import Outputs
 from nsl_tools.files.streams import source
-from nsl_tools.formats.graph_tsv import read_edges
+from nsl_tools.formats.graphs.tsv import read_edges
 from nsl_tools.options import BuildGraphOptions, PackOptions
 from nsl_tools.pack_nbrs import pipeline as packing
 from nsl_tools.statistics import Statistics

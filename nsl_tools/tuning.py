@@ -25,7 +25,7 @@ class Tuning:
     """Records of more entries than this are parsed one by one once few such are left in a batch."""
 
     table_bytes: int = 1 << 20
-    """Bytes of rows of a `.npy` or Parquet file that are read together."""
+    """Bytes of rows of a matrix or table that are read together."""
     cached_bytes: int = 1 << 26
     """First bytes of an output that go through the page cache; a multiple of `direct_bytes`."""
     direct_bytes: int = 1 << 22

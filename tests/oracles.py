@@ -195,6 +195,8 @@ def right_matrix(data: bytes) -> npt.NDArray[np.floating] | None:
             found: npt.NDArray[np.floating] = np.lib.format.read_array(file)
         except Exception:  # noqa: BLE001 - it lets any through
             return None
+    if found.dtype.str[1:] == "V2":  # bfloat16: the upper halves of float32
+        found = (found.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     return None if file.read(1) else found
 
 
@@ -202,7 +204,7 @@ def is_as_numpy_writes(data: bytes, matrix: npt.NDArray[np.floating] | None) -> 
     """Tell whether NumPy would write this file for a matrix that the reader is to accept."""
     if matrix is None or matrix.ndim != 2 or not matrix.shape[1]:
         return False
-    if matrix.dtype.str[1:] not in ("f2", "f4", "f8") or not matrix.flags.c_contiguous:
+    if matrix.dtype.kind not in "fiu" or matrix.dtype.itemsize > 8:
         return False
     file = io.BytesIO()
     np.lib.format.write_array(file, matrix, (data[6], data[7]))

@@ -129,9 +129,9 @@ def test_a_call_of_the_file_system_would_be_found() -> None:
 def test_the_floors_would_be_missed() -> None:
     """The rules above tell good from bad."""
     assert may_import("nsl_tools.cli.commands", "nsl_tools.errors")
-    assert may_import("nsl_tools.formats.npy", "nsl_tools.spill.matrix")
+    assert may_import("nsl_tools.formats.matrices.npy", "nsl_tools.spill.matrix")
     assert not may_import("nsl_tools.errors", "nsl_tools.cli.commands")
-    assert not may_import("nsl_tools.files.streams", "nsl_tools.formats.npy")
+    assert not may_import("nsl_tools.files.streams", "nsl_tools.formats.matrices.npy")
     assert not may_import("nsl_tools.pack_nbrs.pipeline", "nsl_tools.build_graph.pipeline")
     assert may_import("nsl_tools.data.batches", "nsl_tools.formats.protobuf.example")
     assert not may_import("nsl_tools.data.tf_dataset", "nsl_tools.keras.layers")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 _SCRIPT = Path(__file__).parents[1] / "scripts" / "structure.py"
-MOST_CONSTANTS = 137
-"""Of the data tools; to be lowered with them."""
+MOST_CONSTANTS = 151
+"""Of the data tools; to be lowered with them. A format brings some: how its files start and end."""
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,9 @@ def test_files_are_read_at_one_sitting(found: Any) -> None:
 # Each module has a test file of its name in the folder that mirrors its own, or a reason.
 WITHOUT_A_TEST_OF_ITS_NAME = {
     "__main__": "three lines, by which the tests of processes start",
+    "cli/build_graph": "its options, which test_commands tries",
+    "cli/pack_nbrs": "its options, which test_commands tries",
+    "cli/spread_labels": "its options, which test_commands tries",
     "configs": "of training: tests/training/test_configs",
     "feature_names": "names of NSL, which the tests of packing spell out",
     "lib/utils": "of training: tests/training/test_lib",

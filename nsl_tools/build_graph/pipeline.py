@@ -9,6 +9,7 @@ then target id descending, whatever the threads, blocks or input shards.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,15 +29,17 @@ from nsl_tools.files.outputs import marked_if_incomplete
 from nsl_tools.files.paths import (
     STANDARD_STREAM,
     files_of_output,
+    one_member,
     refuse_shared_streams,
     resolve_inputs,
     resolve_output,
+    split_member,
 )
 from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.shard_set import ShardSet
-from nsl_tools.files.streams import source
-from nsl_tools.formats.example_batch import read_ids, refuse_empty
+from nsl_tools.formats.example_batch import refuse_empty
+from nsl_tools.formats.ids.seeds import SeedIds
 from nsl_tools.formats.registry import embedding_reader, graph_writer
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.formats.tfrecord.reader import is_tfrecord
@@ -72,11 +75,11 @@ def build_graph(
     """Build the graph of the examples in `embeddings` and write it to `output` as TSV.
 
     Args:
-        embeddings: paths of TFRecord files of examples with an id and an embedding.
+        embeddings: paths of files that hold embeddings, of one format.
         output: a file, `base@N` or `-`.
         options: how to build it.
-        seeds: paths of TFRecord files of examples; if given, only edges that
-            leave their ids are built.
+        seeds: paths of TFRecord files of examples, or of lists of ids; if given, only edges
+            that leave these are built.
         progress: how to report progress.
         report: what to write beside the output.
 
@@ -97,9 +100,13 @@ def _build(
     report: Report | None,
 ) -> Statistics:
     statistics = report.statistics if report else Statistics(options.max_errors)
-    inputs = resolve_inputs(embeddings, statistics.warnings)
-    seed_files = resolve_inputs(seeds, statistics.warnings)
-    ids = [options.ids] if options.ids else []
+    files, member = one_member("EMBEDDINGS", embeddings)
+    options = _with_array(options, member)
+    inputs = resolve_inputs(files, statistics.warnings)
+    files, column = one_member("--seeds", seeds)
+    seed_files = resolve_inputs(files, statistics.warnings)
+    ids = [split_member(options.ids)[0]] if options.ids else []
+    seed_ids = SeedIds(seed_files, column or options.id_feature, options)
     # A file may be read as both: a pipe or terminal has each byte once.
     refuse_shared_streams(inputs + seed_files + ids)
     reader = embedding_reader(inputs, options)
@@ -124,7 +131,7 @@ def _build(
         if shards.all_kept(statistics, progress):
             return statistics
         nodes = _read(reader, options, statistics, store)
-        queries = _query_rows(nodes, seed_files, options, statistics)
+        queries = _query_rows(nodes, seed_ids, statistics)
         with workers(_threads(options, nodes, statistics)) as pools:
             order = IdRanks(nodes.ids)
             weigher = EdgeWeigher(nodes, options.k, options.similarity_threshold, order)
@@ -139,6 +146,19 @@ def _build(
                     _write(file, encode, nodes, edges, statistics)
         _warn_of_gaps(statistics, options)
     return statistics
+
+
+def _with_array(options: BuildGraphOptions, member: str | None) -> BuildGraphOptions:
+    """Return options that name the array that paths like `file.h5:/name` do.
+
+    Raises:
+        UsageError: they name another one already.
+    """
+    if member is None:
+        return options
+    if options.array not in (None, member):
+        raise UsageError(f"--array: received {options.array}, and {member} in EMBEDDINGS")
+    return replace(options, array=member)
 
 
 def _threads(options: BuildGraphOptions, nodes: Embeddings, statistics: Statistics) -> int:
@@ -200,17 +220,11 @@ def _refuse_wide(dimension: int, options: BuildGraphOptions) -> None:
         )
 
 
-def _query_rows(
-    nodes: Embeddings, seed_files: Sequence[str], options: BuildGraphOptions, statistics: Statistics
-) -> Rows:
+def _query_rows(nodes: Embeddings, seed_ids: SeedIds, statistics: Statistics) -> Rows:
     """Return the rows that edges leave from, ascending."""
-    if not seed_files:
+    if not seed_ids.paths:
         return np.arange(len(nodes.ids))
-    sources = [source(path, options) for path in seed_files]
-    skipped = SkippedRecords(statistics, options.on_duplicate)
-    ids = IdColumn(sources[0].name, memory_of(options))
-    seeds = read_ids(sources, options.id_feature, skipped, ids)
-    refuse_empty(len(seeds), sources, options)
+    seeds = seed_ids.read(statistics)
     rows = rows_among(nodes.ids, seeds)
     # Both have each id once.
     if unknown := len(seeds) - len(rows):

@@ -71,6 +71,12 @@ def is_folder(path: str) -> bool:
     return os.path.isdir(path)
 
 
+def files_within(folder: str) -> list[str]:
+    """Return the paths of all regular files in a folder and in its folders, sorted."""
+    paths = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
+    return sorted(filter(os.path.isfile, paths))
+
+
 def matching(pattern: str) -> list[str] | None:
     """Return the paths that a pattern matches, sorted; None if it is no pattern."""
     return sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else None

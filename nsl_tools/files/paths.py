@@ -1,6 +1,6 @@
 """What a path on the command line stands for.
 
-An input is a file, a glob, a shard set `base@16` (`base-00000-of-00016` to
+An input is a file, a folder of them, a glob, a shard set `base@16` (`base-00000-of-00016` to
 `base-00015-of-00016`), or `-` for standard input. An output is a file, a shard
 set, or `-` for standard output. A file that exists under the literal name is
 always taken as that file.
@@ -13,7 +13,7 @@ from collections.abc import Iterable, MutableMapping, Sequence
 from itertools import pairwise
 
 from nsl_tools.errors import DataError, UsageError, printable
-from nsl_tools.files.filesystem import exists, is_folder, matching, state_of
+from nsl_tools.files.filesystem import exists, files_within, is_folder, matching, state_of
 from nsl_tools.files.shards.manifest import (
     REMEDY,
     Manifest,
@@ -25,6 +25,8 @@ from nsl_tools.files.shards.manifest import (
 STANDARD_STREAM = "-"
 
 _SHARD_SPEC = re.compile(r"(?P<base>.+)@(?P<count>[0-9]+)")
+# Files beside the data in a folder: hidden ones, what describes it, and what `datasets` caches.
+_ASIDE = re.compile(r"/[._]|/cache-[^/]*$|\.(json|md|txt|csv|crc|lock|manifest)$")
 _SHARD_NAME = re.compile(r"(?P<base>.+)-[0-9]{5,}-of-(?P<count>[0-9]{5,})")
 
 
@@ -134,10 +136,56 @@ def named_by(path: str) -> list[str]:
     return [path] if found is None else found
 
 
+def split_member(path: str) -> tuple[str, str]:
+    """Return the file of a path, and what is named in it: `v.h5:/train`, `t.parquet:id`.
+
+    Returns:
+        The path itself and an empty text, unless no file has the whole name and some file
+        has the part before the last colon.
+    """
+    file, mark, member = path.rpartition(":")
+    if mark and member and not exists(path) and (exists(file) or matching(file)):
+        return file, member
+    return path, ""
+
+
+def one_member(name: str, paths: Sequence[str]) -> tuple[list[str], str | None]:
+    """Return the files of some paths, and what is named in all of those that name something.
+
+    Args:
+        name: what the paths are, for the message.
+        paths: as `split_member` takes them.
+
+    Raises:
+        UsageError: they name two.
+    """
+    pairs = [split_member(path) for path in paths]
+    members = sorted({member for _, member in pairs if member})
+    if len(members) > 1:
+        listed = ", ".join(members)
+        raise UsageError(f"{name}: expected the same name in all files, received {listed}")
+    return [path for path, _ in pairs], next(iter(members), None)
+
+
+def inputs_of(path: str) -> list[str]:
+    """Return the files that input `path` stands for, right or wrong; of a folder, all in it.
+
+    Raises:
+        UsageError: it cannot be the name of a file, or the number of shards is out of range.
+    """
+    if path == STANDARD_STREAM or not is_folder(path):
+        return named_by(path)
+    folder = path.rstrip("/")
+    return [name for name in files_within(folder or "/") if not _ASIDE.search(name[len(folder) :])]
+
+
 def _resolve_input(path: str) -> list[str]:
-    names = named_by(path)
+    names = inputs_of(path)
     if not names:
-        raise DataError(path, "", "no file matches this pattern")
+        is_pattern = not is_folder(path)
+        raise DataError(
+            path, "", "no file matches this pattern" if is_pattern else "a folder without data"
+        )
     if names != [path]:
         _check_shards(path, names)
     elif path != STANDARD_STREAM and not exists(path):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nsl_tools import __version__
 from nsl_tools.files.outputs import Outputs
-from nsl_tools.files.paths import named_by
+from nsl_tools.files.paths import inputs_of, named_by, split_member
 from nsl_tools.files.preflight import check_report
 from nsl_tools.files.shards.provenance import input_state
 from nsl_tools.memory import peak_memory
@@ -51,7 +51,7 @@ class Report:
         self._command = command
         self._options = options
         self._inputs = {
-            kind: [name for path in paths for name in named_by(path)]
+            kind: [name for path in paths for name in inputs_of(split_member(path)[0])]
             for kind, paths in inputs.items()
         }
         self._outputs = named_by(output)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
 from nsl_tools.errors import UsageError
 from nsl_tools.files.streams import source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 
     NewRows = Callable[[tuple[int, int]], Floats]
     Batches = Generator["EmbeddingBatch", None, None]
+
+
+_NAMES = {
+    "ids": "--ids",
+    "array": "--array",
+    "id_feature": "--id-feature-name",
+    "embedding_feature": "--embedding-feature-name",
+    "embedding_columns": "--embedding-columns",
+    "max_record_bytes": "--max-record-bytes",
+}
+"""The options that only some formats have a use for."""
+_OF_SEEDS = frozenset({"id_feature", "max_record_bytes"})
 
 
 @dataclass(frozen=True)
@@ -51,18 +63,29 @@ class EmbeddingReader(ABC):
         options: what was asked for.
 
     Attributes:
+        format_name: of the format, for messages.
         noun: what a file of this format consists of.
-        holds_ids: whether its files hold the ids, too.
+        suffixes: of the names of its files.
+        magic: how its files start, if they always start alike.
+        uses: the options, of those that only some formats have a use for, that it uses.
         sources: the files.
     """
 
+    format_name: ClassVar[str]
     noun: ClassVar[str] = "row"
-    holds_ids: ClassVar[bool] = True
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    magic: ClassVar[tuple[bytes, ...]] = ()
+    uses: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, paths: Sequence[str], options: BuildGraphOptions) -> None:
         self.sources = [source(path, options) for path in paths]
         self._paths = paths
         self._options = options
+
+    @classmethod
+    def matches(cls, head: bytes) -> bool:
+        """Tell whether a file that starts with `head`, some bytes or all, is of this format."""
+        return head.startswith(cls.magic) if cls.magic else False
 
     def check_options(self, *, seeded: bool) -> None:
         """Refuse options that files of this format have no use for.
@@ -71,22 +94,15 @@ class EmbeddingReader(ABC):
             seeded: whether examples are read as well, as seeds.
 
         Raises:
-            UsageError: one is given, or one that is needed is not.
+            UsageError: one is given.
         """
-        first = self._paths[0]
-        if self.holds_ids and self._options.ids is not None:
-            raise UsageError(
-                f"--ids: expected .npy files, received {first}, which holds its own ids"
-            )
-        if not self.holds_ids and self._options.ids is None:
-            raise UsageError(f"--ids: expected the file of the ids of {first}, received none")
-        for name, value, default in self.unused_options(seeded=seeded):
-            if value != default:
-                raise UsageError(f"{name}: expected none for {first}, received {value!r}")
-
-    def unused_options(self, *, seeded: bool) -> Iterator[tuple[str, object, object]]:  # noqa: ARG002 - for others
-        """Yield the options that mean nothing for this format, with their values and defaults."""
-        yield from ()
+        used = self.uses | (_OF_SEEDS if seeded else frozenset())
+        for field in fields(self._options):
+            value = getattr(self._options, field.name)
+            if field.name in _NAMES.keys() - used and value != field.default:
+                raise UsageError(
+                    f"{_NAMES[field.name]}: expected none for {self._paths[0]}, received {value!r}"
+                )
 
     def expected_bytes(self) -> int:
         """Return about how much memory the vectors of all files take at most; 0 if unknown.

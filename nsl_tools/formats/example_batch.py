@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from nsl_tools.arrays.fingerprints import certainly_distinct
 from nsl_tools.arrays.groups import one_of_each
@@ -28,7 +27,8 @@ from nsl_tools.formats.tfrecord.reader import RecordBatch, read_batches
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nsl_tools.arrays.ids import IdColumn
+    import pyarrow as pa
+
     from nsl_tools.files.streams import Source
     from nsl_tools.formats.protobuf.lockstep import Spans
     from nsl_tools.formats.skipped_records import SkippedRecords
@@ -199,24 +199,6 @@ def because(reason: str) -> Iterator[None]:
     except ExampleError as err:
         err.reason = reason
         raise
-
-
-def read_ids(
-    sources: Sequence[Source], id_feature: str, skipped: SkippedRecords, ids: IdColumn
-) -> pa.Array:
-    """Gather the ids of all examples in `ids`; return them, each once, in order.
-
-    Raises:
-        DataError: a file, a record or an id is not what it should be.
-        UsageError: they take more memory than they may.
-    """
-    places = Places()
-    for batch, found in read_decoded(sources, skipped, lambda b: ids_of(b, id_feature)):
-        ids.add(found)
-        places.add(batch.records)
-    every = ids.array()
-    kept = unrepeated(every, skipped, places)
-    return every if isinstance(kept, slice) else every.take(pa.array(kept))
 
 
 def _check_id(index: int, feature: bytes, name: str) -> None:

@@ -13,6 +13,7 @@ from nsl_tools.formats.example_batch import because, ids_of, read_decoded
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleError
 from nsl_tools.formats.protobuf.lockstep import FLOAT_BYTES, sole_contents
+from nsl_tools.formats.tfrecord.reader import starts_as_tfrecord
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,7 +28,15 @@ if TYPE_CHECKING:
 class ExampleEmbeddings(EmbeddingReader):
     """Reads one feature as the id and one as the embedding, whatever else an example has."""
 
+    format_name = "TFRecord"
     noun = "record"
+    suffixes = (".tfr", ".tfrecord", ".tfrecords")
+    uses = frozenset({"id_feature", "embedding_feature", "max_record_bytes"})
+
+    @classmethod
+    def matches(cls, head: bytes) -> bool:
+        """Tell whether a file starts as records do, plain."""
+        return starts_as_tfrecord(head)
 
     def batches(self, skipped: SkippedRecords, new_rows: NewRows) -> Batches:
         """Yield all nodes that can be used, in order, as every reader does."""

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-def write_examples(
-    path: str, rows: Iterable[Mapping[str, Any]], compression: str = "auto"
-) -> None:
+def write_examples(path: str, rows: Iterable[Mapping[str, Any]], compression: str = "auto") -> None:
     """Write rows to the output `path`, a file or `base@N`, as records of `tf.train.Example`.
 
     All of them are in memory, encoded, before the first is written.

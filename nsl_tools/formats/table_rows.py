@@ -25,6 +25,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class IdPlace:
+    """Where the ids of some rows are, if in another file.
+
+    Attributes:
+        source: that file.
+        noun: what it has for each id.
+        first: the number of that for the first row.
+    """
+
+    source: str
+    noun: str
+    first: int
+
+    def of(self, row: int) -> str:
+        """Return where the id of a row is, in words."""
+        return f" ({self.noun} {self.first + row} of {self.source})"
+
+
+@dataclass(frozen=True)
 class Rows:
     """Consecutive rows, as they are read.
 
@@ -36,8 +55,7 @@ class Rows:
         values: the numbers of all rows, end to end.
         lost: places in `values` where a number is missing (0 stands there) or is a whole one
             that float32 does not hold.
-        ids_source: the file that holds the ids, if it is another one.
-        ids_line: the line of the first id in that file.
+        ids_place: where the ids are, if in another file.
     """
 
     source: str
@@ -46,8 +64,7 @@ class Rows:
     lengths: Places
     values: Floats
     lost: Places
-    ids_source: str | None = None
-    ids_line: int = 1
+    ids_place: IdPlace | None = None
 
     def error(self, row: int, problem: str) -> DataError:
         """Return the error that one of the rows has a problem."""
@@ -58,8 +75,7 @@ class Rows:
         """Return the error that the id of a row cannot be used."""
         node = self.ids[row].as_py()
         problem = "the id is missing" if node is None else str(id_problem(node))
-        line = f" (line {self.ids_line + row} of {self.ids_source})" if self.ids_source else ""
-        return self.error(row, problem + line)
+        return self.error(row, problem + (self.ids_place.of(row) if self.ids_place else ""))
 
 
 class UsableRows:

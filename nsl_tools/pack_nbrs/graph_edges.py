@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nsl_tools.arrays.fingerprints import Words, fingerprints
 from nsl_tools.background import Background, in_background
-from nsl_tools.formats.graph_tsv import read_edges, weights_of
+from nsl_tools.formats.graphs.tsv import read_edges, weights_of
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.streams import source
-from nsl_tools.formats.graph_tsv import read_edges, weights_of
+from nsl_tools.formats.graphs.tsv import read_edges, weights_of
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.formats.tfrecord.writer import write_framed
 from nsl_tools.memory import shown_size

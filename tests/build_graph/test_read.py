@@ -73,8 +73,8 @@ def test_parquet_files_give_the_same_graph(
         (VECTORS, [*IDS, "more"], "51 ids, expected 50"),
         (VECTORS, [*IDS[:-1], IDS[0]], "v.npy: row 49: the id 'n0' has occurred before: .*--on"),
         (VECTORS, [*IDS[:-1], "a\tb"], "row 49: the id 'a.*' holds a tab"),
-        (VECTORS.astype(int), IDS, "expected a matrix of floats"),
-        (VECTORS[:, 0], IDS, "expected a matrix of floats"),
+        (VECTORS.astype(complex), IDS, "expected a matrix of numbers"),
+        (VECTORS[:, 0], IDS, "expected a matrix of numbers"),
         (np.where(np.arange(50)[:, None] == 3, np.nan, VECTORS), IDS, "row 3: a value is not finite"),  # noqa: E501 - one case a line
     ],
 )  # fmt: skip
@@ -185,7 +185,5 @@ def test_files_that_are_not_what_their_name_says_are_refused(tmp_path: Path) -> 
         graph(tmp_path, f"{tmp_path}/e.parquet")
     with pytest.raises(DataError, match=r"not a \.npy file"):
         graph(tmp_path, f"{tmp_path}/e.npy", ids=f"{tmp_path}/ids")
-    with pytest.raises(UsageError, match="--ids: expected"):
-        graph(tmp_path, f"{tmp_path}/e.npy")
-    with pytest.raises(UsageError, match="files of one kind"):
+    with pytest.raises(UsageError, match="files of one format"):
         graph(tmp_path, f"{tmp_path}/e.npy", f"{tmp_path}/e.parquet")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nsl_tools.formats.graph_tsv import INCOMPLETE
+from nsl_tools.formats.graphs.tsv import INCOMPLETE
 from nsl_tools.formats.protobuf import example
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from oracles import inflated, right_graph, right_records
 
 from nsl_tools.errors import DataError
 from nsl_tools.files.streams import Source
-from nsl_tools.formats.graph_tsv import read_edges
+from nsl_tools.formats.graphs.tsv import read_edges
 from nsl_tools.formats.tfrecord import frames
 from nsl_tools.formats.tfrecord.frames import frame
 from nsl_tools.formats.tfrecord.reader import read_batches

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.files.paths import (
+    one_member,
     refuse_shared_streams,
     resolve_inputs,
     resolve_output,
     shard_names,
     split_evenly,
+    split_member,
 )
 
 
@@ -163,3 +165,41 @@ def test_an_even_split(total: int, parts: int) -> None:
     assert ranges[-1].stop == total
     sizes = {len(r) for r in ranges}
     assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_folder_is_all_files_in_it(folder: Path) -> None:
+    """In their order, but for those that are no data: hidden, described, cached."""
+    place = folder / "part"
+    for name in ("b/x=2/1.parquet", "b/x=10/0.parquet", "a", "c.tfr", "z-00000"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).touch()
+    aside = (".crc", "_SUCCESS", "b/_metadata", "a.json", "README.md", "b/cache-1.arrow", ".x/d")
+    for name in aside:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).touch()
+    (place / "folder.tfr").mkdir()
+    names = ["a", "b/x=10/0.parquet", "b/x=2/1.parquet", "c.tfr", "z-00000"]
+    assert resolve_inputs([str(place)]) == [f"{place}/{name}" for name in names]
+    assert resolve_inputs([f"{place}/"]) == [f"{place}/{name}" for name in names]
+
+
+def test_a_folder_without_data(folder: Path) -> None:
+    (folder / "empty" / "more").mkdir(parents=True)
+    (folder / "empty" / "state.json").touch()
+    with pytest.raises(DataError, match="empty: a folder without data"):
+        resolve_inputs([f"{folder}/empty"])
+
+
+def test_what_is_named_in_a_file(folder: Path) -> None:
+    """Unless a file has the whole name; of a glob, in all of its files."""
+    for name in ("v.h5", "w.h5", "t:x", "t"):
+        (folder / name).touch()
+    assert split_member(f"{folder}/v.h5:/g/x") == (f"{folder}/v.h5", "/g/x")
+    assert split_member(f"{folder}/*.h5:x") == (f"{folder}/*.h5", "x")
+    for path in (f"{folder}/t:x", f"{folder}/gone:x", f"{folder}/v.h5:", "-", f"{folder}/v.h5"):
+        assert split_member(path) == (path, "")
+    paths = [f"{folder}/v.h5:x", f"{folder}/w.h5"]
+    assert one_member("--seeds", paths) == ([f"{folder}/v.h5", f"{folder}/w.h5"], "x")
+    assert one_member("--seeds", paths[1:]) == (paths[1:], None)
+    with pytest.raises(UsageError, match=r"--seeds: expected the same name in all files, .* x, y"):
+        one_member("--seeds", [*paths, f"{folder}/w.h5:y"])

@@ -79,10 +79,12 @@ def test_rows_to_a_file_and_to_shards(tmp_path: Path) -> None:
     rows = [{"id": f"{i}", "x": np.arange(i, dtype=np.float32)} for i in range(5)]
     nsl.data.write_examples(str(tmp_path / "one.tfr.gz"), rows)
     nsl.data.write_examples(str(tmp_path / "many@3"), iter(rows))
-    shards = [read_payloads(path) for path in sorted(tmp_path.glob("many-0*"))]
+    shards = sorted(tmp_path.glob("many-0*"))
+    found = [payload for path in shards for payload in read_payloads(path)]
+    assert len(shards) == 3
     assert (tmp_path / "one.tfr.gz").read_bytes().startswith(b"\x1f\x8b")
-    assert read_payloads(tmp_path / "one.tfr.gz") == sum(shards, [])
-    assert sum(shards, []) == [encode_row(row) for row in rows]
+    assert read_payloads(tmp_path / "one.tfr.gz") == found
+    assert found == [encode_row(row) for row in rows]
 
 
 def test_a_row_that_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:

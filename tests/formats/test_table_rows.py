@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from oracles import TableRow, right_rows
 
 from nsl_tools.errors import DataError
-from nsl_tools.formats.table_rows import Rows, usable
+from nsl_tools.formats.table_rows import IdPlace, Rows, usable
 from nsl_tools.statistics import Statistics
 
 _LARGE = (1 << 24) + 1
@@ -42,7 +42,7 @@ def rows_of(table: list[TableRow], first: int = 0, ids_source: str | None = None
     return Rows(
         "file", first, ids, np.array(lengths, np.int64),
         np.array([number or 0 for number in values], np.float32), np.array(lost, np.int64),
-        ids_source, 5,
+        IdPlace(ids_source, "line", 5) if ids_source else None,
     )  # fmt: skip
 
 

@@ -40,12 +40,15 @@ from nsl_tools.arrays.ids import IdColumn
 from nsl_tools.build_graph.read import read_embeddings
 from nsl_tools.errors import DataError
 from nsl_tools.files import streams
-from nsl_tools.formats import graph_tsv, npy
 from nsl_tools.formats.example_batch import ExampleBatch, ids_of
-from nsl_tools.formats.parquet import ParquetEmbeddings
+from nsl_tools.formats.graphs import tsv as graph_tsv
+from nsl_tools.formats.matrices.npy import NpyEmbeddings
+from nsl_tools.formats.matrices.npy_header import read_header
+from nsl_tools.formats.numbers import as_float32
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_columns import ExampleError, ExampleParser
 from nsl_tools.formats.skipped_records import SkippedRecords
+from nsl_tools.formats.tables.embeddings import TableEmbeddings
 from nsl_tools.formats.tfrecord import reader as tfrecord
 from nsl_tools.formats.tfrecord.reader import RecordBatch
 from nsl_tools.memory import LEAST_LIMIT
@@ -57,6 +60,8 @@ from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from nsl_tools.formats.matrices.matrix import NumberMatrix
 
 LONGEST = 300
 """Of a record: what the reader is told to accept."""
@@ -299,14 +304,16 @@ def matrix(data: bytes) -> None:
         path = _named(content)
     right = right_matrix(content)
     try:
-        found = [row for block in npy.read_rows(path, 1 + plan) for row in block.tolist()]
+        with _npy(path) as matrix:
+            found = [as_float32(block)[0].tolist() for block in matrix.blocks(1 + plan)]
     except DataError as err:
         _judge_line(err, path)
         assert not is_as_numpy_writes(content, right), "refused what is right"
         return
     assert right is not None, "accepted what is wrong"
     with np.errstate(all="ignore"):
-        np.testing.assert_array_equal(np.reshape(found, right.shape), right.astype(np.float32))
+        rows = [row for block in found for row in block]
+        np.testing.assert_array_equal(np.reshape(rows, right.shape), right.astype(np.float32))
 
 
 def _judge_line(err: DataError, path: str) -> None:
@@ -316,14 +323,19 @@ def _judge_line(err: DataError, path: str) -> None:
 
 def _numbers_bytes(path: str) -> tuple[int, int] | None:
     """Return where the numbers should start, and how many bytes they should take, if not many."""
-    with open(path, "rb") as file:
-        try:
-            npy.read_header(path, file)
-        except DataError as err:
-            expected = re.search("bytes of numbers, expected ([0-9]+) for", str(err))
-            if expected and int(expected[1]) <= 8 * _MOST_NUMBERS:
-                return file.tell(), int(expected[1])
+    try:
+        with _npy(path):
+            pass
+    except DataError as err:
+        expected = re.search("bytes of numbers, expected ([0-9]+) for", str(err))
+        if expected and int(expected[1]) <= 8 * _MOST_NUMBERS:
+            with open(path, "rb") as file:
+                return read_header(path, file).bytes, int(expected[1])
     return None
+
+
+def _npy(path: str) -> contextlib.AbstractContextManager[NumberMatrix]:
+    return NpyEmbeddings([path], BuildGraphOptions()).opened_matrix(path)
 
 
 def parquet(data: bytes) -> None:
@@ -336,7 +348,7 @@ def parquet(data: bytes) -> None:
     try:
         with MatrixStore(LEAST_LIMIT // 4) as store:
             ids = IdColumn(path, MemoryBudget(1 << 30))
-            reader = ParquetEmbeddings([path], options)
+            reader = TableEmbeddings([path], options)
             found = read_embeddings(reader, SkippedRecords(statistics, "first"), store, ids)
     except DataError as err:
         _judge_line(err, path)
@@ -350,8 +362,12 @@ def parquet(data: bytes) -> None:
 def _right_table(content: bytes) -> list[tuple[bytes, list[float]]]:
     file = pq.ParquetFile(io.BytesIO(content))
     rows = file.read(columns=["id", "embedding"], use_threads=False)
-    ids, vectors = (rows.column(rows.column_names.index(n)) for n in ("id", "embedding"))
-    texts = ids.cast(pa.binary()).to_pylist()
+    vectors = rows.column(rows.column_names.index("embedding"))
+    texts = [b"%d" % row for row in range(len(vectors))]
+    if "id" in rows.column_names:
+        known = rows.column(rows.column_names.index("id"))
+        whole = pa.types.is_integer(known.type)
+        texts = (known.cast(pa.string()) if whole else known).cast(pa.binary()).to_pylist()
     return right_rows(list(zip(texts, vectors.to_pylist(), strict=True)))
 
 

@@ -9,7 +9,9 @@ from mutations import corpus_of, mutations
 from support import NEEDS_NEW_PYARROW, NEEDS_PROTOBUF_7
 from targets import TARGETS
 
-from nsl_tools.formats import graph_tsv, npy, table_rows
+from nsl_tools.formats import table_rows
+from nsl_tools.formats.graphs import tsv as graph_tsv
+from nsl_tools.formats.matrices import npy
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.tfrecord import reader as tfrecord
 
@@ -59,7 +61,7 @@ _FAULTS: dict[str, tuple[str, object, str, Callable[..., object]]] = {
     "names are not checked": ("examples", example, "_checked_name", lambda name: name),
     "runs are not checked": ("examples", example, "_check_run", _unchecked),
     "ids are not checked": ("graph", graph_tsv, "id_problem", _unchecked),
-    "bytes after a matrix are not noticed": ("npy", npy, "_check_size", _unchecked),
+    "bytes after a matrix are not noticed": ("npy", npy, "check_size", _unchecked),
     "numbers are not checked": ("parquet", table_rows, "_odd_values", lambda *_: {}),
     "what pyarrow trims is trimmed": ("graph", graph_tsv, "_TRIMMED", ()),
 }

@@ -203,7 +203,12 @@ def check_start(name: str, head: bytes) -> None:
 
 def is_tfrecord(path: str) -> bool:
     """Tell whether a regular file is at `path` that starts as a plain TFRecord file."""
-    return _is_header(first_bytes(path, HEADER_BYTES))
+    return starts_as_tfrecord(first_bytes(path, HEADER_BYTES))
+
+
+def starts_as_tfrecord(head: bytes) -> bool:
+    """Tell whether a file that starts with `head` is a plain TFRecord file."""
+    return _is_header(head[:HEADER_BYTES])
 
 
 def _is_header(head: bytes) -> bool:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import right_graph
 
-from nsl_tools.formats import graph_tsv_writer
-from nsl_tools.formats.graph_tsv_writer import edge_lines
+from nsl_tools.formats.graphs import tsv_writer
+from nsl_tools.formats.graphs.tsv_writer import edge_lines
 from nsl_tools.tuning import TUNING
 
 _cosines = st.floats(-1, 1) | st.sampled_from([-0.0, 1.0, -1.0, 1.0000000000000002, 5e-324])
@@ -34,7 +34,7 @@ def test_edges_are_lines_in_order(
     edges = [(source % len(ids), target % len(ids), weight) for source, target, weight in drawn]
     sources, targets = ([edge[end] for edge in edges] for end in (0, 1))
     with (
-        mock.patch.object(graph_tsv_writer, "_SHORT", short),
+        mock.patch.object(tsv_writer, "_SHORT", short),
         mock.patch.multiple(TUNING, few_to_join=few, joined_edges=4, lines_bytes=size),
     ):
         found = list(
@@ -53,11 +53,11 @@ def test_edges_are_lines_in_order(
     assert right_graph(expected) == read
 
 
-@pytest.mark.parametrize("short", [0, graph_tsv_writer._SHORT])
+@pytest.mark.parametrize("short", [0, tsv_writer._SHORT])
 def test_a_slice_of_ids(short: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows count from the start of the slice."""
     monkeypatch.setattr(TUNING, "few_to_join", 1)
-    monkeypatch.setattr(graph_tsv_writer, "_SHORT", short)
+    monkeypatch.setattr(tsv_writer, "_SHORT", short)
     ids = pa.array([b"x", b"a", b"b"], pa.binary()).slice(1)
     zero, one = np.array([0]), np.array([1])
     assert list(edge_lines(ids, zero, one, np.array([0.5]))) == [b"a\tb\t0.500000\n"]

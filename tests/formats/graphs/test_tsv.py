@@ -1,4 +1,4 @@
-"""`nsl_tools.formats.graph_tsv`: one definition of the format, whichever way a block is read."""
+"""`nsl_tools.formats.graphs.tsv`: one definition of the format, whichever way a block is read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from nsl_tools.errors import DataError
 from nsl_tools.files.streams import CHUNK, Source
-from nsl_tools.formats import graph_tsv
-from nsl_tools.formats.graph_tsv import INCOMPLETE, read_edges
+from nsl_tools.formats.graphs import tsv
+from nsl_tools.formats.graphs.tsv import INCOMPLETE, read_edges
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _outcome(parse: str, block: bytes) -> object:
     """Return edges and counts, or the error, of one way of reading a block."""
     statistics = Statistics()
     try:
-        batch = getattr(graph_tsv, parse)(block, "g", 1, statistics)
+        batch = getattr(tsv, parse)(block, "g", 1, statistics)
     except DataError as err:
         return str(err)
     return [(*edge[:2], edge[2].hex()) for edge in _edges(batch)], statistics
@@ -95,7 +95,7 @@ def test_the_fast_way_is_the_slow_way(block: bytes) -> None:
 def test_regular_blocks_take_the_fast_way(pairs: list[tuple[str, str]]) -> None:
     """Quotes, backslashes and comment signs in ids need no closer look."""
     block = "".join(f"{source}\t{target}\t0.5\n" for source, target in pairs).encode()
-    assert graph_tsv._parse_regular(block, len(pairs)) is not None
+    assert tsv._parse_regular(block, len(pairs)) is not None
 
 
 @given(st.binary(max_size=60).map(lambda block: block + b"\n"))

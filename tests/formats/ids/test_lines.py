@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.errors import DataError
-from nsl_tools.formats import id_lines as module
-from nsl_tools.formats.id_lines import id_lines
+from nsl_tools.formats.ids import lines as module
+from nsl_tools.formats.ids.lines import id_lines
 from nsl_tools.statistics import Statistics
 
 _WORD = st.binary(max_size=6).map(lambda word: word.replace(b"\n", b"").removesuffix(b"\r"))

@@ -1,4 +1,4 @@
-"""The ids of `.npy` files: a text file, one id a line, read as they are needed."""
+"""Ids in a text file: one a line, read as they are needed."""
 
 from __future__ import annotations
 
@@ -6,56 +6,32 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from nsl_tools.arrays.ids import texts_at
 from nsl_tools.errors import DataError
 from nsl_tools.files.streams import CHUNK, gunzipped, source, without_bom
+from nsl_tools.formats.ids.row_ids import BlockIds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pyarrow as pa
 
     from nsl_tools.arrays.byte_spans import Bytes
     from nsl_tools.files.streams import ByteStream
     from nsl_tools.statistics import Statistics
 
 
-class IdLines:
-    """The ids of a text file, in order: a line each, which ends in LF or CRLF.
+class IdLines(BlockIds):
+    """The ids of a text file, in order: a line each, which ends in LF or CRLF."""
 
-    Attributes:
-        name: of the file.
-        taken: how many lines were taken.
-    """
+    noun = "line"
+    first = 1
 
     def __init__(self, stream: ByteStream, name: str, statistics: Statistics) -> None:
-        self.name = name
-        self.taken = 0
+        """Read from `stream`; count in `statistics` what is odd."""
         text = without_bom(gunzipped(stream, name), name)
-        self._blocks = _texts(text, name, statistics)
-        self._waiting: pa.Array = pa.array([], pa.binary())
-
-    def take(self, count: int) -> pa.Array:
-        """Return the next `count` ids as a binary array; fewer at the end.
-
-        Raises:
-            DataError: the file cannot be read, or is no such text.
-        """
-        parts, missing = [], count
-        while missing:
-            if not len(self._waiting) and (block := next(self._blocks, None)) is None:
-                break
-            if not len(self._waiting):
-                self._waiting = block
-            parts.append(self._waiting[:missing])
-            missing -= len(parts[-1])
-            self._waiting = self._waiting[len(parts[-1]) :]
-        self.taken += count - missing
-        return pa.concat_arrays(parts) if parts else pa.array([], pa.binary())
-
-    def rest(self) -> int:
-        """Read to the end; return how many ids were left."""
-        return len(self._waiting) + sum(map(len, self._blocks))
+        super().__init__(name, _texts(text, name, statistics))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,141 @@
+"""`nsl-tools build-graph`: options in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from nsl_tools.cli.absl_flags import AbslCommand
+from nsl_tools.cli.common import common_options, progress_of, reported, summarize
+from nsl_tools.cli.startup import loading
+from nsl_tools.options import DEFAULT_EMBEDDING_FEATURE, BuildGraphOptions
+
+
+def _neighbor_count(_: click.Context, __: click.Parameter, value: str) -> int | None:
+    if value == "all":
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(f"expected a number or 'all', received {value!r}") from None
+
+
+@click.command(
+    "build-graph",
+    cls=AbslCommand,
+    epilog="""\b
+Examples:
+  nsl-tools build-graph emb.tfr graph.tsv
+  nsl-tools build-graph -k all --similarity_threshold=0.9 'emb-*' - | wc -l
+""",
+)
+@click.argument("embeddings", nargs=-1, required=True)
+@click.argument("graph")
+@click.option(
+    "-k",
+    "--neighbors",
+    "k",
+    default="10",
+    show_default=True,
+    callback=_neighbor_count,
+    help="Nearest neighbours per node at most; 'all' for every pair above the threshold, "
+    "which is NSL 1.4's graph.",
+)
+@click.option(
+    "--similarity-threshold",
+    type=float,
+    default=0.8,
+    show_default=True,
+    help="Smallest cosine similarity of an edge.",
+)
+@click.option(
+    "--seeds",
+    multiple=True,
+    metavar="LABELED",
+    help="Build only the edges that leave the ids of these examples, all that packing them "
+    "needs. May be given several times.",
+)
+@click.option(
+    "--embedding-feature-name",
+    "embedding_feature",
+    default=DEFAULT_EMBEDDING_FEATURE,
+    show_default=True,
+    help="Feature that holds the embedding: floats.",
+)
+@click.option(
+    "--lsh-splits",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Compare only nodes in one bucket of 2^splits, cut by random hyperplanes. "
+    "0 compares all: exact.",
+)
+@click.option(
+    "--lsh-rounds",
+    type=int,
+    default=2,
+    show_default=True,
+    help="Rounds of bucketing; a pair is compared if it meets in any.",
+)
+@click.option(
+    "--random-seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed of the hyperplanes, and of the cells and the sample for --recall.",
+)
+@click.option(
+    "--ids",
+    metavar="FILE",
+    help="The ids of EMBEDDINGS that hold none, in order: a text file, one a line, a .npy array, "
+    "or table.parquet:column.  [default: the rows' numbers]",
+)
+@click.option(
+    "--array",
+    metavar="NAME",
+    help="Which array, of EMBEDDINGS that hold several: .npz, HDF5, safetensors. Or name it as "
+    "file.h5:/name.",
+)
+@click.option(
+    "--embedding-columns",
+    metavar="PATTERNS",
+    help="Columns of a table that are a dimension each, in its order: 'e*' or 'x,y,z'.",
+)
+@click.option(
+    "--recall",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Find at least this share of the exact edges, as measured on random nodes with 99 % "
+    "confidence, where that is faster than finding all. 1 is exact.",
+)
+@click.option("--threads", type=int, help="Threads for the products.  [default: all cores]")
+@common_options
+def build_graph(
+    embeddings: tuple[str, ...],
+    graph: str,
+    seeds: tuple[str, ...],
+    *,
+    quiet: bool,
+    debug: bool,  # noqa: ARG001 - looked for where errors end the run
+    **given: Any,
+) -> None:
+    """Build the cosine nearest-neighbour graph of EMBEDDINGS and write it to GRAPH.
+
+    EMBEDDINGS are TFRecord files of tf.train.Example with an id and an
+    embedding, tables (Parquet, Arrow) with a column of each, or matrices (.npy,
+    .npz, HDF5, safetensors, .fbin), recognised by content. GRAPH is TSV, one
+    edge a line: source, target, similarity; sorted by source (input order), then
+    similarity and target id descending.
+    """
+    options = BuildGraphOptions(**given)
+    with loading():
+        from nsl_tools.build_graph.pipeline import build_graph as run
+
+    progress = progress_of("build-graph", quiet=quiet)
+    ids = [options.ids] if options.ids else []
+    inputs = {"embeddings": embeddings, "seeds": seeds, "ids": ids}
+    with reported("build-graph", options, inputs, graph) as report:
+        statistics = run(embeddings, graph, options, seeds, progress, report)
+    summarize(progress, statistics)

@@ -1,0 +1,94 @@
+"""`nsl-tools pack-nbrs`: options in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from nsl_tools.cli.absl_flags import AbslCommand
+from nsl_tools.cli.common import (
+    common_options,
+    compression_option,
+    progress_of,
+    reported,
+    summarize,
+)
+from nsl_tools.cli.startup import loading
+from nsl_tools.options import PackOptions
+
+
+@click.command(
+    "pack-nbrs",
+    cls=AbslCommand,
+    epilog="""\b
+Examples:
+  nsl-tools pack-nbrs --max_nbrs=5 labeled.tfr unlabeled.tfr graph.tsv merged.tfr
+  nsl-tools build-graph emb.tfr - | nsl-tools pack-nbrs l.tfr '' - merged@4
+""",
+)
+@click.argument("labeled")
+@click.argument("unlabeled")
+@click.argument("graph")
+@click.argument("output")
+@click.option(
+    "--max-nbrs",
+    "max_neighbors",
+    type=int,
+    help="Neighbours per labeled example at most.  [default: all]",
+)
+@click.option(
+    "--add-undirected-edges/--no-add-undirected-edges",
+    default=False,
+    show_default=True,
+    help="Follow each edge backwards too, with the larger weight of both directions.",
+)
+@click.option(
+    "--seed-unlabeled",
+    is_flag=True,
+    help="Pack unlabeled examples as seeds too, after the labeled ones, and mark all seeds by "
+    "NL_label_weight: 1 if labeled, else 0.",
+)
+@compression_option
+@click.option(
+    "--rename-weight",
+    metavar="NAME",
+    help="Pack a neighbour's feature called 'weight', which would clash with the edge's weight, "
+    "as NL_nbr_<i>_NAME.  [default: refuse it]",
+)
+@click.option(
+    "--soft-labels",
+    metavar="FILE",
+    help="Give each seed the class probabilities that spread-labels wrote to FILE, as "
+    "NL_soft_label, and its confidence as NL_label_weight.",
+)
+@common_options
+def pack_nbrs(
+    labeled: str,
+    unlabeled: str,
+    graph: str,
+    output: str,
+    *,
+    quiet: bool,
+    debug: bool,  # noqa: ARG001 - looked for where errors end the run
+    **given: Any,
+) -> None:
+    """Merge the features of graph neighbours into LABELED and write it to OUTPUT.
+
+    LABELED and UNLABELED are TFRecord files of tf.train.Example with an id;
+    UNLABELED may be '' for none. GRAPH is TSV: source, target and optionally a
+    weight. Each labeled example gets NL_num_nbrs, and for each neighbour i its
+    features as NL_nbr_<i>_<name> and the edge weight as NL_nbr_<i>_weight.
+    """
+    options = PackOptions(**given)
+    with loading():
+        from nsl_tools.pack_nbrs.pipeline import pack_nbrs as run
+
+    progress = progress_of("pack-nbrs", quiet=quiet)
+    others = [unlabeled] if unlabeled else []
+    inputs = {"labeled": [labeled], "unlabeled": others, "graph": [graph]}
+    if options.soft_labels:
+        inputs["soft labels"] = [options.soft_labels]
+    with reported("pack-nbrs", options, inputs, output) as report:
+        statistics = run(labeled, unlabeled, graph, output, options, progress, report)
+    summarize(progress, statistics)

@@ -1,0 +1,1 @@
+"""Ids from a file of their own."""

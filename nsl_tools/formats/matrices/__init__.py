@@ -1,0 +1,1 @@
+"""Matrices of numbers, a row for each node: `.npy` and its like."""

@@ -1,0 +1,95 @@
+"""Embeddings that are the rows of matrices, whose ids are elsewhere, or the numbers of the rows."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nsl_tools.errors import DataError, UsageError
+from nsl_tools.formats.embedding_batch import EmbeddingReader
+from nsl_tools.formats.ids.files import row_ids
+from nsl_tools.formats.numbers import as_float32
+from nsl_tools.formats.table_rows import IdPlace, Rows, UsableRows
+from nsl_tools.memory import shown_size
+from nsl_tools.options import memory_of
+from nsl_tools.tuning import TUNING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from nsl_tools.formats.embedding_batch import Batches, NewRows
+    from nsl_tools.formats.ids.row_ids import RowIds
+    from nsl_tools.formats.matrices.matrix import NumberMatrix
+    from nsl_tools.formats.skipped_records import SkippedRecords
+    from nsl_tools.statistics import Statistics
+
+
+class MatrixEmbeddings(EmbeddingReader):
+    """Reads the rows of matrices; their ids are those of `--ids`, or their numbers, from 0 on."""
+
+    uses = frozenset({"ids"})
+
+    @abstractmethod
+    def opened_matrix(self, path: str) -> AbstractContextManager[NumberMatrix]:
+        """Open the matrix of a file.
+
+        Raises:
+            DataError: the file cannot be read, or is not what it should be.
+        """
+
+    def expected_bytes(self) -> int:
+        """Return how much memory the vectors of all files take.
+
+        Raises:
+            DataError: a file is not what it should be.
+        """
+        return sum(4 * rows * width for rows, width in map(self._shape_of, self._paths))
+
+    def batches(self, skipped: SkippedRecords, new_rows: NewRows) -> Batches:  # noqa: ARG002 - a row may be refused after it is read
+        """Yield all rows that can be used, in order, as every reader does."""
+        self._require_memory()
+        usable = UsableRows(skipped.statistics)
+        for rows in self._rows(skipped.statistics):
+            yield from usable.batches(rows)
+
+    def _shape_of(self, path: str) -> tuple[int, int]:
+        with self.opened_matrix(path) as matrix:
+            return matrix.shape
+
+    def _require_memory(self) -> None:
+        """Refuse files of which some rows do not fit the memory."""
+        limit = memory_of(self._options).limit
+        for path in self._paths:
+            width = self._shape_of(path)[1]
+            copies = 8  # of a row, each of up to 8 bytes for a number
+            if (needed := copies * 8 * width) > limit:
+                raise UsageError(
+                    f"--memory-limit: expected at least {shown_size(needed)} for the rows of "
+                    f"{path} ({width:,} numbers each), received {shown_size(limit)}"
+                )
+
+    def _rows(self, statistics: Statistics) -> Iterator[Rows]:
+        with row_ids(self._options.ids, statistics) as ids:
+            for path in self._paths:
+                with self.opened_matrix(path) as matrix:
+                    yield from _rows_of(matrix, path, ids)
+            if more := ids.rest():
+                problem = f"{ids.taken + more:,} ids, expected {ids.taken:,}, one for each row"
+                raise DataError(ids.name, "", problem)
+
+
+def _rows_of(matrix: NumberMatrix, path: str, ids: RowIds) -> Iterator[Rows]:
+    first = 0
+    for block in matrix.blocks(TUNING.table_bytes):
+        place = IdPlace(ids.name, ids.noun, ids.first + ids.taken) if ids.name else None
+        taken = ids.take(len(block))
+        if len(taken) < len(block):
+            problem = f"{ids.taken:,} ids, expected one for each row of {path}"
+            raise DataError(ids.name, "", problem)
+        vectors, lost = as_float32(block)
+        lengths = np.full(len(block), block.shape[1], np.int64)
+        yield Rows(path, first, taken, lengths, vectors.reshape(-1), lost, place)
+        first += len(block)

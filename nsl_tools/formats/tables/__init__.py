@@ -1,0 +1,1 @@
+"""Tables of columns: Parquet and Arrow."""

@@ -1,0 +1,217 @@
+"""Embeddings in tables: a column of ids, and a column of lists of numbers, or one a dimension."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from nsl_tools.arrays.ids import shown
+from nsl_tools.errors import DataError, UsageError
+from nsl_tools.formats.embedding_batch import EmbeddingReader
+from nsl_tools.formats.ids.files import row_ids
+from nsl_tools.formats.ids.row_ids import holds_ids, id_texts
+from nsl_tools.formats.numbers import as_float32
+from nsl_tools.formats.table_rows import IdPlace, Rows, UsableRows
+from nsl_tools.formats.tables import opening
+from nsl_tools.formats.tables.table import bounded, column, storage_type
+from nsl_tools.memory import shown_size
+from nsl_tools.options import DEFAULT_EMBEDDING_FEATURE, DEFAULT_ID_FEATURE, memory_of
+from nsl_tools.tuning import TUNING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nsl_tools.arrays.byte_spans import Places
+    from nsl_tools.formats.embedding_batch import Batches, NewRows
+    from nsl_tools.formats.ids.row_ids import RowIds
+    from nsl_tools.formats.skipped_records import SkippedRecords
+    from nsl_tools.formats.tables.table import Table
+    from nsl_tools.options import BuildGraphOptions
+    from nsl_tools.spill.matrix import Floats
+    from nsl_tools.statistics import Statistics
+
+    Numbers = tuple[Places, Floats, Places]
+    """Lengths of rows, their numbers end to end, and the places of those that are lost."""
+
+
+class TableEmbeddings(EmbeddingReader):
+    """Reads Parquet and Arrow.
+
+    Where there is no column of ids and none was asked for, ids are the numbers of the rows.
+    """
+
+    format_name = "Parquet or Arrow"
+    suffixes = opening.PARQUET_SUFFIXES + opening.ARROW_SUFFIXES
+    magic = opening.MAGIC
+    uses = frozenset({"id_feature", "embedding_feature", "embedding_columns", "ids"})
+
+    def check_options(self, *, seeded: bool) -> None:
+        """Refuse options that are not for these files, and two that say the same."""
+        super().check_options(seeded=seeded)
+        given = self._options
+        if given.id_feature == given.embedding_feature and not given.embedding_columns:
+            raise UsageError(
+                f"--embedding-feature-name: expected another column than that of the ids, "
+                f"received {given.embedding_feature!r}"
+            )
+        if given.embedding_columns and given.embedding_feature != DEFAULT_EMBEDDING_FEATURE:
+            raise UsageError("--embedding-columns: expected none with --embedding-feature-name")
+        if given.ids and given.id_feature != DEFAULT_ID_FEATURE and not seeded:
+            raise UsageError("--ids: expected none with --id-feature-name")
+
+    def batches(self, skipped: SkippedRecords, new_rows: NewRows) -> Batches:  # noqa: ARG002 - a row may be refused after it is read
+        """Yield all rows that can be used, in order, as every reader does."""
+        limit = memory_of(self._options).limit
+        usable = UsableRows(skipped.statistics)
+        # Around it all: what the rows of a batch take is bounded while they are used, too.
+        with bounded(limit), row_ids(self._options.ids, skipped.statistics) as ids:
+            for path in self._paths:
+                done = 0
+                try:
+                    for rows in self._rows_of(path, ids, skipped.statistics):
+                        yield from usable.batches(rows)
+                        done = rows.first + len(rows.lengths)
+                except MemoryError as err:
+                    problem = (
+                        f"they take more memory than --memory-limit {shown_size(limit)}, or "
+                        "ulimit, leaves: raise it, if rows that large are right"
+                    )
+                    raise DataError(path, f"rows from {done}", problem) from err
+            if self._options.ids and (more := ids.rest()):
+                problem = f"{ids.taken + more:,} ids, expected {ids.taken:,}, one for each row"
+                raise DataError(ids.name, "", problem)
+
+    def _rows_of(self, path: str, ids: RowIds, statistics: Statistics) -> Iterator[Rows]:
+        with opening.opened_table(path) as table:
+            found = _Columns(table, self._options)
+            if found.id is None and not self._options.ids:
+                reason = f"no column {DEFAULT_ID_FEATURE!r}, no --ids: ids are the rows' numbers"
+                statistics.warnings[f"{path}: {reason}"] = 1
+            first = 0
+            for batch in table.batches(found.names, found.rows_at_once(TUNING.table_bytes)):
+                if len(batch):
+                    yield _rows(found, ids, first, batch)
+                first += len(batch)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns of a table are read."""
+
+    table: Table
+    options: BuildGraphOptions
+
+    @cached_property
+    def id(self) -> str | None:
+        """That of the ids; None if these come from elsewhere."""
+        name = self.options.id_feature
+        absent = name == DEFAULT_ID_FEATURE and name not in self.table.schema.names
+        if self.options.ids or absent:
+            return None
+        self._check(
+            name, self.table.column_type(name), holds_ids, "strings, bytes or whole numbers"
+        )
+        return name
+
+    @cached_property
+    def embedding(self) -> list[str]:
+        """That of the lists, or those of the dimensions."""
+        pattern = self.options.embedding_columns
+        if not pattern:
+            name = self.options.embedding_feature
+            kind = self.table.column_type(name)
+            self._check(name, kind, _is_list_of_numbers, "lists of numbers")
+            return [name]
+        patterns, known = pattern.split(","), self.table.schema.names
+        names = [n for n in known if n != self.id and any(fnmatchcase(n, p) for p in patterns)]
+        if not names:
+            problem = f"no column {pattern!r}, expected one a dimension; it has "
+            raise DataError(self.table.path, "", problem + ", ".join(known[:8]))
+        for name in names:
+            self._check(name, self.table.column_type(name), _is_number, "numbers")
+        return names
+
+    @property
+    def names(self) -> list[str]:
+        return [*([] if self.id is None else [self.id]), *self.embedding]
+
+    def _check(self, name: str, kind: pa.DataType, fits: object, expected: str) -> None:
+        assert callable(fits)  # noqa: S101 - for the type checker
+        if not fits(storage_type(kind)):
+            problem = f"column {name!r} is of type {shown(str(kind).encode())}, expected {expected}"
+            raise DataError(self.table.path, "", problem)
+
+    def numbers(self, batch: pa.RecordBatch) -> Numbers:
+        """Return the numbers of some rows."""
+        if not self.options.embedding_columns:
+            return _listed(column(batch, self.embedding[0]))
+        vectors = np.empty((len(batch), len(self.embedding)), np.float32)
+        lost = []
+        for place, name in enumerate(self.embedding):
+            vectors[:, place], rows = _floats(column(batch, name))
+            lost.append(rows * len(self.embedding) + place)
+        lengths = np.full(len(batch), len(self.embedding), np.int64)
+        return lengths, vectors.reshape(-1), np.sort(np.concatenate(lost))
+
+    def rows_at_once(self, block_bytes: int) -> int:
+        """Return how many rows to decode at once, by the first that has an embedding."""
+        peeked, most = 64, 4096
+        # Not by the footer: if what it says of columns is damaged, pyarrow ends the process.
+        for batch in islice(self.table.batches(self.names, 1), peeked):
+            if len(batch) and (numbers := self.numbers(batch)[1]).size:
+                ids = 0 if self.id is None else int(id_texts(column(batch, self.id)).nbytes)
+                beside = 16  # bytes of a row, beside its text and its numbers
+                return min(
+                    most, max(1, block_bytes * len(batch) // (numbers.nbytes + ids + beside))
+                )
+        return peeked
+
+
+def _rows(columns: _Columns, ids: RowIds, first: int, batch: pa.RecordBatch) -> Rows:
+    place = IdPlace(ids.name, ids.noun, ids.first + ids.taken) if ids.name else None
+    if columns.id is not None:
+        names = id_texts(column(batch, columns.id))
+    elif len(names := ids.take(len(batch))) < len(batch):
+        problem = f"{ids.taken:,} ids, expected one for each row of {columns.table.path}"
+        raise DataError(ids.name, "", problem)
+    lengths, values, lost = columns.numbers(batch)
+    return Rows(columns.table.path, first, names, lengths, values, lost, place)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def _is_list_of_numbers(kind: pa.DataType) -> bool:
+    lists = pa.ListType | pa.LargeListType | pa.FixedSizeListType | pa.ListViewType
+    return isinstance(kind, lists) and _is_number(kind.value_type)
+
+
+def _listed(lists: pa.Array) -> Numbers:
+    import pyarrow.compute as pc
+
+    lengths = pc.fill_null(pc.list_value_length(lists), -1).to_numpy(zero_copy_only=False)
+    values, lost = _floats(pc.list_flatten(lists))
+    return lengths.astype(np.int64), values, lost
+
+
+def _floats(values: pa.Array) -> tuple[Floats, Places]:
+    """Return numbers as float32, and the places of those that are null or do not fit."""
+    if not len(values):
+        return np.empty(0, np.float32), np.empty(0, np.int64)
+    # `to_numpy` would turn numbers of which one is null into other numbers, or objects.
+    letter = "f" if pa.types.is_floating(values.type) else str(values.type)[0]
+    kind = np.dtype(f"{letter}{values.type.bit_width // 8}")
+    numbers = np.frombuffer(values.buffers()[1], kind)[values.offset :][: len(values)]
+    found, lost = as_float32(numbers)
+    if values.null_count:
+        missing = values.is_null().to_numpy(zero_copy_only=False)
+        found = np.where(missing, np.float32(0), found)
+        lost = np.union1d(np.flatnonzero(missing), lost)
+    return found, lost

@@ -1,0 +1,41 @@
+"""Which format a table has, by its first bytes, else by the suffix of its name."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from nsl_tools.files.filesystem import first_bytes
+from nsl_tools.formats.tables import arrow_ipc, parquet
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from nsl_tools.formats.tables.table import Table
+
+PARQUET_SUFFIXES = (".parquet", ".pq")
+"""Suffixes of Parquet files."""
+ARROW_SUFFIXES = (".arrow", ".arrows", ".feather", ".ipc")
+"""Suffixes of Arrow files and streams."""
+MAGIC = (parquet.MAGIC, arrow_ipc.FILE_MAGIC, arrow_ipc.STREAM_MAGIC)
+"""How tables start."""
+
+
+def is_table(path: str) -> bool:
+    """Tell whether a file is a table, by its first bytes, or else by its name."""
+    suffix = os.path.splitext(path)[1]
+    return first_bytes(path, 8).startswith(MAGIC) or suffix in PARQUET_SUFFIXES + ARROW_SUFFIXES
+
+
+def opened_table(path: str) -> AbstractContextManager[Table]:
+    """Open a table.
+
+    Raises:
+        DataError: when it is entered: it cannot be read, or is no table.
+    """
+    head = first_bytes(path, 8)
+    is_arrow = head.startswith((arrow_ipc.FILE_MAGIC, arrow_ipc.STREAM_MAGIC))
+    named_arrow = os.path.splitext(path)[1] in ARROW_SUFFIXES
+    if is_arrow or (named_arrow and not head.startswith(parquet.MAGIC)):
+        return arrow_ipc.opened_arrow(path)
+    return parquet.opened_parquet(path)

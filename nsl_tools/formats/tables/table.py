@@ -1,0 +1,97 @@
+"""A table in an open file: named columns, read some rows at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from nsl_tools.errors import DataError
+from nsl_tools.memory import held_within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class Table(ABC):
+    """A table.
+
+    Attributes:
+        path: of the file.
+        schema: names and types of the columns.
+    """
+
+    def __init__(self, path: str, schema: pa.Schema) -> None:
+        self.path = path
+        self.schema = schema
+
+    @abstractmethod
+    def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Yield all rows from the start, about so many at a time.
+
+        Args:
+            columns: names of those to read; of a batch, they may be in another order.
+            rows: how many.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+
+    def column_type(self, name: str) -> pa.DataType:
+        """Return the type of the column with the name; a field within a column does not count.
+
+        Raises:
+            DataError: there is no such column, or more than one.
+        """
+        places = [place for place, known in enumerate(self.schema.names) if known == name]
+        if not places:
+            found = ", ".join(self.schema.names[:8])
+            raise DataError(self.path, "", f"no column {name!r}, expected one; it has {found}")
+        if len(places) > 1:
+            raise DataError(self.path, "", f"{len(places)} columns {name!r}, expected one")
+        return self.schema.field(places[0]).type
+
+
+def column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """Return the column of a batch with a name, as it is stored: an extension is taken off."""
+    found = batch.column(batch.schema.names.index(name))
+    return found.storage if isinstance(found.type, pa.BaseExtensionType) else found
+
+
+def storage_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type as which values of another type are stored."""
+    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+
+
+@contextlib.contextmanager
+def arrow_errors_as_data_errors(path: str, kind: str) -> Iterator[None]:
+    """Turn what pyarrow says of a file, which should be of a `kind`, into a DataError."""
+    try:
+        yield
+    except UnicodeDecodeError as err:
+        raise DataError(path, "", "the name of a column is not UTF-8") from err
+    except MemoryError:
+        raise
+    except (OSError, pa.ArrowException) as err:
+        raise DataError(path, "", f"cannot be read as {kind}: {err}") from err
+
+
+@contextlib.contextmanager
+def bounded(limit: int) -> Iterator[None]:
+    """Let this process grow by no more than `limit` bytes, where the system can enforce that.
+
+    What would take more raises MemoryError.
+    """
+    import pyarrow.compute
+    import pyarrow.parquet  # noqa: F401 - their own memory does not count
+
+    # Arrow's own pool reserves memory by the GiB, so that its size says nothing about its use.
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        with held_within(limit):
+            yield
+    finally:
+        pa.set_memory_pool(before)

@@ -1,0 +1,62 @@
+"""Columns of tables, and the memory that reading them takes."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from nsl_tools.errors import DataError
+from nsl_tools.formats.tables.arrow_ipc import opened_arrow
+from nsl_tools.formats.tables.table import (
+    arrow_errors_as_data_errors,
+    bounded,
+    column,
+    storage_type,
+)
+
+
+def test_an_extension_is_taken_off() -> None:
+    tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(np.eye(2, dtype=np.float32))
+    batch = pa.record_batch({"plain": [1, 2], "tensor": tensors})
+    assert storage_type(tensors.type) == pa.list_(pa.float32(), 2)
+    assert storage_type(pa.int8()) == pa.int8()
+    assert column(batch, "tensor").type == pa.list_(pa.float32(), 2)
+    assert column(batch, "plain").to_pylist() == [1, 2]
+
+
+@pytest.mark.parametrize(("name", "problem"), [("c", "no column 'c', .* a, b, b"), ("b", "2 col")])
+def test_a_column_has_one_name(
+    tmp_path_factory: pytest.TempPathFactory, name: str, problem: str
+) -> None:
+    path = tmp_path_factory.mktemp("tables") / "t"
+    batch = pa.RecordBatch.from_arrays([pa.array([i]) for i in range(3)], ["a", "b", "b"])
+    with pa.ipc.new_file(path, batch.schema) as writer:
+        writer.write_batch(batch)
+    with opened_arrow(str(path)) as table:
+        assert table.column_type("a") == pa.int64()
+        with pytest.raises(DataError, match=problem):
+            table.column_type(name)
+
+
+@pytest.mark.parametrize(
+    ("raised", "problem"),
+    [
+        (pa.ArrowInvalid("odd"), "f: cannot be read as Arrow: odd"),
+        (OSError("gone"), "f: cannot be read as Arrow: gone"),
+        (UnicodeDecodeError("utf-8", b"", 0, 1, ""), "f: the name of a column is not UTF-8"),
+    ],
+)
+def test_what_pyarrow_says(raised: Exception, problem: str) -> None:
+    with pytest.raises(DataError, match=problem), arrow_errors_as_data_errors("f", "Arrow"):
+        raise raised
+
+
+def test_memory_is_told_from_damage() -> None:
+    with pytest.raises(MemoryError), arrow_errors_as_data_errors("f", "Arrow"):
+        raise MemoryError
+
+
+def test_memory_is_bounded() -> None:
+    before = pa.default_memory_pool().backend_name
+    with pytest.raises((MemoryError, pa.ArrowMemoryError)), bounded(1 << 20):
+        pa.allocate_buffer(1 << 30)
+    assert pa.default_memory_pool().backend_name == before
