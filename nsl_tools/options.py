@@ -18,6 +18,8 @@ DEFAULT_EMBEDDING_FEATURE = "embedding"
 DEFAULT_MAX_RECORD_BYTES = 1 << 31
 """About what protobuf parses at most."""
 ON_DUPLICATE = ("error", "first", "last")
+WEIGHTS = ("similarity", "distance")
+EDGE_IDS = ("ids", "rows")
 SPREAD_METHODS = ("consistency", "harmonic")
 
 _MOST = (1 << 63) - 1  # what numpy and Arrow can count to
@@ -77,6 +79,8 @@ class BuildGraphOptions(RunOptions):
         array: which array of files that hold several: of `.npz`, HDF5, safetensors.
         embedding_columns: patterns of the names of columns that are a dimension each, with
             commas between; None if one column holds lists.
+        weights: what an edge has: the `similarity`, or the `distance`, 1 less that.
+        edge_ids: how edges give nodes where that can be chosen: `ids`, or numbers of `rows`.
         recall: the share of the exact edges to find at least, as measured; 1 compares all pairs.
         threads: threads for products, or None for all cores.
     """
@@ -90,6 +94,8 @@ class BuildGraphOptions(RunOptions):
     ids: str | None = None
     array: str | None = None
     embedding_columns: str | None = None
+    weights: str = WEIGHTS[0]
+    edge_ids: str = EDGE_IDS[0]
     recall: float = 1.0
     threads: int | None = None
 
@@ -121,6 +127,8 @@ class BuildGraphOptions(RunOptions):
         _require(0 < self.recall <= 1, "--recall", "more than 0, at most 1", self.recall)
         exact = self.recall == 1 or not self.lsh_splits
         _require(exact, "--recall", "1 with --lsh-splits, which has no such promise", self.recall)
+        _require(self.weights in WEIGHTS, "--weights", " or ".join(WEIGHTS), self.weights)
+        _require(self.edge_ids in EDGE_IDS, "--edge-ids", " or ".join(EDGE_IDS), self.edge_ids)
         _require_within(1, 4096, "--threads", self.threads)
 
 
@@ -136,6 +144,8 @@ class PackOptions(RunOptions):
         compression: of the output: `auto` (by suffix), `none`, `gzip`, `zlib`.
         rename_weight: new name for a feature of a neighbour called `weight`, which
             would clash with the edge's weight; None refuses it.
+        graph_ids: file of the ids of nodes that a graph gives by their numbers, or None where
+            the numbers are the ids.
         soft_labels: file of class probabilities that seeds get, as `spread-labels` writes it.
     """
 
@@ -144,6 +154,7 @@ class PackOptions(RunOptions):
     seed_unlabeled: bool = False
     compression: str = "auto"
     rename_weight: str | None = None
+    graph_ids: str | None = None
     soft_labels: str | None = None
 
     def __post_init__(self) -> None:
@@ -156,6 +167,7 @@ class PackOptions(RunOptions):
         )
         _require_utf8("--rename-weight", self.rename_weight)
         _require_within(0, _MOST, "--max-nbrs", self.max_neighbors)
+        _require_path("--graph-ids", self.graph_ids)
         _require_path("--soft-labels", self.soft_labels)
 
 
@@ -171,6 +183,7 @@ class SpreadOptions(RunOptions):
         tolerance: change at which a class has converged, as a share of its largest value.
         max_iterations: after which a class ends, converged or not.
         balance: scale classes so that their masses are as their labels.
+        graph_ids: as of `PackOptions`.
         suspects: file to name the labels to that the graph contradicts.
         folds: parts of the labels, each of which is held out once to find those.
         random_seed: of the folds.
@@ -184,6 +197,7 @@ class SpreadOptions(RunOptions):
     tolerance: float = 1e-6
     max_iterations: int = 1000
     balance: bool = True
+    graph_ids: str | None = None
     suspects: str | None = None
     folds: int = 5
     random_seed: int = 0
@@ -200,6 +214,7 @@ class SpreadOptions(RunOptions):
         _require_within(1, 1 << 16, "--classes", self.classes)
         _require_within(1, _MOST, "--max-iterations", self.max_iterations)
         _require_within(2, _MOST, "--folds", self.folds)
+        _require_path("--graph-ids", self.graph_ids)
         _require_path("--suspects", self.suspects)
         _require(
             self.id_feature != self.label_feature,

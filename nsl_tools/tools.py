@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nsl_tools.build_graph import pipeline as building
 from nsl_tools.files.outputs import Outputs
 from nsl_tools.files.streams import source
-from nsl_tools.formats.graphs.tsv import read_edges
+from nsl_tools.formats.graphs.tsv import read_tsv
 from nsl_tools.options import BuildGraphOptions, PackOptions
 from nsl_tools.pack_nbrs import pipeline as packing
 from nsl_tools.statistics import Statistics
@@ -127,7 +127,7 @@ def read_tsv_graph(filename: str) -> Graph:
         DataError: the file cannot be read, or a line is not an edge.
     """
     graph: Graph = {}
-    for batch in read_edges(source(filename), Statistics()):
+    for batch in read_tsv(source(filename), Statistics()):
         for edge in batch.to_pylist():
             add_edge(graph, [edge["source"].decode(), edge["target"].decode(), edge["weight"]])
     return graph

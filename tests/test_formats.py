@@ -10,14 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
+import scipy.sparse
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from nsl_tools.build_graph.pipeline import build_graph
+from nsl_tools.errors import UsageError
 from nsl_tools.formats.example_writer import write_examples
-from nsl_tools.options import BuildGraphOptions
+from nsl_tools.formats.graphs.reading import GraphFiles
+from nsl_tools.options import BuildGraphOptions, PackOptions
+from nsl_tools.pack_nbrs.pipeline import pack_nbrs
+from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -232,3 +239,136 @@ def test_ids_in_every_form(tmp_path: Path, expected: bytes, how: str, name: str)
     renamed = re.sub(rb"^([0-9]+)\t([0-9]+)\t", rb"n\1\tn\2\t", expected, flags=re.MULTILINE)
     # Edges of equal weight are in the order of their ids, which "n" before them does not change.
     assert found == renamed
+
+
+GRAPHS = ["`.tsv`, `.tsv.gz`, `.tsv.zst`", "`.parquet`", "`.npz`", "`.h5`"]
+
+
+def test_every_graph_that_is_documented_is_tried() -> None:
+    assert [cells[0] for cells in rows_of("graph")] == GRAPHS
+
+
+def edges_of(tsv: bytes) -> list[tuple[int, int, np.float32]]:
+    lines = [line.split(b"\t") for line in tsv.splitlines()]
+    return [(int(source), int(target), np.float32(weight)) for source, target, weight in lines]
+
+
+def built(folder: Path, name: str, **options: Any) -> Path:
+    path, _ = parquet(LISTS)(folder)
+    options = {"similarity_threshold": 0.3, "k": 5, **options}
+    build_graph([path], f"{folder}/{name}", BuildGraphOptions(**options))
+    return folder / name
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_text_is_compressed_by_its_name(tmp_path: Path, expected: bytes, suffix: str) -> None:
+    path = built(tmp_path, f"g.tsv{suffix}")
+    codec = {".gz": "gzip", ".zst": "zstd"}[suffix]
+    assert pa.input_stream(path, compression=codec).read() == expected
+
+
+@pytest.mark.parametrize("edge_ids", ["ids", "rows"])
+def test_pandas_reads_parquet(tmp_path: Path, expected: bytes, edge_ids: str) -> None:
+    table = pd.read_parquet(built(tmp_path, "g.parquet", edge_ids=edge_ids))
+    assert table.dtypes["weight"] == np.float32
+    assert (table.dtypes["source"] == np.int64) == (edge_ids == "rows")
+    found = zip(table.source.astype(int), table.target.astype(int), table.weight, strict=True)
+    assert list(found) == edges_of(expected)
+
+
+def test_scipy_reads_a_sparse_matrix(tmp_path: Path, expected: bytes) -> None:
+    found = scipy.sparse.load_npz(built(tmp_path, "g.npz"))
+    assert found.shape == (COUNT, COUNT)
+    assert not found.diagonal().any()
+    sources = np.repeat(np.arange(COUNT), np.diff(found.indptr))
+    edges = zip(sources.tolist(), found.indices.tolist(), found.data, strict=True)
+    assert list(edges) == edges_of(expected)
+
+
+def test_scikit_learn_takes_distances(tmp_path: Path) -> None:
+    """And finds the neighbours that it finds itself: as cleanlab asks of a `knn_graph`."""
+    path = built(tmp_path, "g.npz", weights="distance", similarity_threshold=-1.0)
+    graph = scipy.sparse.load_npz(path)
+    assert set(np.diff(graph.indptr)) == {5}
+    distances = graph.data.reshape(COUNT, 5)
+    assert (np.diff(distances) >= 0).all()
+    assert (graph.indices.reshape(COUNT, 5) != np.arange(COUNT)[:, None]).all()
+    nearest = NearestNeighbors(n_neighbors=5, metric="cosine").fit(VECTORS)
+    right, _ = nearest.kneighbors()
+    np.testing.assert_allclose(distances, right, atol=1e-6)
+    labels = np.arange(COUNT) % 2
+    model = KNeighborsClassifier(n_neighbors=5, metric="precomputed").fit(graph, labels)
+    assert model.predict(graph).shape == (COUNT,)
+
+
+def test_h5py_reads_matrices_of_neighbours(tmp_path: Path, expected: bytes) -> None:
+    """As UMAP takes them: two arrays of the same shape, -1 where a neighbour is missing."""
+    with h5py.File(built(tmp_path, "g.h5")) as file:
+        knns, dists = file["knns"][:], file["dists"][:]
+    assert knns.shape == dists.shape == (COUNT, 5)
+    rows, columns = np.nonzero(knns >= 0)
+    assert ((knns == -1) == np.isnan(dists)).all()
+    weights = dists[rows, columns]
+    edges = zip(rows.tolist(), knns[rows, columns].tolist(), weights, strict=True)
+    assert list(edges) == edges_of(expected)
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".parquet", ".npz", ".h5"])
+def test_the_same_bytes_whatever_the_threads_memory_and_shards(tmp_path: Path, suffix: str) -> None:
+    """Sharded files hold the rows of the whole, one after the other."""
+    whole = built(tmp_path, f"g{suffix}").read_bytes()
+    for name, options in (("a", {"threads": 1}), ("b", {"memory_limit": 32 << 20})):
+        assert built(tmp_path, f"{name}{suffix}", **options).read_bytes() == whole
+    built(tmp_path, f"s{suffix}@7")
+    shards = sorted(str(path) for path in tmp_path.glob(f"s{suffix}-*"))
+    assert len(shards) == 7
+    files = [GraphFiles(paths, PackOptions()) for paths in (shards, [f"{tmp_path}/g{suffix}"])]
+    found, right = (
+        [row for batch in graphs.edges(Statistics()) for row in batch.to_pylist()]
+        for graphs in files
+    )
+    assert found == right
+
+
+@pytest.mark.parametrize("suffix", [".tsv.gz", ".tsv.zst", ".parquet", ".npz", ".h5"])
+def test_packing_takes_every_graph(tmp_path: Path, suffix: str) -> None:
+    """The same records come of each."""
+    write_examples(f"{tmp_path}/labeled", ({"id": i, "x": float(i)} for i in IDS[:300]))
+    write_examples(f"{tmp_path}/unlabeled", ({"id": i, "x": float(i)} for i in IDS[300:]))
+    found = []
+    for name in ("g.tsv", f"g{suffix}"):
+        graph_file = str(built(tmp_path, name))
+        options = PackOptions(max_neighbors=3)
+        inputs = [f"{tmp_path}/labeled", f"{tmp_path}/unlabeled", graph_file]
+        pack_nbrs(*inputs, f"{tmp_path}/packed", options)
+        found.append((tmp_path / "packed").read_bytes())
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "problem"),
+    [
+        (
+            "g.csv",
+            {},
+            "g.csv: a graph is not written as .csv, expected one of .tsv, .parquet, .npz",
+        ),
+        ("g.NPY", {}, "a graph is not written as .npy"),
+        ("g.npz.gz", {}, "a graph is not written as .npz.gz"),
+        ("g.jsonl.zst@3", {}, "a graph is not written as .jsonl.zst"),
+        ("g.h5", {"k": None}, "-k: expected a number for .*g.h5, whose rows are all alike"),
+        ("g.tsv", {"edge_ids": "rows"}, "--edge-ids: expected ids for .*g.tsv, which is TSV"),
+    ],
+)
+def test_a_name_that_promises_what_is_not_written(
+    tmp_path: Path, name: str, options: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(UsageError, match=problem):
+        built(tmp_path, name, **options)
+    assert not list(tmp_path.glob("g*"))
+
+
+@pytest.mark.parametrize("name", ["graph.tfv", "graph", "graph.out", "graph.tsv.1"])
+def test_every_other_name_is_text(tmp_path: Path, expected: bytes, name: str) -> None:
+    """Published scripts write `graph.tfv`."""
+    assert built(tmp_path, name).read_bytes() == expected

@@ -24,7 +24,7 @@ from nsl_tools.build_graph.search.exact import NearestNeighbors, bytes_per_threa
 from nsl_tools.build_graph.search.lsh import bucketed_edges
 from nsl_tools.build_graph.search.recall import bytes_for, promised
 from nsl_tools.build_graph.weigher import EdgeWeigher, IdRanks
-from nsl_tools.errors import UsageError
+from nsl_tools.errors import DataError, UsageError
 from nsl_tools.files.outputs import marked_if_incomplete
 from nsl_tools.files.paths import (
     STANDARD_STREAM,
@@ -39,6 +39,7 @@ from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.formats.example_batch import refuse_empty
+from nsl_tools.formats.graphs.writer import GraphForm
 from nsl_tools.formats.ids.seeds import SeedIds
 from nsl_tools.formats.registry import embedding_reader, graph_writer
 from nsl_tools.formats.skipped_records import SkippedRecords
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     from nsl_tools.files.run_report import Report
     from nsl_tools.files.shards.shard_set import Part
     from nsl_tools.formats.embedding_batch import EmbeddingReader
-    from nsl_tools.formats.registry import GraphWriter
+    from nsl_tools.formats.graphs.writer import GraphWriter
     from nsl_tools.options import BuildGraphOptions
     from nsl_tools.spill.matrix import Rows
 
@@ -116,6 +117,7 @@ def _build(
     # How many edges reach the threshold is known only at the end.
     check_space(outputs, least=1)
     _refuse_to_replace_examples(outputs)
+    writer = graph_writer(output, options)
     run = provenance_of(
         "build-graph", options, {"embeddings": inputs, "seeds": seed_files, "ids": ids}
     )
@@ -137,13 +139,15 @@ def _build(
             weigher = EdgeWeigher(nodes, options.k, options.similarity_threshold, order)
             nearest = NearestNeighbors(weigher, pools, store)
             edges_of = _finder(nodes, nearest, options, statistics, approximately=approximately)
-            rows = {path: queries[p.start : p.stop] for path, p in shards.parts(len(queries))}
+            parts = dict(shards.parts(len(queries)))
+            rows = {path: queries[p.start : p.stop] for path, p in parts.items()}
             missing = np.concatenate([queries[:0], *rows.values()])
-            encode = graph_writer(output)
             flow = EdgeFlow(progress.track(edges_of(missing), "edges", len))
             for path, edges in zip(rows, flow.parts(rows.values()), strict=True):
+                ends = path == outputs[0], path == outputs[-1]
+                form = _form(nodes, queries, parts[path], ends, options)
                 with shards.open_part(path) as file:
-                    _write(file, encode, nodes, edges, statistics)
+                    _write(file, writer(file, form), edges, statistics)
         _warn_of_gaps(statistics, options)
     return statistics
 
@@ -227,6 +231,9 @@ def _query_rows(nodes: Embeddings, seed_ids: SeedIds, statistics: Statistics) ->
     seeds = seed_ids.read(statistics)
     rows = rows_among(nodes.ids, seeds)
     # Both have each id once.
+    if len(seeds) and not len(rows) and not seed_ids.options.allow_empty:
+        problem = f"none of the {len(seeds):,} seeds has an embedding: is it a list of ids?"
+        raise DataError(seed_ids.paths[0], "", problem)
     if unknown := len(seeds) - len(rows):
         statistics.warnings["seeds without an embedding"] = unknown
     return rows
@@ -278,19 +285,37 @@ def _approximate(
     return found.edges
 
 
-def _write(
-    file: Part,
-    encode: GraphWriter,
+def _form(
     nodes: Embeddings,
-    found: Iterable[Edges],
-    statistics: Statistics,
-) -> None:
+    queries: Rows,
+    part: range,
+    ends: tuple[bool, bool],
+    options: BuildGraphOptions,
+) -> GraphForm:
+    """Return what a file holds that has the edges of a part of the queries.
+
+    All files together have all nodes: each has those up to the first query of the next one;
+    `ends` tell whether it is the first, and the last.
+    """
+    count, (first, last) = len(nodes.ids), ends
+    start, stop = (int(queries[i]) if i < len(queries) else count for i in (part.start, part.stop))
+    rows = range(0 if first else start, count if last else stop)
+    return GraphForm(
+        nodes.ids,
+        rows,
+        options.k,
+        distances=options.weights == "distance",
+        row_numbers=options.edge_ids == "rows",
+    )
+
+
+def _write(file: Part, writer: GraphWriter, found: Iterable[Edges], statistics: Statistics) -> None:
     for edges in found:
-        for part in encode(nodes.ids, edges.sources, edges.targets, edges.weights):
-            file.write(part)
+        writer.add(edges.sources, edges.targets, edges.weights)
         file.records += len(edges)
         statistics.counts["edges"] += len(edges)
         statistics.counts["sources"] += int(np.count_nonzero(np.diff(edges.sources, prepend=-1)))
+    writer.finish()
 
 
 def _warn_of_gaps(statistics: Statistics, options: BuildGraphOptions) -> None:

@@ -9,7 +9,7 @@ import click
 from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import common_options, progress_of, reported, summarize
 from nsl_tools.cli.startup import loading
-from nsl_tools.options import DEFAULT_EMBEDDING_FEATURE, BuildGraphOptions
+from nsl_tools.options import DEFAULT_EMBEDDING_FEATURE, EDGE_IDS, WEIGHTS, BuildGraphOptions
 
 
 def _neighbor_count(_: click.Context, __: click.Parameter, value: str) -> int | None:
@@ -109,6 +109,20 @@ Examples:
     show_default=True,
     help="Find at least this share of the exact edges, as measured on random nodes with 99 % "
     "confidence, where that is faster than finding all. 1 is exact.",
+)
+@click.option(
+    "--weights",
+    type=click.Choice(WEIGHTS),
+    default=WEIGHTS[0],
+    show_default=True,
+    help="What an edge has: the cosine, or the distance, 1 less the cosine.",
+)
+@click.option(
+    "--edge-ids",
+    type=click.Choice(EDGE_IDS),
+    default=EDGE_IDS[0],
+    show_default=True,
+    help="In Parquet, nodes by their ids, or by the numbers of their rows.",
 )
 @click.option("--threads", type=int, help="Threads for the products.  [default: all cores]")
 @common_options

@@ -102,6 +102,17 @@ def compression_option(command: Callable[..., None]) -> Callable[..., None]:
     return add(command)
 
 
+def graph_ids_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option of commands that read a graph."""
+    add = click.option(
+        "--graph-ids",
+        metavar="FILE",
+        help="The ids of the nodes that GRAPH gives by their numbers (.npz, HDF5, whole numbers in "
+        "Parquet), as --ids of build-graph reads them.  [default: the numbers]",
+    )
+    return add(command)
+
+
 def progress_of(command: str, *, quiet: bool) -> Progress:
     """Return how a command reports its progress."""
     from nsl_tools.progress import Progress

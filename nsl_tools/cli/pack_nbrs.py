@@ -10,6 +10,7 @@ from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import (
     common_options,
     compression_option,
+    graph_ids_option,
     progress_of,
     reported,
     summarize,
@@ -56,6 +57,7 @@ Examples:
     help="Pack a neighbour's feature called 'weight', which would clash with the edge's weight, "
     "as NL_nbr_<i>_NAME.  [default: refuse it]",
 )
+@graph_ids_option
 @click.option(
     "--soft-labels",
     metavar="FILE",

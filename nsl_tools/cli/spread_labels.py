@@ -10,6 +10,7 @@ from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import (
     common_options,
     compression_option,
+    graph_ids_option,
     progress_of,
     reported,
     summarize,
@@ -73,6 +74,7 @@ Examples:
 @click.option(
     "--max-iterations", type=int, default=1000, show_default=True, help="Iterations at most."
 )
+@graph_ids_option
 @click.option(
     "--suspects",
     metavar="FILE",

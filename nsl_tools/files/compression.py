@@ -1,9 +1,14 @@
-"""Compression on the way out: GZIP or ZLIB, the same bytes for the same content."""
+"""Compression on the way out: GZIP, ZLIB or Zstandard, the same bytes for the same content."""
 
 from __future__ import annotations
 
 import zlib
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class ByteSink(Protocol):
@@ -13,17 +18,32 @@ class ByteSink(Protocol):
         """Append `data`."""
 
 
-def wbits_of(path: str, compression: str) -> int | None:
-    """Return zlib's `wbits` for an output and `auto`, `none`, `gzip` or `zlib`; None for none."""
-    by_name = "gzip" if path.endswith(".gz") else "none"
+class Compressor(ByteSink, Protocol):
+    """Compresses what is written to it."""
+
+    def finish(self) -> None:
+        """Write what is left."""
+
+
+def compressor_of(path: str, compression: str) -> Callable[[ByteSink], Compressor] | None:
+    """Return what compresses an output; None for nothing.
+
+    Args:
+        path: of the output.
+        compression: `none`, `gzip`, `zlib`, `zstd`, or `auto`, by the suffix `.gz` or `.zst`.
+    """
+    by_name = {"gz": "gzip", "zst": "zstd"}.get(path.rpartition(".")[2], "none")
     kind = by_name if compression == "auto" else compression
     # zlib writes the header and trailer of GZIP if 16 is added.
-    return {"none": None, "gzip": 16 + zlib.MAX_WBITS, "zlib": zlib.MAX_WBITS}[kind]
+    wbits = {"gzip": 16 + zlib.MAX_WBITS, "zlib": zlib.MAX_WBITS}
+    if kind in wbits:
+        return lambda file: Deflater(file, wbits[kind])
+    return Zstandard if kind == "zstd" else None
 
 
 def is_compressed(path: str, compression: str) -> bool:
     """Tell whether output `path` will be, by its name or by choice."""
-    return wbits_of(path, compression) is not None
+    return compressor_of(path, compression) is not None
 
 
 class Deflater:
@@ -41,3 +61,38 @@ class Deflater:
     def finish(self) -> None:
         """Write what is left."""
         self._file.write(self._deflate.flush())
+
+
+class Zstandard:
+    """Compresses as one frame (RFC 8878)."""
+
+    def __init__(self, file: ByteSink) -> None:
+        self._sink = pa.PythonFile(_Open(file), "w")
+        self._stream = pa.CompressedOutputStream(self._sink, "zstd")
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Append `data`."""
+        self._stream.write(data)
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self._stream.close()
+
+
+class _Open:
+    """A file that pyarrow may write to, and that others close."""
+
+    closed = False
+
+    def __init__(self, file: ByteSink) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> None:
+        # What pyarrow lends is gone once this returns.
+        self._file.write(bytes(data))
+
+    def flush(self) -> None:
+        """Do nothing: what is written is gathered."""
+
+    def close(self) -> None:
+        """Do nothing."""

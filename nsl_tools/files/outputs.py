@@ -24,7 +24,7 @@ import google_crc32c
 import numpy as np
 
 from nsl_tools.errors import NslToolsError, printable
-from nsl_tools.files.compression import ByteSink, Deflater, wbits_of
+from nsl_tools.files.compression import ByteSink, compressor_of
 from nsl_tools.files.direct_io import DiskWriter
 from nsl_tools.files.own_files import destination, require_trusted
 from nsl_tools.files.paths import STANDARD_STREAM
@@ -70,7 +70,7 @@ class Outputs:
     """
 
     def __init__(self, compression: str = "auto", warnings: Counter[str] | None = None) -> None:
-        """Compress with `none`, `gzip`, `zlib`, or `auto`: GZIP if a name ends in `.gz`.
+        """Compress with `none`, `gzip`, `zlib`, `zstd`, or `auto`: by the suffix of a name.
 
         What was left alone in the folders of the outputs is counted in `warnings`, by reason.
         """
@@ -102,12 +102,12 @@ class Outputs:
             OutputError: the file cannot be written.
         """
         with os_errors_as_output_errors(path), self._destination(path) as file:
-            if (wbits := wbits_of(path, compression or self._compression)) is None:
+            if (compressor := compressor_of(path, compression or self._compression)) is None:
                 yield file
             else:
-                deflater = Deflater(file, wbits)
-                yield deflater
-                deflater.finish()
+                compressed = compressor(file)
+                yield compressed
+                compressed.finish()
 
     def _destination(self, path: str) -> contextlib.AbstractContextManager[ByteSink]:
         return _in_place(path) if is_stream(path) else self._temporary(path)

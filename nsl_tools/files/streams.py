@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import google_crc32c
+import pyarrow as pa
 
 from nsl_tools.errors import DataError
 from nsl_tools.files.filesystem import open_to_read, state_of
@@ -39,6 +40,7 @@ CHUNK = 1 << 20
 INCOMPLETE = b"\n#nsl-tools: incomplete, the program that wrote this failed\n"
 UTF8_BOM = b"\xef\xbb\xbf"
 _GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _AUTO_HEADER = 32 + zlib.MAX_WBITS  # for zlib to tell GZIP and ZLIB by their headers
 
 
@@ -297,6 +299,56 @@ class Inflater:
         return DataError(self._name, f"compressed byte {self._read - len(self._pending)}", problem)
 
 
+class ZstdReader:
+    """Decompresses Zstandard; its end must be there."""
+
+    def __init__(self, compressed: ByteStream, name: str) -> None:
+        """Decompress a stream; `name` is that of the file."""
+        self._file = _Readable(compressed)
+        self._stream = pa.CompressedInputStream(pa.PythonFile(self._file, "r"), "zstd")
+        self._name = name
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` decompressed bytes.
+
+        Raises:
+            DataError: the data is corrupt, or ends before its end.
+        """
+        try:
+            return bytes(self._stream.read(size))
+        except OSError as err:
+            if self._file.error:
+                raise self._file.error from None
+            place = f"compressed byte {self._file.count}"
+            raise DataError(
+                self._name, place, f"compressed data is corrupt or cut ({err})"
+            ) from err
+
+
+class _Readable:
+    """A stream that pyarrow may read, and that others close."""
+
+    closed = False
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self.count = 0
+        self.error: Exception | None = None
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes."""
+        try:
+            data = self._stream.read(size)
+        except Exception as err:
+            self.error = err
+            raise
+        self.count += len(data)
+        return data
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 def read_exactly(stream: ByteStream, size: int, before: bytes = b"") -> bytes:
     """Return `before` and `size` bytes more, or fewer at the end of the stream."""
     parts = [before] if before else []
@@ -325,11 +377,13 @@ def inflated_head(head: bytes, size: int) -> bytes:
         return b""
 
 
-def gunzipped(stream: ByteStream, name: str) -> ByteStream:
-    """Return the stream, decompressed if its first bytes say GZIP."""
-    head = read_exactly(stream, len(_GZIP_MAGIC))
+def decompressed(stream: ByteStream, name: str) -> ByteStream:
+    """Return the stream of a text, decompressed if its first bytes say GZIP or Zstandard."""
+    head = read_exactly(stream, len(_ZSTD_MAGIC))
     whole = Pushback(head, stream)
-    return Inflater(whole, name) if looks_gzipped(head) else whole
+    if looks_gzipped(head):
+        return Inflater(whole, name)
+    return ZstdReader(whole, name) if head == _ZSTD_MAGIC else whole
 
 
 def without_bom(stream: ByteStream, name: str) -> ByteStream:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from nsl_tools.errors import UsageError
 from nsl_tools.files.filesystem import first_bytes
-from nsl_tools.files.paths import STANDARD_STREAM
+from nsl_tools.files.paths import STANDARD_STREAM, shard_set_of
 from nsl_tools.formats.example_embeddings import ExampleEmbeddings
-from nsl_tools.formats.graphs.tsv_writer import edge_lines
+from nsl_tools.formats.graphs.knn_hdf5 import KnnGraph
+from nsl_tools.formats.graphs.parquet_writer import ParquetGraph
+from nsl_tools.formats.graphs.sparse_npz import SparseGraph
+from nsl_tools.formats.graphs.tsv_writer import TsvGraph
 from nsl_tools.formats.matrices.hdf5 import Hdf5Embeddings
 from nsl_tools.formats.matrices.npy import NpyEmbeddings
 from nsl_tools.formats.matrices.npz import NpzEmbeddings
@@ -18,17 +21,39 @@ from nsl_tools.formats.matrices.vector_bins import VectorBinEmbeddings
 from nsl_tools.formats.tables.embeddings import TableEmbeddings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    import numpy as np
-    import numpy.typing as npt
-    import pyarrow as pa
+    from collections.abc import Sequence
 
     from nsl_tools.formats.embedding_batch import EmbeddingReader
+    from nsl_tools.formats.graphs.writer import GraphWriter
     from nsl_tools.options import BuildGraphOptions
 
-    Rows = npt.NDArray[np.int64]
-    GraphWriter = Callable[[pa.Array, Rows, Rows, npt.NDArray[np.float64]], Iterator[bytes]]
+OTHER_SUFFIXES = frozenset(
+    [
+        ".arrow",
+        ".avro",
+        ".csv",
+        ".feather",
+        ".fbin",
+        ".gexf",
+        ".gml",
+        ".graphml",
+        ".json",
+        ".jsonl",
+        ".mat",
+        ".mtx",
+        ".npy",
+        ".orc",
+        ".pickle",
+        ".pkl",
+        ".safetensors",
+        ".tfr",
+        ".tfrecord",
+        ".tfrecords",
+        ".xlsx",
+        ".zip",
+    ]
+)
+"""Suffixes of known formats in which graphs are not written: a name that ends so is a mistake."""
 
 EMBEDDING_READERS: tuple[type[EmbeddingReader], ...] = (
     ExampleEmbeddings,
@@ -41,11 +66,8 @@ EMBEDDING_READERS: tuple[type[EmbeddingReader], ...] = (
 )
 """The first that knows how a file starts reads it, else the one that knows its suffix, else
 the first of all."""
-GRAPH_WRITERS: dict[str, GraphWriter] = {".tsv": edge_lines}
-"""By the suffix of a file; every other file is written as TSV.
-
-Each takes the ids of all nodes, and sources, targets and weights of some edges.
-"""
+GRAPH_WRITERS: tuple[type[GraphWriter], ...] = (TsvGraph, ParquetGraph, SparseGraph, KnnGraph)
+"""By their suffixes; a file whose suffix nobody knows is written as TSV, as NSL does."""
 
 
 def embedding_reader(paths: Sequence[str], options: BuildGraphOptions) -> EmbeddingReader:
@@ -71,6 +93,29 @@ def embedding_format(path: str) -> type[EmbeddingReader]:
     return next(by_content, None) or next(by_suffix, ExampleEmbeddings)
 
 
-def graph_writer(path: str) -> GraphWriter:
-    """Return what encodes the edges of a graph for the output `path`, in parts."""
-    return GRAPH_WRITERS.get(os.path.splitext(path)[1], edge_lines)
+def graph_writer(path: str, options: BuildGraphOptions) -> type[GraphWriter]:
+    """Return what writes the output `path` of build-graph, by its suffix.
+
+    Raises:
+        UsageError: the suffix is that of a format that is not written, or the options are not
+            for the one that is.
+    """
+    base, _ = shard_set_of(path) or (path, 1)
+    stem, suffix = os.path.splitext(base.lower())
+    writer = next((writer for writer in GRAPH_WRITERS if suffix in writer.suffixes), TsvGraph)
+    is_compressed = suffix in (".gz", ".zst")
+    inner = os.path.splitext(stem)[1] if is_compressed else suffix
+    binary = {suffix for writer in GRAPH_WRITERS[1:] for suffix in writer.suffixes}
+    if inner in OTHER_SUFFIXES or (is_compressed and inner in binary):
+        known = ", ".join(writer.suffixes[0] for writer in GRAPH_WRITERS)
+        raise UsageError(
+            f"{path}: a graph is not written as {inner}{suffix if inner != suffix else ''}, "
+            f"expected one of {known}, or another suffix for TSV"
+        )
+    if writer.needs_k and options.k is None:
+        raise UsageError(
+            f"-k: expected a number for {path}, whose rows are all alike, received all"
+        )
+    if options.edge_ids == "rows" and writer is TsvGraph:
+        raise UsageError(f"--edge-ids: expected ids for {path}, which is TSV, received rows")
+    return writer

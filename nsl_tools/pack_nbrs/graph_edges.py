@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from nsl_tools.arrays.fingerprints import Words, fingerprints
 from nsl_tools.background import Background, in_background
-from nsl_tools.formats.graphs.tsv import read_edges, weights_of
+from nsl_tools.formats.graphs.edge_batches import weights_of
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
     import numpy.typing as npt
 
-    from nsl_tools.files.streams import Source
+    from nsl_tools.formats.graphs.reading import GraphFiles
     from nsl_tools.memory_budget import MemoryBudget
 
     Edges = tuple[tuple[Words, Words], tuple[Words, Words], npt.NDArray[np.float64]]
@@ -36,13 +36,13 @@ class GraphEdges:
 
     def __init__(
         self,
-        graphs: Sequence[Source],
+        graphs: GraphFiles,
         statistics: Statistics,
         memory: MemoryBudget,
         stack: contextlib.ExitStack,
     ) -> None:
         """Begin to read; hold a share of the memory; `stack` ends the thread."""
-        self.name = graphs[0].name
+        self.name = graphs.name
         self._statistics = statistics
         self._own = Statistics()
         self._batches: Iterable[Edges]
@@ -64,8 +64,7 @@ class GraphEdges:
         self._statistics += self._own
 
 
-def _fingerprinted(graphs: Sequence[Source], statistics: Statistics) -> Iterator[Edges]:
-    for graph in graphs:
-        for batch in read_edges(graph, statistics):
-            sources, targets = (fingerprints(batch[name]) for name in ("source", "target"))
-            yield sources, targets, weights_of(batch)
+def _fingerprinted(graphs: GraphFiles, statistics: Statistics) -> Iterator[Edges]:
+    for batch in graphs.edges(statistics):
+        sources, targets = (fingerprints(batch[name]) for name in ("source", "target"))
+        yield sources, targets, weights_of(batch)

@@ -32,16 +32,19 @@ from nsl_tools.files.paths import (
     refuse_shared_streams,
     resolve_inputs,
     resolve_output,
+    split_member,
 )
 from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.streams import rereadable, source
 from nsl_tools.formats.example_batch import refuse_empty
+from nsl_tools.formats.graphs.node_names import node_names
+from nsl_tools.formats.graphs.reading import GraphFiles
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.formats.tfrecord.frames import seal
 from nsl_tools.formats.tfrecord.reader import check_start, is_tfrecord
-from nsl_tools.formats.tfrecord.writer import write_framed
+from nsl_tools.formats.tfrecord.writer import refuse_zstd, write_framed
 from nsl_tools.options import memory_of
 from nsl_tools.pack_nbrs.graph_edges import GraphEdges
 from nsl_tools.pack_nbrs.inputs import Input, RecordMemory
@@ -80,7 +83,7 @@ def pack_nbrs(
     Args:
         labeled: path of the labeled examples, the seeds.
         unlabeled: path of the unlabeled examples; empty for none.
-        graph: path of the graph, TSV.
+        graph: path of the graph, in any format that build-graph writes.
         output: a file, `base@N` or `-`.
         options: how to pack.
         progress: how to report progress.
@@ -90,6 +93,7 @@ def pack_nbrs(
         DataError: an input is wrong. UsageError: the paths do not make sense.
         OutputError: the output cannot be written.
     """
+    refuse_zstd(output)
     outputs = resolve_output(output)
     statistics = report.statistics if report else Statistics(options.max_errors)
     with contextlib.ExitStack() as stack:
@@ -97,11 +101,14 @@ def pack_nbrs(
         given = (labeled, unlabeled, graph, options.soft_labels)
         paths = [resolve_inputs([path] if path else []) for path in given]
         inputs = [name for part in paths for name in part]
+        ids = [split_member(options.graph_ids)[0]] if options.graph_ids else []
+        inputs += ids
         refuse_shared_streams(inputs)
         check_outputs(files_of_output(output), inputs)
         check_space(outputs, _least_output(paths[0], outputs, options))
         kinds = ("labeled", "unlabeled", "graph", "soft labels")
         known = {kind: files for kind, files in zip(kinds, paths, strict=True) if files}
+        known |= {"graph ids": ids} if ids else {}
         run = provenance_of("pack-nbrs", options, {"unlabeled": [], **known})
         shards = ShardSet(
             output,
@@ -161,7 +168,8 @@ class _Job:
     def write(self, paths: Sequence[Sequence[str]], shards: ShardSet) -> None:
         """Write the seeds, packed, of the labeled and unlabeled files and graphs in `paths`."""
         inputs = self.inputs(paths[:2])
-        graphs = [source(path, self.options) for path in paths[2]]
+        names = node_names(self.options.graph_ids, self.memory, self.statistics)
+        graphs = GraphFiles(paths[2], self.options, names)
         # Begins to read in the background.
         edges = GraphEdges(graphs, self.statistics, self.memory, self.stack)
         nodes = self.read_nodes(*inputs)

@@ -8,6 +8,7 @@ that cannot be used, no other is taken instead.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import tempfile
 from functools import partial
@@ -127,6 +128,50 @@ class Spool(ScratchFile):
         self.read_into(data, self._place)
         self._place += len(data)
         return bytes(data)
+
+
+class ScratchStream(ScratchFile, io.RawIOBase):
+    """A scratch file to read and write at its own place, for libraries that want such a one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._place = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a place, and return it."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self.size}[whence]
+        self._place = start + offset
+        return self._place
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self._place
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """Fill a buffer from the place on, as far as there is something; return how far."""
+        left = memoryview(buffer).cast("B")
+        count = max(0, min(len(left), self.size - self._place))
+        self.read_into(left[:count], self._place)
+        self._place += count
+        return count
+
+    def write(self, data: Buffer, /) -> int:  # type: ignore[override]
+        """Put bytes at the place, over others or after them; return their number."""
+        left = memoryview(data).cast("B")
+        with self._errors():
+            while left:
+                written = os.pwrite(self._file.fileno(), left, self._place)
+                self._place += written
+                left = left[written:]
+        self.size = max(self.size, self._place)
+        return memoryview(data).nbytes
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Cut or lengthen the file."""
+        self.size = self._place if size is None else size
+        with self._errors():
+            os.ftruncate(self._file.fileno(), self.size)
+        return self.size
 
 
 @contextlib.contextmanager

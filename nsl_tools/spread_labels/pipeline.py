@@ -24,14 +24,17 @@ from nsl_tools.files.paths import (
     refuse_shared_streams,
     resolve_inputs,
     resolve_output,
+    split_member,
 )
 from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.streams import source
-from nsl_tools.formats.graphs.tsv import read_edges, weights_of
+from nsl_tools.formats.graphs.edge_batches import weights_of
+from nsl_tools.formats.graphs.node_names import node_names
+from nsl_tools.formats.graphs.reading import GraphFiles
 from nsl_tools.formats.skipped_records import SkippedRecords
-from nsl_tools.formats.tfrecord.writer import write_framed
+from nsl_tools.formats.tfrecord.writer import refuse_zstd, write_framed
 from nsl_tools.memory import shown_size
 from nsl_tools.memory_budget import sufficient_for
 from nsl_tools.options import memory_of
@@ -86,19 +89,21 @@ def spread_labels(
         DataError: an input is wrong. UsageError: the paths do not make sense, or the memory
             is too little. OutputError: an output cannot be written.
     """
+    refuse_zstd(output)
     outputs = resolve_output(output)
     statistics = report.statistics if report else Statistics(options.max_errors)
     with contextlib.ExitStack() as stack:
         stack.enter_context(marked_if_incomplete(outputs))
         paths = [resolve_inputs([path], statistics.warnings) for path in (labeled, graph)]
         inputs = [name for part in paths for name in part]
+        ids = [split_member(options.graph_ids)[0]] if options.graph_ids else []
+        inputs += ids
         refuse_shared_streams(inputs)
         written = files_of_output(output) + ([options.suspects] if options.suspects else [])
         check_outputs(written, inputs)
         check_space(outputs, least=1)
-        run = provenance_of(
-            "spread-labels", options, dict(zip(("labeled", "graph"), paths, strict=True))
-        )
+        known = dict(zip(("labeled", "graph", "graph ids"), [*paths, ids], strict=True))
+        run = provenance_of("spread-labels", options, known)
         shards = stack.enter_context(
             ShardSet(
                 output,
@@ -127,7 +132,9 @@ class _Job:
 
     def write(self, paths: Sequence[Sequence[str]], shards: ShardSet) -> None:
         """Write the nodes of the labeled files and graphs in `paths`."""
-        labeled, graphs = ([source(path, self.options) for path in part] for part in paths)
+        labeled = [source(path, self.options) for path in paths[0]]
+        names = node_names(self.options.graph_ids, self.memory, self.statistics)
+        graphs = GraphFiles(paths[1], self.options, names)
         nodes = GraphNodes(self.memory, self.stack)
         labels = self.read_labels(labeled, nodes)
         graph = self.read_graph(graphs, nodes)
@@ -155,13 +162,11 @@ class _Job:
         self.statistics.counts["labeled examples"] = len(ids)
         return Labels(nodes.rows(ids), classes)
 
-    def read_graph(self, graphs: Sequence[Source], nodes: GraphNodes) -> Adjacency:
+    def read_graph(self, graphs: GraphFiles, nodes: GraphNodes) -> Adjacency:
         """Read the edges; those of weight 0 or less, and from a node to itself, carry no label."""
         graph, counts = Adjacency(self.memory, self.stack), self.statistics.counts
         labeled = len(nodes)
-        for batch in (
-            b for each in graphs for b in in_background(read_edges(each, self.statistics))
-        ):
+        for batch in in_background(graphs.edges(self.statistics)):
             ends = nodes.rows(pa.concat_arrays([batch["source"], batch["target"]]))
             sources, targets = np.split(ends, 2)
             weights = weights_of(batch)
@@ -173,7 +178,7 @@ class _Job:
             self._drop("edges whose weight is not above 0, which carry no label", without)
             graph.add(sources[useful], targets[useful], weights[useful])
         if not counts["edges"] and not self.options.allow_empty:
-            raise DataError(graphs[0].name, "", "no edge: give --allow-empty if that is right")
+            raise DataError(graphs.name, "", "no edge: give --allow-empty if that is right")
         nodes.forget_index()
         graph.seal(len(nodes))
         counts["nodes"] = len(nodes)

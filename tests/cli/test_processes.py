@@ -186,7 +186,7 @@ _signals = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, sig
 @pytest.mark.parametrize(
     ("module", "patched", "args"),
     [
-        ("nsl_tools.formats.registry", "edge_lines", [*_BUILD, "out"]),
+        ("nsl_tools.formats.graphs.tsv_writer", "edge_lines", [*_BUILD, "out"]),
         ("nsl_tools.pack_nbrs.join", "splice", _PACK),
     ],
     ids=["build-graph", "pack-nbrs"],
@@ -269,7 +269,7 @@ def test_a_signal_at_the_end(job: Path, patched: str, output: str) -> None:
 @pytest.mark.usefixtures("job")
 def test_a_graph_that_ends_by_a_signal_is_refused(run: Run) -> None:
     """What a killed build-graph wrote to a pipe ends so that pack-nbrs does not take it."""
-    child = _stuck("nsl_tools.formats.registry", "edge_lines", *_BUILD, "-")
+    child = _stuck("nsl_tools.formats.graphs.tsv_writer", "edge_lines", *_BUILD, "-")
     child.terminate()
     written, _ = child.communicate(timeout=30)
     assert written.endswith(INCOMPLETE)

@@ -16,7 +16,7 @@ from oracles import inflated, right_graph, right_records
 
 from nsl_tools.errors import DataError
 from nsl_tools.files.streams import Source
-from nsl_tools.formats.graphs.tsv import read_edges
+from nsl_tools.formats.graphs.tsv import read_tsv
 from nsl_tools.formats.tfrecord import frames
 from nsl_tools.formats.tfrecord.frames import frame
 from nsl_tools.formats.tfrecord.reader import read_batches
@@ -59,7 +59,7 @@ def _refused(err: DataError, place: str) -> Content:
 def _read_graph(data: bytes) -> Content:
     edges: list[object] = []
     try:
-        for batch in read_edges(Source("f", io.BytesIO(data)), Statistics()):
+        for batch in read_tsv(Source("f", io.BytesIO(data)), Statistics()):
             edges += zip(*(column.to_pylist() for column in batch.columns), strict=True)
     except DataError as err:
         return _refused(err, "line [0-9]+|compressed byte [0-9]+")

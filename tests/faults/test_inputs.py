@@ -43,6 +43,13 @@ _PAYLOADS = {
 }  # fmt: skip
 
 
+_OF_TEXTS = {
+    "text": "record 3: the id 'id,embedding' has occurred before",
+    "JSON": "none of the 1 seeds has an embedding",
+    "three bytes": "none of the 1 seeds has an embedding",
+}
+
+
 def _file(place: str) -> str:
     return "labeled" if place == "seeds" else place
 
@@ -74,7 +81,9 @@ def _record_cases() -> Iterator[tuple[str, Case]]:
         name = _file(place)
         good = Case(args, files(), output=_right(args))
         yield f"{place}: good", good
-        for what, (data, says) in spoiled_records(records(*_PAYLOADS[place])).items():
+        for what, (data, problem) in spoiled_records(records(*_PAYLOADS[place])).items():
+            # A text is a list of the ids of seeds.
+            says = _OF_TEXTS.get(what, problem) if place == "seeds" else problem
             yield f"{place}: {what}", Case(args, files(**{name: data}), 1, rf"^{name}: {says}")
         for what, stored in same_records(_PAYLOADS[place], name).items():
             spec = name if name in stored else f"{name}@{len(stored)}"
@@ -339,7 +348,7 @@ def _path_cases() -> Iterator[tuple[str, Case]]:
         name = _file(place)
         yield f"{place}: missing", Case(args, without(name), 1, f"^{name}: no such file")
         folder = files(**{name: None})
-        yield f"{place}: a folder", Case(args, folder, 1, f"^{name}: cannot be read: Is a dir")
+        yield f"{place}: a folder", Case(args, folder, 1, f"^{name}: a folder without data")
         sharded = [
             word.replace(name, f"{name}@3") if word.endswith(name) else word for word in args
         ]

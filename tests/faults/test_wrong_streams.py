@@ -109,7 +109,7 @@ def test_a_folder_is_refused_before_anything_is_read(run: Run, args: list[str], 
         with open(name, "wb") as file:
             file.write(b"no such thing" if name != "graph" else b"\n")
     said = _refused(run, _given(args, place, "d.parquet"))
-    assert said == "d.parquet: cannot be read: Is a directory: expected a file"
+    assert said == "d.parquet: a folder without data"
 
 
 @pytest.mark.usefixtures("job")

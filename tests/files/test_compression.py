@@ -6,33 +6,55 @@ import gzip
 import io
 import zlib
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.files.compression import Deflater, is_compressed, wbits_of
+from nsl_tools.files.compression import Deflater, Zstandard, compressor_of, is_compressed
 
 _WBITS = {"gzip": 31, "zlib": 15}
 
 
 @pytest.mark.parametrize(
-    ("path", "compression", "wbits"),
+    ("path", "compression", "magic"),
     [
-        ("out.gz", "auto", 31),
+        ("out.gz", "auto", b"\x1f\x8b"),
+        ("out.tsv.zst", "auto", b"\x28\xb5\x2f\xfd"),
         ("out", "auto", None),
         ("out.GZ", "auto", None),
         ("out.gz@3", "auto", None),
         ("out.gz-00000-of-00003", "auto", None),
         ("out.gz", "none", None),
-        ("out", "gzip", 31),
-        ("out.gz", "zlib", 15),
+        ("out", "gzip", b"\x1f\x8b"),
+        ("out.gz", "zlib", b"\x78\x9c"),
     ],
 )
 def test_the_option_decides_else_the_name_does(
-    path: str, compression: str, wbits: int | None
+    path: str, compression: str, magic: bytes | None
 ) -> None:
-    assert wbits_of(path, compression) == wbits
-    assert is_compressed(path, compression) == (wbits is not None)
+    compressor = compressor_of(path, compression)
+    assert is_compressed(path, compression) == (compressor is not None) == (magic is not None)
+    if compressor and magic:
+        file = io.BytesIO()
+        compressor(file).finish()
+        assert file.getvalue().startswith(magic)
+
+
+@given(parts=st.lists(st.binary(max_size=20) | st.integers(1, 9000).map(bytes), max_size=5))
+def test_zstandard_is_one_frame_of_what_is_written(parts: list[bytes]) -> None:
+    """Whatever the parts."""
+    found = []
+    for each in (parts, [b"".join(parts)]):
+        file = io.BytesIO()
+        compressor = Zstandard(file)
+        for part in each:
+            compressor.write(memoryview(part))
+        compressor.finish()
+        found.append(file.getvalue())
+    assert found[0] == found[1]
+    stream = pa.CompressedInputStream(io.BytesIO(found[0]), "zstd")
+    assert stream.read() == b"".join(parts)
 
 
 def deflated(parts: list[bytes], kind: str) -> bytes:

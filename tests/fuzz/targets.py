@@ -175,7 +175,7 @@ def graph(data: bytes) -> None:
     stream = _Trickle(file, _WHOLE if plan & 8 else 40 + plan)
     with _pieces_of(_SMALL if plan & 32 else _WHOLE):
         try:
-            for batch in graph_tsv.read_edges(_Memory(name="f", stream=stream), statistics):
+            for batch in graph_tsv.read_tsv(_Memory(name="f", stream=stream), statistics):
                 found += zip(*(column.to_pylist() for column in batch.columns), strict=True)
         except DataError as err:
             _judge_refusal(err, "line [0-9]+|compressed byte [0-9]+", right)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from nsl_tools.arrays.fingerprints import fingerprints
 from nsl_tools.errors import DataError
-from nsl_tools.files.streams import source
+from nsl_tools.formats.graphs.reading import GraphFiles
 from nsl_tools.memory_budget import MemoryBudget
+from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs.graph_edges import GraphEdges
 from nsl_tools.statistics import Statistics
 
@@ -37,6 +38,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("graphs")
 
 
+def files_of(*paths: Path) -> GraphFiles:
+    return GraphFiles([str(path) for path in paths], PackOptions())
+
+
 def begun(
     folder: Path, graphs: list[bytes], statistics: Statistics, stack: contextlib.ExitStack
 ) -> GraphEdges:
@@ -44,7 +49,7 @@ def begun(
     paths = [folder / f"g{number}" for number in range(len(graphs))]
     for path, graph in zip(paths, graphs, strict=True):
         path.write_bytes(graph)
-    return GraphEdges([source(str(path)) for path in paths], statistics, _MEMORY, stack)
+    return GraphEdges(files_of(*paths), statistics, _MEMORY, stack)
 
 
 def read(edges: GraphEdges) -> list[tuple[int, ...]]:

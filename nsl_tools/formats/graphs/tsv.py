@@ -16,7 +16,6 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 
@@ -27,9 +26,10 @@ from nsl_tools.files.streams import (
     UTF8_BOM,
     ByteStream,
     Source,
-    gunzipped,
+    decompressed,
     without_bom,
 )
+from nsl_tools.formats.graphs.edge_batches import EDGE_SCHEMA, TOO_LARGE, weights_of
 from nsl_tools.memory import longest_record
 from nsl_tools.tuning import TUNING
 
@@ -38,16 +38,11 @@ if TYPE_CHECKING:
 
     from nsl_tools.statistics import Statistics
 
-EDGE_SCHEMA = pa.schema(
-    [("source", pa.binary()), ("target", pa.binary()), ("weight", pa.float64())]
-)
-
-_TOO_LARGE = 2.0**128 - 2.0**103  # the smallest number that float32 rounds to infinity
 _NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _TRIMMED = (b"\t ", b" \n")  # spaces that pyarrow would trim
 
 
-def read_edges(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatch]:
+def read_tsv(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatch]:
     """Yield the edges of a graph in file order, as batches of `EDGE_SCHEMA`.
 
     Raises:
@@ -55,7 +50,7 @@ def read_edges(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatc
     """
     line, offset = 1, 0
     with source.open() as raw:
-        for block in _line_blocks(gunzipped(raw, source.name), source, statistics):
+        for block in _line_blocks(decompressed(raw, source.name), source, statistics):
             yield _parse_block(block, source.name, line, statistics, offset)
             line += _count(block, b"\n")
             offset += len(block)
@@ -139,17 +134,11 @@ def _parse_regular(block: bytes, lines: int) -> pa.RecordBatch | None:
     if not _none_empty(sources) or not _none_empty(targets):
         return None
     # Not-a-number fails this comparison too.
-    if not (np.abs(weights_of(batches[0])) < _TOO_LARGE).all():
+    if not (np.abs(weights_of(batches[0])) < TOO_LARGE).all():
         return None
     # A cast would import pyarrow.compute, which takes as long as parsing a million edges.
     ids = [column.view(pa.binary()) for column in (sources, targets)]
     return pa.record_batch([*ids, weights], schema=EDGE_SCHEMA)
-
-
-def weights_of(edges: pa.RecordBatch) -> npt.NDArray[np.float64]:
-    """Return the weights of edges, shape (n,); `to_numpy` would import pandas if it is there."""
-    column = edges["weight"]
-    return np.frombuffer(column.buffers()[1], np.float64)[column.offset :][: len(column)]
 
 
 def _none_empty(ids: pa.Array) -> bool:
@@ -215,6 +204,6 @@ def _parse_weight(text: bytes) -> float:
             f"column 3: expected a decimal number, found {shown(text)} (remove header lines)"
         )
     weight = float(text)
-    if abs(weight) >= _TOO_LARGE:
+    if abs(weight) >= TOO_LARGE:
         raise ValueError(f"column 3: {shown(text)} does not fit a float32 weight")
     return weight

@@ -11,6 +11,7 @@ import pyarrow as pa
 from nsl_tools.arrays.byte_spans import copy_spans, offsets_of
 from nsl_tools.arrays.edge_weights import format_lines
 from nsl_tools.arrays.fingerprints import spans_of, texts_of
+from nsl_tools.formats.graphs.writer import GraphWriter
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
     Spans = tuple[Bytes, Places, Places]
 
 _SHORT = 16  # bytes of an id: copying spans of so few lengths is the faster way
+
+
+class TsvGraph(GraphWriter):
+    """Writes TSV: ids, and weights with six decimals, as NSL does."""
+
+    suffixes = (".tsv",)
+
+    def add(self, sources: Places, targets: Places, weights: Floats) -> None:
+        """Write some edges."""
+        shown = self.written(weights) if self.form.distances else weights
+        for part in edge_lines(self.form.ids, sources, targets, shown):
+            self.file.write(part)
 
 
 def edge_lines(

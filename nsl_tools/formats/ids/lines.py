@@ -9,7 +9,7 @@ import numpy as np
 
 from nsl_tools.arrays.ids import texts_at
 from nsl_tools.errors import DataError
-from nsl_tools.files.streams import CHUNK, gunzipped, source, without_bom
+from nsl_tools.files.streams import CHUNK, decompressed, source, without_bom
 from nsl_tools.formats.ids.row_ids import BlockIds
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class IdLines(BlockIds):
 
     def __init__(self, stream: ByteStream, name: str, statistics: Statistics) -> None:
         """Read from `stream`; count in `statistics` what is odd."""
-        text = without_bom(gunzipped(stream, name), name)
+        text = without_bom(decompressed(stream, name), name)
         super().__init__(name, _texts(text, name, statistics))
 
 

@@ -39,7 +39,7 @@ class Hdf5Embeddings(MatrixEmbeddings):
 
         with (
             opened(path) as file,
-            _hdf5_errors_as_data_errors(path),
+            hdf5_errors_as_data_errors(path),
             h5py.File(file, "r") as archive,
         ):
             archive.visititems(add)
@@ -66,13 +66,14 @@ class DatasetMatrix(NumberMatrix):
 
     def read(self, first: int, count: int) -> Numbers:
         """Return rows."""
-        with _hdf5_errors_as_data_errors(self.path):
+        with hdf5_errors_as_data_errors(self.path):
             found: Numbers = self._dataset[first : first + count]
             return found
 
 
 @contextlib.contextmanager
-def _hdf5_errors_as_data_errors(path: str) -> Iterator[None]:
+def hdf5_errors_as_data_errors(path: str) -> Iterator[None]:
+    """Turn what a library says of a file into a DataError."""
     try:
         yield
     except DataError:

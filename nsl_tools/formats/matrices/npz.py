@@ -34,7 +34,7 @@ class NpzEmbeddings(MatrixEmbeddings):
     @contextlib.contextmanager
     def opened_matrix(self, path: str) -> Iterator[NumberMatrix]:
         """Open the matrix of a file."""
-        with opened(path) as file, _zip_errors_as_data_errors(path):
+        with opened(path) as file, zip_errors_as_data_errors(path):
             archive = zipfile.ZipFile(file)
             names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
             members = {name: _is_matrix(path, archive, f"{name}.npy") for name in names}
@@ -65,7 +65,8 @@ def _copied(stream: ByteStream) -> Iterator[Spool]:
 
 
 @contextlib.contextmanager
-def _zip_errors_as_data_errors(path: str) -> Iterator[None]:
+def zip_errors_as_data_errors(path: str) -> Iterator[None]:
+    """Turn what a library says of a file into a DataError."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as err:

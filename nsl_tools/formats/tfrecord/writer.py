@@ -8,11 +8,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nsl_tools.arrays.byte_spans import offsets_of
+from nsl_tools.errors import UsageError
+from nsl_tools.files.paths import shard_set_of
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES, Framed, frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+
+def refuse_zstd(path: str) -> None:
+    """Refuse an output of records whose name asks for Zstandard, which TensorFlow does not read.
+
+    Raises:
+        UsageError: it does.
+    """
+    base, _ = shard_set_of(path) or (path, 1)
+    if base.endswith(".zst"):
+        raise UsageError(f"{path}: records are compressed as .gz, or not, received .zst")
 
 
 def write_records(

@@ -18,6 +18,7 @@ _FREE = {"memory_limit": 10**9, "threads": 2, "resume": True, "report": "r.json"
 _OTHERS: dict[str, object] = {
     "k": None, "similarity_threshold": 0.5, "embedding_feature": "e", "lsh_splits": 1,
     "lsh_rounds": 3, "random_seed": 1, "ids": "i", "recall": 0.5, "id_feature": "i",
+    "array": "a", "embedding_columns": "e*", "weights": "distance", "edge_ids": "rows",
     "allow_empty": True, "max_errors": 1, "on_duplicate": "last", "max_record_bytes": 1,
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nsl_tools.errors import DataError
 from nsl_tools.files.streams import CHUNK, Source
 from nsl_tools.formats.graphs import tsv
-from nsl_tools.formats.graphs.tsv import INCOMPLETE, read_edges
+from nsl_tools.formats.graphs.tsv import INCOMPLETE, read_tsv
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _edges(batch: pa.RecordBatch) -> list[Edge]:
 def _read(data: bytes) -> tuple[list[Edge], Statistics]:
     statistics = Statistics()
     source = Source("g", io.BytesIO(data))
-    return [edge for batch in read_edges(source, statistics) for edge in _edges(batch)], statistics
+    return [edge for batch in read_tsv(source, statistics) for edge in _edges(batch)], statistics
 
 
 def _outcome(parse: str, block: bytes) -> object:
@@ -120,7 +120,7 @@ def test_blocks_do_not_show(lines: list[tuple[str, ...]], size: int) -> None:
 
     data = "".join("\t".join(columns) + "\n" for columns in lines).encode()
     statistics = Statistics()
-    batches = read_edges(Source("g", Trickle(data)), statistics)
+    batches = read_tsv(Source("g", Trickle(data)), statistics)
     assert ([edge for batch in batches for edge in _edges(batch)], statistics) == _read(data)
 
 
@@ -243,7 +243,7 @@ def test_a_line_of_64_mib_is_refused() -> None:
 
     stream = Endless()
     with pytest.raises(DataError, match="a line is longer than"):
-        list(read_edges(Source("g", stream), Statistics()))  # type: ignore[arg-type]
+        list(read_tsv(Source("g", stream), Statistics()))  # type: ignore[arg-type]
     assert stream.given < 100 * CHUNK
 
 

@@ -1,0 +1,98 @@
+"""Graphs as Parquet: columns source, target and weight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from nsl_tools.formats.graphs.writer import GraphForm, GraphWriter
+
+if TYPE_CHECKING:
+    from nsl_tools.files.compression import ByteSink
+    from nsl_tools.formats.graphs.writer import Rows, Weights
+
+
+class ParquetGraph(GraphWriter):
+    """Writes ids as strings, or row numbers as int64, and weights as float32."""
+
+    suffixes = (".parquet", ".pq")
+
+    def __init__(self, file: ByteSink, form: GraphForm) -> None:
+        """Begin a file."""
+        import pyarrow.parquet as pq  # here, since it is slow to import and seldom needed
+
+        super().__init__(file, form)
+        kind = pa.int64() if form.row_numbers else pa.string()
+        self._schema = pa.schema([("source", kind), ("target", kind), ("weight", pa.float32())])
+        self._sink = _Sink(file)
+        # Sources come in runs, which a dictionary makes short; targets do not.
+        self._writer = pq.ParquetWriter(self._sink, self._schema, use_dictionary=["source"])
+        self._rows = _rows_of_a_group(form)
+        self._waiting: list[tuple[Rows, Rows, Weights]] = []
+        self._count = 0
+
+    def add(self, sources: Rows, targets: Rows, weights: Weights) -> None:
+        """Write whole row groups, and keep the rest: groups do not depend on how edges come."""
+        self._waiting.append((sources, targets, weights))
+        self._count += len(weights)
+        if self._count < self._rows:
+            return
+        edges = tuple(map(np.concatenate, zip(*self._waiting, strict=True)))
+        whole = self._count - self._count % self._rows
+        for first in range(0, whole, self._rows):
+            self._write(*(column[first : first + self._rows] for column in edges))
+        self._waiting = [tuple(column[whole:] for column in edges)]  # type: ignore[list-item]
+        self._count -= whole
+
+    def finish(self) -> None:
+        """Write the last row group and the footer."""
+        if self._count:
+            self._write(*map(np.concatenate, zip(*self._waiting, strict=True)))
+        self._writer.close()
+
+    def _write(self, sources: Rows, targets: Rows, weights: Weights) -> None:
+        values = self.written(weights).astype(np.float32)
+        columns = [self._nodes(sources), self._nodes(targets), pa.array(values)]
+        batch = pa.record_batch(columns, schema=self._schema)
+        self._writer.write_batch(batch, row_group_size=self._rows)
+
+    def _nodes(self, rows: Rows) -> pa.Array:
+        if self.form.row_numbers:
+            return pa.array(rows)
+        return self.form.ids.take(pa.array(rows)).view(pa.string())
+
+
+def _rows_of_a_group(form: GraphForm) -> int:
+    """Return the edges of a row group: as many as are usual, fewer if their ids are long."""
+    usual, least, most_bytes = 1 << 17, 1 << 10, 1 << 24
+    id_bytes = 8 if form.row_numbers else form.ids.nbytes // max(1, len(form.ids))
+    return min(usual, max(least, most_bytes // (2 * id_bytes + 4)))
+
+
+class _Sink:
+    """What pyarrow writes to: a file that knows its length, and is closed by others."""
+
+    closed = False
+
+    def __init__(self, file: ByteSink) -> None:
+        self._file = file
+        self._place = 0
+
+    def write(self, data: Any) -> int:
+        """Append bytes."""
+        # What pyarrow lends is gone once this returns.
+        self._file.write(found := bytes(data))
+        self._place += len(found)
+        return len(found)
+
+    def tell(self) -> int:
+        """Return how many bytes were written."""
+        return self._place
+
+    def flush(self) -> None:
+        """Do nothing: what is written is gathered."""
+
+    def close(self) -> None:
+        """Do nothing: another one closes the file."""

@@ -1,0 +1,75 @@
+"""Which format of graphs is read how: by the first bytes of a file, or else by its suffix."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nsl_tools.files.filesystem import first_bytes
+from nsl_tools.files.streams import STDIN_NAME, source
+from nsl_tools.formats.graphs.edge_matrices import read_knn, read_sparse
+from nsl_tools.formats.graphs.edge_tables import read_edge_table
+from nsl_tools.formats.graphs.node_names import NodeNames
+from nsl_tools.formats.graphs.tsv import read_tsv
+from nsl_tools.formats.matrices.hdf5 import Hdf5Embeddings
+from nsl_tools.formats.matrices.npz import NpzEmbeddings
+from nsl_tools.formats.tables.embeddings import TableEmbeddings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+
+    from nsl_tools.options import RunOptions
+    from nsl_tools.statistics import Statistics
+
+
+@dataclass(frozen=True)
+class GraphFiles:
+    """Graphs, one after the other.
+
+    Attributes:
+        paths: files, or `-` for standard input; at least one.
+        options: of the run.
+        names: the ids of nodes that a graph gives by their numbers.
+    """
+
+    paths: Sequence[str]
+    options: RunOptions
+    names: NodeNames = field(default_factory=NodeNames)
+
+    @property
+    def name(self) -> str:
+        """The name of the first file, for messages."""
+        return source(self.paths[0]).name
+
+    def edges(self, statistics: Statistics) -> Iterator[pa.RecordBatch]:
+        """Yield all edges in order, as batches of `EDGE_SCHEMA`; count in `statistics`.
+
+        The rows of matrices go on from file to file, as `build-graph` writes a set of them.
+
+        Raises:
+            DataError: a file cannot be read, or a line or row is not an edge.
+        """
+        rows = 0
+        for path in self.paths:
+            found = source(path, self.options)
+            if found.name == STDIN_NAME:
+                yield from read_tsv(found, statistics)
+            elif (kind := _format_of(path)) == "table":
+                yield from read_edge_table(path, statistics, self.names)
+            elif kind == "sparse":
+                rows += yield from read_sparse(path, statistics, self.names, rows)
+            elif kind == "knn":
+                rows += yield from read_knn(path, statistics, self.names, rows)
+            else:
+                yield from read_tsv(found, statistics)
+
+
+def _format_of(path: str) -> str:
+    head, suffix = first_bytes(path, 8), os.path.splitext(path)[1]
+    kinds = {"table": TableEmbeddings, "sparse": NpzEmbeddings, "knn": Hdf5Embeddings}
+    by_content = (name for name, reader in kinds.items() if reader.matches(head))
+    by_suffix = (name for name, reader in kinds.items() if suffix in reader.suffixes)
+    return next(by_content, None) or next(by_suffix, "text")

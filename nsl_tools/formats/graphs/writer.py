@@ -1,0 +1,79 @@
+"""What every format of graphs is written by: the edges of one file, many at a time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.arrays.edge_weights import MICRO, as_written
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from nsl_tools.files.compression import ByteSink
+
+    Rows = npt.NDArray[np.int64]
+    Weights = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GraphForm:
+    """What a file of edges is to hold.
+
+    Attributes:
+        ids: of all n nodes, a binary array.
+        rows: the nodes whose edges go into this file.
+        k: edges of a node at most; None if any number.
+        distances: whether weights are distances, 1 less the cosine, not cosines.
+        row_numbers: whether nodes are given by their numbers, where ids are possible.
+    """
+
+    ids: pa.Array
+    rows: range
+    k: int | None = None
+    distances: bool = False
+    row_numbers: bool = False
+
+
+class GraphWriter(ABC):
+    """Writes edges to one file.
+
+    Attributes:
+        suffixes: of the names of its files.
+        needs_k: whether a node must have a known number of edges at most.
+        has_ids: whether its files can hold the ids of nodes.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    needs_k: ClassVar[bool] = False
+    has_ids: ClassVar[bool] = True
+
+    def __init__(self, file: ByteSink, form: GraphForm) -> None:
+        self.file = file
+        self.form = form
+
+    @abstractmethod
+    def add(self, sources: Rows, targets: Rows, weights: Weights) -> None:
+        """Write m edges.
+
+        Args:
+            sources: rows of the ids, ascending from call to call, shape (m,).
+            targets: rows of the ids, shape (m,).
+            weights: cosines, shape (m,).
+
+        Raises:
+            OutputError: they cannot be written. ScratchError: nor put aside.
+        """
+
+    def finish(self) -> None:  # noqa: B027 - most write nothing more
+        """Write what comes at the end, and give back what was held."""
+
+    def written(self, weights: Weights) -> Weights:
+        """Return weights with the six decimals that TSV has, or the distances these make."""
+        if self.form.distances:
+            return np.asarray((MICRO - as_written(weights)) / MICRO)
+        return np.asarray(as_written(weights) / MICRO)
