@@ -24,7 +24,7 @@ class Tuning:
     steps: int = 64
     """Records of more entries than this are parsed one by one once few such are left in a batch."""
 
-    table_bytes: int = 1 << 20
+    table_bytes: int = 1 << 21
     """Bytes of rows of a matrix or table that are read together."""
     cached_bytes: int = 1 << 26
     """First bytes of an output that go through the page cache; a multiple of `direct_bytes`."""

@@ -108,8 +108,12 @@ def usable(rows: Rows, width: int, statistics: Statistics) -> EmbeddingBatch:
     """
     common = width or int(rows.lengths[0])
     regular = common > 0 and not len(rows.lost) and bool((rows.lengths == common).all())
-    if regular and np.isfinite(rows.values).all() and not _bad_ids(rows.ids):
-        return _taken(rows, np.arange(len(rows.lengths)), rows.values.reshape(-1, common))
+    if regular and not _bad_ids(rows.ids):
+        vectors = rows.values.reshape(-1, common)
+        found = _taken(rows, np.arange(len(rows.lengths)), vectors)
+        # A norm is finite if all numbers are.
+        if np.isfinite(found.norms).all():
+            return found
     return _sifted(rows, width, statistics)
 
 

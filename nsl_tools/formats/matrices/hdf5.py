@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nsl_tools.errors import DataError
 from nsl_tools.files.readings import opened
 from nsl_tools.formats.extras import required
@@ -67,8 +69,9 @@ class DatasetMatrix(NumberMatrix):
     def read(self, first: int, count: int) -> Numbers:
         """Return rows."""
         with hdf5_errors_as_data_errors(self.path):
-            found: Numbers = self._dataset[first : first + count]
-            return found
+            block = np.empty((count, self.shape[1]), self.dtype)
+            self._dataset.read_direct(block, np.s_[first : first + count])
+            return block
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nsl_tools.background import in_background
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.formats.embedding_batch import EmbeddingReader
 from nsl_tools.formats.ids.files import row_ids
@@ -83,7 +84,7 @@ class MatrixEmbeddings(EmbeddingReader):
 
 def _rows_of(matrix: NumberMatrix, path: str, ids: RowIds) -> Iterator[Rows]:
     first = 0
-    for block in matrix.blocks(TUNING.table_bytes):
+    for block in in_background(matrix.blocks(TUNING.table_bytes)):
         place = IdPlace(ids.name, ids.noun, ids.first + ids.taken) if ids.name else None
         taken = ids.take(len(block))
         if len(taken) < len(block):
