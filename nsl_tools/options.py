@@ -144,6 +144,7 @@ class PackOptions(RunOptions):
         compression: of the output: `auto` (by suffix), `none`, `gzip`, `zlib`.
         rename_weight: new name for a feature of a neighbour called `weight`, which
             would clash with the edge's weight; None refuses it.
+        nbr_features: features of neighbours to pack, with commas between; None for all.
         graph_ids: file of the ids of nodes that a graph gives by their numbers, or None where
             the numbers are the ids.
         soft_labels: file of class probabilities that seeds get, as `spread-labels` writes it.
@@ -154,8 +155,16 @@ class PackOptions(RunOptions):
     seed_unlabeled: bool = False
     compression: str = "auto"
     rename_weight: str | None = None
+    nbr_features: str | None = None
     graph_ids: str | None = None
     soft_labels: str | None = None
+
+    @property
+    def copied_features(self) -> frozenset[bytes] | None:
+        """Names of the features of neighbours to pack; None for all."""
+        if self.nbr_features is None:
+            return None
+        return frozenset(name.encode() for name in self.nbr_features.split(",") if name)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -166,6 +175,7 @@ class PackOptions(RunOptions):
             repr(self.rename_weight),
         )
         _require_utf8("--rename-weight", self.rename_weight)
+        _require_utf8("--nbr-features", self.nbr_features)
         _require_within(0, _MOST, "--max-nbrs", self.max_neighbors)
         _require_path("--graph-ids", self.graph_ids)
         _require_path("--soft-labels", self.soft_labels)

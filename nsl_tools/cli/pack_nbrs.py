@@ -57,6 +57,12 @@ Examples:
     help="Pack a neighbour's feature called 'weight', which would clash with the edge's weight, "
     "as NL_nbr_<i>_NAME.  [default: refuse it]",
 )
+@click.option(
+    "--nbr-features",
+    metavar="NAMES",
+    help="Pack only these features of neighbours, with commas between: their labels and ids cost "
+    "as much as the rest, and are rarely wanted.  [default: all]",
+)
 @graph_ids_option
 @click.option(
     "--soft-labels",

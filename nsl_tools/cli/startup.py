@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,7 +29,31 @@ def loading() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+    _leave_pandas_alone()
     _keep_freed_memory()
+
+
+def _leave_pandas_alone() -> None:
+    """Keep pyarrow from importing pandas, if it is there, to see whether a list is one of its.
+
+    That takes half a second and 60 MB, and no list of ours is.
+    """
+    if "pandas" in sys.modules or "pyarrow" not in sys.modules:
+        return
+    sys.meta_path.insert(0, blocker := _Blocker())
+    try:
+        sys.modules["pyarrow"].array([])  # it tries once
+    finally:
+        sys.meta_path.remove(blocker)
+
+
+class _Blocker:
+    """Finds pandas nowhere."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        """Refuse pandas, and leave all others to others."""
+        if fullname == "pandas":
+            raise ImportError("left alone")
 
 
 def _keep_freed_memory() -> None:

@@ -66,6 +66,7 @@ class Source:
         name: its path, or `<stdin>`.
         max_record_bytes: the longest record to accept in it.
         memory_limit: bytes that the run may use, which bound a record too; None for any.
+        noun: what it consists of: records, or rows of a table that became such.
         spool: its copy, if the file itself can be read only once.
         readings: of the file so far, to which each new one is compared.
     """
@@ -74,6 +75,7 @@ class Source:
     spool: Rewindable | None = None
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
     memory_limit: int | None = None
+    noun: str = "record"
     readings: Readings = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.formats.example_batch import ExampleBatch
     from nsl_tools.formats.tfrecord.frames import Framed
+    from nsl_tools.options import PackOptions
     from nsl_tools.pack_nbrs.inputs import Input
     from nsl_tools.pack_nbrs.marks import Marks
     from nsl_tools.pack_nbrs.nodes import NodeRows
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 def needed_blocks(
     inputs: Iterable[tuple[Input, bool]],
     plan: JoinPlan,
-    rename_weight: str | None,
+    options: PackOptions,
     statistics: Statistics,
 ) -> Iterator[tuple[Records, Bytes, Places, Places]]:
     """Yield the blocks that are needed of the examples, as `BlockStore.add` takes them.
@@ -43,21 +44,24 @@ def needed_blocks(
     Args:
         inputs: the inputs, and whether each will be read again.
         plan: which are needed.
-        rename_weight: what a neighbour's own feature `weight` is called, None to refuse it.
+        options: which features are packed, and what one called `weight` becomes.
         statistics: counts what is not packed of neighbours.
 
     Raises:
         DataError: a neighbour has a feature called `weight`, or is too long.
     """
-    row = 0
+    row, lacking = 0, set(options.copied_features or ())
     for batch in (batch for part, again in inputs for batch in part.examples(again=again)):
         keys, places, ranges = plan.needs_before(row + len(batch))
         if len(keys):
             rows = rows_of(keys) - row
-            meta, data = _blocks_of(batch, keys, rows, rename_weight)
+            meta, data = _blocks_of(batch, keys, rows, options)
             yield meta, data, places, ranges
             _count_unknown(batch, rows, statistics)
+            lacking -= set(batch.parsed.known)
         row += len(batch)
+    for name in sorted(lacking):
+        statistics.warnings[f"--nbr-features: no neighbour has a feature {shown(name)}"] = 1
 
 
 def _count_unknown(batch: ExampleBatch, rows: Places, statistics: Statistics) -> None:
@@ -69,11 +73,13 @@ def _count_unknown(batch: ExampleBatch, rows: Places, statistics: Statistics) ->
 
 
 def _blocks_of(
-    batch: ExampleBatch, keys: Records, rows: Places, rename_weight: str | None
+    batch: ExampleBatch, keys: Records, rows: Places, options: PackOptions
 ) -> tuple[Records, Bytes]:
     """Return the blocks with these keys, and what the store wants to know of each."""
+    copied = options.copied_features
+    parsed = batch.parsed if copied is None else batch.parsed.only(copied)
     with batch.errors():
-        blocks = make_blocks(batch.parsed, rows, digits_of(keys), rename_weight)
+        blocks = make_blocks(parsed, rows, digits_of(keys), options.rename_weight)
     meta = np.empty(len(keys), META)
     meta["key"], meta["length"], meta["gaps"] = keys, blocks.lengths, blocks.gaps
     return meta, blocks.data

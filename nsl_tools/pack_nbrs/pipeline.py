@@ -37,13 +37,14 @@ from nsl_tools.files.paths import (
 from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.shard_set import ShardSet
-from nsl_tools.files.streams import rereadable, source
+from nsl_tools.files.streams import source
 from nsl_tools.formats.example_batch import refuse_empty
 from nsl_tools.formats.graphs.node_names import node_names
 from nsl_tools.formats.graphs.reading import GraphFiles
 from nsl_tools.formats.skipped_records import SkippedRecords
+from nsl_tools.formats.tables.examples import opened_examples
 from nsl_tools.formats.tfrecord.frames import seal
-from nsl_tools.formats.tfrecord.reader import check_start, is_tfrecord
+from nsl_tools.formats.tfrecord.reader import is_tfrecord
 from nsl_tools.formats.tfrecord.writer import refuse_zstd, write_framed
 from nsl_tools.options import memory_of
 from nsl_tools.pack_nbrs.graph_edges import GraphEdges
@@ -192,10 +193,7 @@ class _Job:
         options, memory = self.options, _record_memory(paths, self.memory)
         return [
             Input(
-                [
-                    self.stack.enter_context(rereadable(source(path, options), check_start))
-                    for path in part
-                ],
+                [self.stack.enter_context(opened_examples(path, options)) for path in part],
                 SkippedRecords(self.statistics, options.on_duplicate),
                 memory,
             )
@@ -222,10 +220,7 @@ class _Job:
         if not paths:
             return None
         with contextlib.ExitStack() as stack:
-            files = [
-                stack.enter_context(rereadable(source(path, self.options), check_start))
-                for path in paths
-            ]
+            files = [stack.enter_context(opened_examples(path, self.options)) for path in paths]
             return read_soft_labels(files, nodes, self.options, self.memory, self.statistics)
 
     def read_graph(self, edges: GraphEdges, nodes: NodeRows) -> JoinPlan:
@@ -261,7 +256,7 @@ class _Job:
         if plan.edges:
             again = [True, self.options.seed_unlabeled]
             parts = zip(inputs, again, strict=True)
-            found = needed_blocks(parts, plan, self.options.rename_weight, self.statistics)
+            found = needed_blocks(parts, plan, self.options, self.statistics)
             for blocks in in_background(found):
                 store.add(*blocks)
         return store

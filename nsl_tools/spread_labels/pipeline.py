@@ -29,11 +29,11 @@ from nsl_tools.files.paths import (
 from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.shard_set import ShardSet
-from nsl_tools.files.streams import source
 from nsl_tools.formats.graphs.edge_batches import weights_of
 from nsl_tools.formats.graphs.node_names import node_names
 from nsl_tools.formats.graphs.reading import GraphFiles
 from nsl_tools.formats.skipped_records import SkippedRecords
+from nsl_tools.formats.tables.examples import opened_examples
 from nsl_tools.formats.tfrecord.writer import refuse_zstd, write_framed
 from nsl_tools.memory import shown_size
 from nsl_tools.memory_budget import sufficient_for
@@ -132,7 +132,9 @@ class _Job:
 
     def write(self, paths: Sequence[Sequence[str]], shards: ShardSet) -> None:
         """Write the nodes of the labeled files and graphs in `paths`."""
-        labeled = [source(path, self.options) for path in paths[0]]
+        labeled = [
+            self.stack.enter_context(opened_examples(path, self.options)) for path in paths[0]
+        ]
         names = node_names(self.options.graph_ids, self.memory, self.statistics)
         graphs = GraphFiles(paths[1], self.options, names)
         nodes = GraphNodes(self.memory, self.stack)

@@ -27,6 +27,21 @@ def test_garbage_is_collected_again_if_loading_fails() -> None:
     assert gc.isenabled()
 
 
+def test_pandas_is_left_alone() -> None:
+    """Which pyarrow would import; whoever asks for it later has it."""
+    code = """
+import sys
+from nsl_tools.cli.startup import loading
+with loading():
+    import pyarrow
+pyarrow.array([1, None]).is_valid().to_numpy(zero_copy_only=False)
+assert "pandas" not in sys.modules
+import pandas
+assert pandas.DataFrame({"a": [1]}).a[0] == 1
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_another_c_library_keeps_its_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a library without `mallopt` nor a system without `dlopen(NULL)` is an error."""
 

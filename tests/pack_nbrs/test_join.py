@@ -22,6 +22,7 @@ from nsl_tools.formats.protobuf.example_columns import ExampleParser
 from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES, frame, seal
 from nsl_tools.formats.tfrecord.reader import RecordBatch
 from nsl_tools.memory_budget import MemoryBudget
+from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs import join
 from nsl_tools.pack_nbrs.join import needed_blocks, packed_batches
 from nsl_tools.pack_nbrs.marks import Marks
@@ -99,7 +100,8 @@ def packed_in_batches(
             plan = JoinPlan([np.array(edges, EDGE)], nodes, MemoryBudget(10**9), stack)
         store = BlockStore(len(plan.ends), blocks, plan.bytes, stack)
         inputs = [(part, again) for part, again in zip(parts, (True, False), strict=False)]
-        for found in needed_blocks(inputs, plan, rename, statistics or Statistics()):
+        options = PackOptions(rename_weight=rename)
+        for found in needed_blocks(inputs, plan, options, statistics or Statistics()):
             store.add(*found)
         batches = packed_batches(parts, nodes, plan, store.pools(), Marks(nodes))
         return [right_records(seal(batch).data.tobytes()) or [] for batch in batches]

@@ -69,6 +69,7 @@ def oracle(
     *,
     undirected: bool,
     seed_unlabeled: bool = False,
+    copied: list[str] | None = None,
 ) -> list[Example]:
     """Join as NSL 1.4's documentation says, with dictionaries."""
     everything = {id_of(e): e for e in labeled}
@@ -87,7 +88,11 @@ def oracle(
         if seed_unlabeled:
             merged["NL_label_weight"] = [float(seed in labeled)]
         for i, (weight, target) in enumerate(best):
-            merged |= {f"NL_nbr_{i}_{name}": v for name, v in everything[target].items()}
+            merged |= {
+                f"NL_nbr_{i}_{name}": v
+                for name, v in everything[target].items()
+                if copied is None or name in copied
+            }
             merged[f"NL_nbr_{i}_weight"] = [weight]
         packed.append(merged)
     return packed
@@ -139,6 +144,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     max_neighbors=st.sampled_from([None, 0, 1, 2, 5, 1000]),
     undirected=st.booleans(),
     seed_unlabeled=st.booleans(),
+    copied=st.none() | st.lists(st.sampled_from([n for n in (*NAMES, "id") if "," not in n])),
     spilled=st.booleans(),
     pending=st.sampled_from([1, 7]),
 )
@@ -150,13 +156,17 @@ def test_packing_is_the_join_of_the_contract(
     max_neighbors: int | None,
     undirected: bool,
     seed_unlabeled: bool,
+    copied: list[str] | None,
     spilled: bool,
     pending: int,
 ) -> None:
     """Ties, duplicates, unknown ids, self-loops, repeated edges, ids in both files."""
     import tensorflow as tf
 
-    options = PackOptions(max_neighbors, undirected, seed_unlabeled, allow_empty=True)
+    names = None if copied is None else ",".join(copied)
+    options = PackOptions(
+        max_neighbors, undirected, seed_unlabeled, nbr_features=names, allow_empty=True
+    )
     inputs = (
         write_examples(folder / "l", labeled),
         write_examples(folder / "u", unlabeled),
@@ -174,6 +184,7 @@ def test_packing_is_the_join_of_the_contract(
         max_neighbors,
         undirected=undirected,
         seed_unlabeled=seed_unlabeled,
+        copied=copied,
     )
     assert found == [as_example(features) for features in expected]
 
@@ -350,3 +361,13 @@ def test_an_output_that_is_an_input_is_refused(small: Path, same: str) -> None:
     with pytest.raises(UsageError, match="the output is also an input"):
         pack_nbrs(f"{small}/l", f"{small}/u", f"{small}/g", f"{small}/{same}", PackOptions())
     assert (small / same).read_bytes() == before
+
+
+def test_features_that_no_neighbour_has_are_named(small: Path) -> None:
+    options = PackOptions(nbr_features="x,y,z")
+    paths = [f"{small}/{name}" for name in "lugm"]
+    statistics = pack_nbrs(*paths, options)
+    assert statistics.warnings == {
+        "--nbr-features: no neighbour has a feature 'y'": 1,
+        "--nbr-features: no neighbour has a feature 'z'": 1,
+    }

@@ -8,7 +8,7 @@ in canonical form, the one that protobuf itself writes, are walked one by one an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,7 @@ from nsl_tools.formats.protobuf.wire import CONTINUED, WireError
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from nsl_tools.arrays.byte_spans import Places
 
@@ -99,6 +99,15 @@ class Parsed:
             places, rows = self.having(self.known.index(name))
             starts[rows], ends[rows] = self.values.at(places)
         return Spans(starts, ends)
+
+    def only(self, names: Container[bytes]) -> Parsed:
+        """Return the records with no other features than those of these names."""
+        wanted = np.array([name in names for name in self.known], np.bool_)
+        kept = wanted[self.names]
+        before = offsets_of(kept.astype(np.int64))
+        return replace(
+            self, bounds=before[self.bounds], names=self.names[kept], values=self.values.at(kept)
+        )
 
     def having(self, name: int) -> tuple[Places, Places]:
         """Return the features that have a name, by its place in `known`, and their records."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from nsl_tools.files.filesystem import first_bytes
 from nsl_tools.formats.tables import arrow_ipc, parquet
+from nsl_tools.formats.tfrecord.frames import HEADER_BYTES
+from nsl_tools.formats.tfrecord.reader import starts_as_tfrecord
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -23,8 +25,9 @@ MAGIC = (parquet.MAGIC, arrow_ipc.FILE_MAGIC, arrow_ipc.STREAM_MAGIC)
 
 def is_table(path: str) -> bool:
     """Tell whether a file is a table, by its first bytes, or else by its name."""
-    suffix = os.path.splitext(path)[1]
-    return first_bytes(path, 8).startswith(MAGIC) or suffix in PARQUET_SUFFIXES + ARROW_SUFFIXES
+    head, suffix = first_bytes(path, HEADER_BYTES), os.path.splitext(path)[1]
+    named = suffix in PARQUET_SUFFIXES + ARROW_SUFFIXES and not starts_as_tfrecord(head)
+    return head.startswith(MAGIC) or named
 
 
 def opened_table(path: str) -> AbstractContextManager[Table]:

@@ -73,6 +73,7 @@ class RecordBatch:
         data: bytes that hold the records, checksums verified.
         starts: where in `data` each payload starts, shape (n,), int64.
         ends: where each ends.
+        noun: what the file consists of: a row of a table has no place in bytes.
     """
 
     source: str
@@ -81,6 +82,7 @@ class RecordBatch:
     data: bytes = field(repr=False)
     starts: npt.NDArray[np.int64] = field(repr=False)
     ends: npt.NDArray[np.int64] = field(repr=False)
+    noun: str = "record"
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -102,8 +104,11 @@ class RecordBatch:
 
     def error(self, index: int, problem: str) -> DataError:
         """Return the error that record `index` of this batch has `problem`."""
+        number = self.numbers[index]
+        if self.noun != "record":
+            return DataError(self.source, f"{self.noun} {number}", problem, number)
         place = self.offset + int(self.starts[index]) - HEADER_BYTES
-        return record_error(self.source, self.numbers[index], place, problem)
+        return record_error(self.source, number, place, problem)
 
 
 def record_error(source: str, number: int, offset: int, problem: str) -> DataError:
@@ -251,7 +256,7 @@ class _Framer:
 
     def __init__(self, stream: ByteStream, source: Source, size: int | None) -> None:
         self._stream = stream
-        self._name = source.name
+        self._name, self._noun = source.name, source.noun
         self._source = source
         self._size = size
         self._header = b""  # of the last whole record
@@ -347,7 +352,9 @@ class _Framer:
         buffer, end = self._buffer, int(ends[-1])
         starts = np.r_[0, ends[:-1]] + HEADER_BYTES
         numbers = range(self._number, self._number + len(ends))
-        batch = RecordBatch(self._name, numbers, self._offset, buffer, starts, ends - FOOTER_BYTES)
+        batch = RecordBatch(
+            self._name, numbers, self._offset, buffer, starts, ends - FOOTER_BYTES, self._noun
+        )
         self._buffer = buffer[end:]
         self._offset += end
         self._number += len(ends)
