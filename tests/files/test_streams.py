@@ -13,17 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.errors import DataError
-from nsl_tools.files.streams import (
-    CHUNK,
-    Pushback,
-    Source,
-    decompressed,
-    looks_gzipped,
-    looks_zlibbed,
-    read_exactly,
-    rereadable,
-    source,
-)
+from nsl_tools.files.streams import CHUNK, Pushback, Source, read_exactly, rereadable, source
 from nsl_tools.formats.tfrecord.reader import check_start
 
 if TYPE_CHECKING:
@@ -153,23 +143,3 @@ def test_read_exactly(data: bytes, size: int, pace: int) -> None:
             return super().read(min(pace, wanted or 0))
 
     assert read_exactly(Slow(data), size) == data[:size]
-
-
-@given(
-    st.binary(max_size=4).filter(
-        lambda data: not data.startswith(b"\x1f\x8b") and data != b"\x28\xb5\x2f\xfd"
-    )
-)
-def test_what_is_not_compressed_is_left_alone(data: bytes) -> None:
-    """Streams shorter than the magic number are plain as well."""
-    assert read_exactly(decompressed(io.BytesIO(data), "s"), 9) == data
-
-
-def test_headers_are_recognised_by_content() -> None:
-    """ZLIB headers of all levels and windows, the GZIP magic, and nothing else."""
-    headers = [b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x08\x1d", b"\x48\x89"]
-    assert all(map(looks_zlibbed, headers))
-    others = [b"", b"x", b"\x78", b"\x78\x02", b"\x88\x1c", b"\x1f\x8b", b"\x79\x9b"]
-    assert not any(map(looks_zlibbed, others))
-    assert looks_gzipped(b"\x1f\x8b")
-    assert not looks_gzipped(b"\x1f")

@@ -21,14 +21,8 @@ import pyarrow.csv
 
 from nsl_tools.arrays.ids import id_problem, shown
 from nsl_tools.errors import DataError
-from nsl_tools.files.streams import (
-    INCOMPLETE,
-    UTF8_BOM,
-    ByteStream,
-    Source,
-    decompressed,
-    without_bom,
-)
+from nsl_tools.files.decompression import decompressed
+from nsl_tools.files.streams import INCOMPLETE, UTF8_BOM, ByteStream, Source, without_bom
 from nsl_tools.formats.graphs.edge_batches import EDGE_SCHEMA, TOO_LARGE, weights_of
 from nsl_tools.memory import longest_record
 from nsl_tools.tuning import TUNING

@@ -9,7 +9,8 @@ import numpy as np
 
 from nsl_tools.arrays.ids import texts_at
 from nsl_tools.errors import DataError
-from nsl_tools.files.streams import CHUNK, decompressed, source, without_bom
+from nsl_tools.files.decompression import decompressed
+from nsl_tools.files.streams import CHUNK, source, without_bom
 from nsl_tools.formats.ids.row_ids import BlockIds
 
 if TYPE_CHECKING:

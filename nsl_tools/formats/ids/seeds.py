@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from nsl_tools.arrays.ids import IdColumn, certainly_valid, first_bad_id, id_problem
 from nsl_tools.errors import DataError
+from nsl_tools.files.decompression import looks_gzipped, looks_zlibbed
 from nsl_tools.files.filesystem import first_bytes
 from nsl_tools.files.paths import STANDARD_STREAM
-from nsl_tools.files.streams import looks_gzipped, looks_zlibbed, source
+from nsl_tools.files.streams import source
 from nsl_tools.formats.example_batch import Places, ids_of, read_decoded, refuse_empty, unrepeated
 from nsl_tools.formats.ids.files import row_ids
 from nsl_tools.formats.matrices.npy_header import MAGIC

@@ -26,18 +26,9 @@ import numpy.typing as npt
 from nsl_tools.arrays.byte_spans import Places, all_equal, picked
 from nsl_tools.arrays.crc32c import length_crcs, masked
 from nsl_tools.errors import DataError
+from nsl_tools.files.decompression import Inflater, inflated_head, looks_gzipped, looks_zlibbed
 from nsl_tools.files.filesystem import first_bytes
-from nsl_tools.files.streams import (
-    CHUNK,
-    ByteStream,
-    Inflater,
-    Pushback,
-    Source,
-    inflated_head,
-    looks_gzipped,
-    looks_zlibbed,
-    read_exactly,
-)
+from nsl_tools.files.streams import CHUNK, ByteStream, Pushback, Source, read_exactly
 from nsl_tools.formats.tfrecord.frames import (
     FOOTER_BYTES,
     HEADER_BYTES,
