@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from nsl_tools.formats.matrices.npz import zip_errors_as_data_errors
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
+    import zipfile
     from collections.abc import Generator
 
     import pyarrow as pa
@@ -47,6 +47,8 @@ def read_sparse(path: str, statistics: Statistics, names: NodeNames, before: int
     Raises:
         DataError: the file cannot be read, or is no matrix of compressed sparse rows.
     """
+    import zipfile  # here, since it takes 10 ms to import, and few need it
+
     with opened(path) as file, zip_errors_as_data_errors(path), contextlib.ExitStack() as stack:
         archive = zipfile.ZipFile(file)
         _require_sparse_rows(path, archive)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from nsl_tools.spill.scratch import ScratchFile
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
+    import zipfile
     from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
@@ -62,6 +62,8 @@ class SparseGraph(GraphWriter):
 
     def finish(self) -> None:
         """Write all arrays."""
+        import zipfile  # here, since it takes 10 ms to import, and few need it
+
         with self._stack:
             ends = np.cumsum(self._counts)
             # SciPy has one type for both; it takes the narrower one if it can.
@@ -87,6 +89,8 @@ def _add(
     blocks: Iterable[Array],
 ) -> None:
     header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+    import zipfile
+
     # The same time always, so that equal graphs are equal files.
     member = zipfile.ZipInfo(f"{name}.npy")
     with archive.open(member, "w", force_zip64=True) as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from nsl_tools.formats.matrices.reader import MatrixEmbeddings
 from nsl_tools.spill.scratch import Spool
 
 if TYPE_CHECKING:
+    import zipfile
     from collections.abc import Iterator
 
     from nsl_tools.files.streams import ByteStream
@@ -34,6 +34,8 @@ class NpzEmbeddings(MatrixEmbeddings):
     @contextlib.contextmanager
     def opened_matrix(self, path: str) -> Iterator[NumberMatrix]:
         """Open the matrix of a file."""
+        import zipfile  # here, since it takes 10 ms to import, and few need it
+
         with opened(path) as file, zip_errors_as_data_errors(path):
             archive = zipfile.ZipFile(file)
             names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
@@ -66,7 +68,9 @@ def _copied(stream: ByteStream) -> Iterator[Spool]:
 
 @contextlib.contextmanager
 def zip_errors_as_data_errors(path: str) -> Iterator[None]:
-    """Turn what a library says of a file into a DataError."""
+    """Turn what `zipfile` says of a file into a DataError."""
+    import zipfile
+
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as err:
