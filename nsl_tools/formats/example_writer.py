@@ -25,7 +25,8 @@ def write_examples(path: str, rows: Iterable[Mapping[str, Any]], compression: st
         path: of the output; if it exists, it is replaced once all is written.
         rows: of each row, values by name: a text, bytes, a number, or a list or array of one
             of these, which is flattened. Numbers that are whole become int64, others float32,
-            texts UTF-8. A value that is None is left out.
+            texts UTF-8. A value that is None is left out; an empty list is a feature without
+            values.
         compression: `none`, `gzip`, `zlib`, or `auto`: GZIP if the name ends in `.gz`.
 
     Raises:
@@ -62,6 +63,8 @@ def encode_values(values: Any) -> bytes:
     """
     if isinstance(values, bytes | str):
         values = [values]
+    if isinstance(values, list | tuple) and not values:
+        return b""  # no values, of no type
     # An array of bytes would lose zeros at their ends.
     if isinstance(values, list | tuple) and any(isinstance(v, bytes | str) for v in values):
         return example.encode_bytes(map(_encoded, values))

@@ -16,8 +16,9 @@ from nsl_tools.spill.id_texts import IdTexts
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from nsl_tools.formats.example_batch import ExampleBatch
     from nsl_tools.memory_budget import MemoryBudget
     from nsl_tools.pack_nbrs.inputs import Input
 
@@ -43,8 +44,9 @@ class NodeRows:
         seed_unlabeled: bool,
         memory: MemoryBudget,
         stack: contextlib.ExitStack,
+        observe: Callable[[ExampleBatch], None] | None = None,
     ) -> None:
-        """Read the ids of the labeled and of the unlabeled input.
+        """Read the ids of the labeled and of the unlabeled input; `observe` sees all examples.
 
         Raises:
             DataError: a file, a record or an id is not what it should be.
@@ -54,6 +56,7 @@ class NodeRows:
         self._starts: list[int] = []
         self._means: list[float] = []
         self._original: Rows | None = None
+        self._observe = observe
         entries = Entries(memory, stack)
         places = [self._read(part, id_feature, entries) for part in inputs]
         counts = [len(part) for part in places]
@@ -75,6 +78,8 @@ class NodeRows:
             self._starts.append(len(self._texts))
             size = (records.ends - records.starts).sum() + longer * len(batch.parsed.names)
             self._means.append(float(size / len(batch)))
+            if self._observe:
+                self._observe(batch)
             part.keep(batch)
             places.add(records)
             self._texts.add(ids)

@@ -42,10 +42,11 @@ from nsl_tools.formats.example_batch import refuse_empty
 from nsl_tools.formats.graphs.node_names import node_names
 from nsl_tools.formats.graphs.reading import GraphFiles
 from nsl_tools.formats.skipped_records import SkippedRecords
+from nsl_tools.formats.tables.example_table import ExampleTable
 from nsl_tools.formats.tables.examples import opened_examples
 from nsl_tools.formats.tfrecord.frames import seal
 from nsl_tools.formats.tfrecord.reader import is_tfrecord
-from nsl_tools.formats.tfrecord.writer import refuse_zstd, write_framed
+from nsl_tools.formats.tfrecord.writer import RecordFile, refuse_zstd, write_framed
 from nsl_tools.options import memory_of
 from nsl_tools.pack_nbrs.graph_edges import GraphEdges
 from nsl_tools.pack_nbrs.inputs import Input, RecordMemory
@@ -53,6 +54,7 @@ from nsl_tools.pack_nbrs.join import needed_blocks, packed_batches
 from nsl_tools.pack_nbrs.marks import Marks
 from nsl_tools.pack_nbrs.neighbor_store import BlockStore
 from nsl_tools.pack_nbrs.nodes import NodeRows
+from nsl_tools.pack_nbrs.packed_table import is_parquet, packed_types, said_types
 from nsl_tools.pack_nbrs.plan import JoinPlan, refuse_hub
 from nsl_tools.pack_nbrs.soft_labels import SoftLabels, read_soft_labels
 from nsl_tools.pack_nbrs.top_edges import TopEdges
@@ -61,9 +63,12 @@ from nsl_tools.spill.scratch import claim_space
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from nsl_tools.files.compression import ByteSink
     from nsl_tools.files.run_report import Report
+    from nsl_tools.formats.tables.feature_types import FeatureTypes
+    from nsl_tools.formats.tfrecord.writer import RecordSink
     from nsl_tools.memory_budget import MemoryBudget
     from nsl_tools.options import PackOptions
 
@@ -106,7 +111,8 @@ def pack_nbrs(
         inputs += ids
         refuse_shared_streams(inputs)
         check_outputs(files_of_output(output), inputs)
-        check_space(outputs, _least_output(paths[0], outputs, options))
+        table = is_parquet(output, options)
+        check_space(outputs, 1 if table else _least_output(paths[0], outputs, options))
         kinds = ("labeled", "unlabeled", "graph", "soft labels")
         known = {kind: files for kind, files in zip(kinds, paths, strict=True) if files}
         known |= {"graph ids": ids} if ids else {}
@@ -120,10 +126,11 @@ def pack_nbrs(
             warnings=statistics.warnings,
         )
         stack.enter_context(shards)
+        types = said_types([*paths[0], *paths[1]], options.id_feature) if table else None
         if shards.all_kept(statistics, progress):
             return statistics
         _claim_space(inputs, memory_of(options).limit, progress)
-        _Job(options, statistics, progress, memory_of(options), stack).write(paths, shards)
+        _Job(options, statistics, progress, memory_of(options), stack, types).write(paths, shards)
     return statistics
 
 
@@ -165,6 +172,7 @@ class _Job:
     progress: Progress
     memory: MemoryBudget
     stack: contextlib.ExitStack
+    types: FeatureTypes | None = None
 
     def write(self, paths: Sequence[Sequence[str]], shards: ShardSet) -> None:
         """Write the seeds, packed, of the labeled and unlabeled files and graphs in `paths`."""
@@ -184,7 +192,10 @@ class _Job:
         packed = in_background(map(seal, spliced))
         self.stack.enter_context(contextlib.closing(packed))
         left = int(nodes.is_seed.sum())
-        write_framed(shards, self.progress.track(packed, "examples", len, left), total)
+        begin: Callable[[ByteSink], RecordSink] = RecordFile
+        if self.types:
+            begin = partial(ExampleTable, types=packed_types(self.types, self.options))
+        write_framed(shards, self.progress.track(packed, "examples", len, left), total, begin)
         self.statistics.counts["examples packed"] = left
         self.statistics.counts["neighbours packed"] = plan.edges
 
@@ -203,8 +214,14 @@ class _Job:
     def read_nodes(self, seeds: Input, others: Input) -> NodeRows:
         """Read the ids of all examples."""
         options, counts = self.options, self.statistics.counts
+        observe = self.types.observe if self.types else None
         nodes = NodeRows(
-            [seeds, others], options.id_feature, options.seed_unlabeled, self.memory, self.stack
+            [seeds, others],
+            options.id_feature,
+            options.seed_unlabeled,
+            self.memory,
+            self.stack,
+            observe,
         )
         refuse_empty(nodes.labeled, seeds.sources, options)
         refuse_empty(nodes.count - nodes.labeled, others.sources, options)

@@ -49,7 +49,8 @@ def test_protobuf_finds_the_values_that_were_written(row: dict[str, list[Any]]) 
         (0.5, "float", struct.pack("<f", 0.5)),
         (np.array([[0.5], [2.0]], np.float16), "float", struct.pack("<2f", 0.5, 2.0)),
         (np.array([np.inf]), "float", struct.pack("<f", np.inf)),
-        ([], "float", b""),
+        ([], "empty", None),
+        (np.array([], np.float32), "float", b""),
     ],
 )
 def test_values_of_every_type(value: object, kind: str, values: object) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from nsl_tools.formats.graphs.writer import GraphForm, GraphWriter
+from nsl_tools.formats.parquet_sink import Sink
 
 if TYPE_CHECKING:
     from nsl_tools.files.compression import ByteSink
@@ -26,7 +27,7 @@ class ParquetGraph(GraphWriter):
         super().__init__(file, form)
         kind = pa.int64() if form.row_numbers else pa.string()
         self._schema = pa.schema([("source", kind), ("target", kind), ("weight", pa.float32())])
-        self._sink = _Sink(file)
+        self._sink = Sink(file)
         # Sources come in runs, which a dictionary makes short; targets do not.
         self._writer = pq.ParquetWriter(self._sink, self._schema, use_dictionary=["source"])
         self._rows = _rows_of_a_group(form)
@@ -69,30 +70,3 @@ def _rows_of_a_group(form: GraphForm) -> int:
     usual, least, most_bytes = 1 << 17, 1 << 10, 1 << 24
     id_bytes = 8 if form.row_numbers else form.ids.nbytes // max(1, len(form.ids))
     return min(usual, max(least, most_bytes // (2 * id_bytes + 4)))
-
-
-class _Sink:
-    """What pyarrow writes to: a file that knows its length, and is closed by others."""
-
-    closed = False
-
-    def __init__(self, file: ByteSink) -> None:
-        self._file = file
-        self._place = 0
-
-    def write(self, data: Any) -> int:
-        """Append bytes."""
-        # What pyarrow lends is gone once this returns.
-        self._file.write(found := bytes(data))
-        self._place += len(found)
-        return len(found)
-
-    def tell(self) -> int:
-        """Return how many bytes were written."""
-        return self._place
-
-    def flush(self) -> None:
-        """Do nothing: what is written is gathered."""
-
-    def close(self) -> None:
-        """Do nothing: another one closes the file."""

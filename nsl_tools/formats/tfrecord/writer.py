@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES, Framed, frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from nsl_tools.files.compression import ByteSink
 
 
 def refuse_zstd(path: str) -> None:
@@ -40,8 +42,43 @@ def write_records(
         write_framed(shards, map(_framed, _batches(iter(payloads))), total)
 
 
-def write_framed(shards: ShardSet, batches: Iterable[Framed], total: int) -> None:
+class RecordSink(Protocol):
+    """What writes records to one file."""
+
+    def add(self, records: Framed, /) -> None:
+        """Write some records."""
+
+    def finish(self) -> None:
+        """Write what comes at the end."""
+
+
+class RecordFile:
+    """Writes records as they are."""
+
+    def __init__(self, file: ByteSink) -> None:
+        self._file = file
+
+    def add(self, records: Framed, /) -> None:
+        """Write some records."""
+        self._file.write(records.data[records.ends[0] : records.ends[-1]].data)
+
+    def finish(self) -> None:
+        """Do nothing: records are all."""
+
+
+def write_framed(
+    shards: ShardSet,
+    batches: Iterable[Framed],
+    total: int,
+    begin: Callable[[ByteSink], RecordSink] = RecordFile,
+) -> None:
     """Write batches of records, exactly `total` of them, to the files of a set.
+
+    Args:
+        shards: the files.
+        batches: of records.
+        total: how many there are.
+        begin: returns what writes them to a file.
 
     Raises:
         OutputError: an output cannot be written.
@@ -50,12 +87,14 @@ def write_framed(shards: ShardSet, batches: Iterable[Framed], total: int) -> Non
     left = Framed(np.empty(0, np.uint8), np.zeros(1, np.int64))
     for path, rows in shards.parts(total):
         with shards.open_part(path) as file:
+            sink = begin(file)
             while (missing := len(rows) - file.records) > 0:
                 left = left if len(left) else next(remaining)
                 count = min(missing, len(left))
-                file.write(left.data[left.ends[0] : left.ends[count]].data)
+                sink.add(Framed(left.data, left.ends[: count + 1]))
                 left = Framed(left.data, left.ends[count:])
                 file.records += count
+            sink.finish()
     # The iterator may find, after its last record, that an input has changed.
     for _ in remaining:
         pass
