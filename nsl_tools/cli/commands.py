@@ -32,6 +32,7 @@ from nsl_tools.cli.process import (
 )
 from nsl_tools.cli.spread_labels import spread_labels
 from nsl_tools.cli.startup import leave_threads_to_us
+from nsl_tools.cli.version import version_command
 
 
 class _Group(click.Group):
@@ -67,7 +68,7 @@ def cli(context: click.Context) -> None:
         context.exit(USAGE_ERROR)
 
 
-for _command in (build_graph, pack_nbrs, spread_labels):
+for _command in (build_graph, pack_nbrs, spread_labels, version_command):
     cli.add_command(_command)
 
 
