@@ -1,6 +1,6 @@
 """`nsl-tools version`."""
 
-import numpy
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -24,7 +24,7 @@ def test_what_runs_here(option: str) -> None:
     first, *lines = said(option)
     found = dict(line.split(": ", 1) for line in lines)
     assert first == f"nsl-tools {__version__}"
-    assert found["numpy"] == numpy.__version__
+    assert found["numpy"] == np.__version__
     assert found["memory limit"].endswith("half of what there is")
     assert "kernel" in found["BLAS"]
     assert set(found) > {"Python", "system", "cores", "pyarrow", "faiss-cpu", "h5py", "SIMD"}
