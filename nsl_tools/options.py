@@ -182,6 +182,17 @@ class PackOptions(RunOptions):
 
 
 @dataclass(frozen=True)
+class ConvertOptions(RunOptions):
+    """How to convert.
+
+    Attributes:
+        compression: of the output: `auto` (by suffix), `none`, `gzip`, `zlib`.
+    """
+
+    compression: str = "auto"
+
+
+@dataclass(frozen=True)
 class SpreadOptions(RunOptions):
     """How to spread labels.
 

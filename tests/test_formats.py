@@ -126,6 +126,18 @@ def stream(folder: Path) -> Written:
     return f"{folder}/v.arrow", {}
 
 
+def csv(folder: Path) -> Written:
+    columns = {f"e{place}": VECTORS[:, place] for place in range(WIDTH)}
+    pd.DataFrame({"id": IDS, **columns}).to_csv(folder / "v.csv", index=False)
+    return f"{folder}/v.csv", {"embedding_columns": "e*"}
+
+
+def json_lines(folder: Path) -> Written:
+    frame = pd.DataFrame({"id": IDS, "embedding": VECTORS.tolist()})
+    frame.to_json(folder / "v.jsonl", orient="records", lines=True)
+    return f"{folder}/v.jsonl", {}
+
+
 def dataset_folder(folder: Path) -> Written:
     """Write what `datasets.Dataset.save_to_disk` does, and what is then beside it."""
     (place := folder / "saved").mkdir()
@@ -199,6 +211,7 @@ FORMS: dict[str, list[Callable[[Path], Written]]] = {
     "Parquet, tensor column": [parquet(tensors) for tensors in TENSORS],
     "Parquet, a column for each dimension": [parquet_wide],
     "Feather, Arrow file": [feather],
+    "CSV, JSON Lines": [csv, json_lines],
     "Arrow stream": [stream],
     "folder of Parquet or Arrow": [dataset_folder, partitioned_folder],
     "HDF5": [hdf5, hdf5_named],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from nsl_tools.errors import UsageError
@@ -14,14 +13,14 @@ from nsl_tools.feature_names import (
     neighbor_feature,
     neighbor_weight,
 )
-from nsl_tools.files.paths import shard_set_of
 from nsl_tools.formats.protobuf.example import Kind
-from nsl_tools.formats.tables.feature_types import FeatureType, FeatureTypes
-from nsl_tools.formats.tables.opening import PARQUET_SUFFIXES, is_table, opened_table
+from nsl_tools.formats.tables.example_table import is_table_output
+from nsl_tools.formats.tables.feature_types import FeatureType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from nsl_tools.formats.tables.feature_types import FeatureTypes
     from nsl_tools.options import PackOptions
 
 
@@ -32,24 +31,12 @@ def is_parquet(output: str, options: PackOptions) -> bool:
         UsageError: it is, and the options do not say how many neighbours have columns, or ask
             for a compression, which is Parquet's own affair.
     """
-    base, _ = shard_set_of(output) or (output, 1)
-    if os.path.splitext(base)[1] not in PARQUET_SUFFIXES:
+    if not is_table_output(output, options.compression):
         return False
     if options.max_neighbors is None:
         problem = f"each neighbour has columns of its own in {output}"
         raise UsageError(f"--max-nbrs: expected a number, since {problem}, received none")
-    if options.compression != "auto":
-        raise UsageError(f"--compression: expected none for {output}, which has its own")
     return True
-
-
-def said_types(paths: Iterable[str], id_feature: str) -> FeatureTypes:
-    """Return what those of the inputs that are tables say of their columns."""
-    found = FeatureTypes()
-    for path in filter(is_table, paths):
-        with opened_table(path) as table:
-            found.take_schema(table.schema, id_feature)
-    return found
 
 
 def packed_types(found: FeatureTypes, options: PackOptions) -> list[FeatureType]:
@@ -58,7 +45,7 @@ def packed_types(found: FeatureTypes, options: PackOptions) -> list[FeatureType]
     Those of the seed, what packing adds to it, and those of each neighbour, the nearest first.
     Where a sample has fewer neighbours, their columns are null, and their weights 0.
     """
-    own = [each for each in found.found.values() if each.kind or each.is_list]
+    own = found.columns()
     added = [FeatureType(NUM_NEIGHBORS, Kind.INT64, default=0)]
     if options.soft_labels:
         added.append(FeatureType(SOFT_LABEL, Kind.FLOAT, is_list=True))

@@ -44,6 +44,7 @@ from nsl_tools.formats.graphs.reading import GraphFiles
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.formats.tables.example_table import ExampleTable
 from nsl_tools.formats.tables.examples import opened_examples
+from nsl_tools.formats.tables.feature_types import said_types
 from nsl_tools.formats.tfrecord.frames import seal
 from nsl_tools.formats.tfrecord.reader import is_tfrecord
 from nsl_tools.formats.tfrecord.writer import RecordFile, refuse_zstd, write_framed
@@ -54,7 +55,7 @@ from nsl_tools.pack_nbrs.join import needed_blocks, packed_batches
 from nsl_tools.pack_nbrs.marks import Marks
 from nsl_tools.pack_nbrs.neighbor_store import BlockStore
 from nsl_tools.pack_nbrs.nodes import NodeRows
-from nsl_tools.pack_nbrs.packed_table import is_parquet, packed_types, said_types
+from nsl_tools.pack_nbrs.packed_table import is_parquet, packed_types
 from nsl_tools.pack_nbrs.plan import JoinPlan, refuse_hub
 from nsl_tools.pack_nbrs.soft_labels import SoftLabels, read_soft_labels
 from nsl_tools.pack_nbrs.top_edges import TopEdges

@@ -64,9 +64,8 @@ def test_content_goes_before_the_name(tmp_path: Path) -> None:
         for suffix in ("", ".tfr", ".npy", ".parquet", ".fbin"):
             path = tmp_path / f"file{suffix}"
             path.write_bytes(content)
-            assert name in embedding_format(str(path)).format_name or name in ("Feather", "Arrow")
-            if name in ("Feather", "Arrow"):
-                assert embedding_format(str(path)).format_name == "Parquet or Arrow"
+            table = name in ("Parquet", "Feather", "Arrow")
+            assert embedding_format(str(path)).format_name == ("a table" if table else name)
 
 
 def test_files_of_two_formats_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from nsl_tools.formats.graphs.node_names import NodeNames
 from nsl_tools.formats.graphs.tsv import read_tsv
 from nsl_tools.formats.matrices.hdf5 import Hdf5Embeddings
 from nsl_tools.formats.matrices.npz import NpzEmbeddings
-from nsl_tools.formats.tables.embeddings import TableEmbeddings
+from nsl_tools.formats.tables import opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,7 +69,11 @@ class GraphFiles:
 
 def _format_of(path: str) -> str:
     head, suffix = first_bytes(path, 8), os.path.splitext(path)[1]
-    kinds = {"table": TableEmbeddings, "sparse": NpzEmbeddings, "knn": Hdf5Embeddings}
-    by_content = (name for name, reader in kinds.items() if reader.matches(head))
-    by_suffix = (name for name, reader in kinds.items() if suffix in reader.suffixes)
+    kinds = {
+        "table": (opening.MAGIC, opening.PARQUET_SUFFIXES + opening.ARROW_SUFFIXES),
+        "sparse": (NpzEmbeddings.magic, NpzEmbeddings.suffixes),
+        "knn": (Hdf5Embeddings.magic, Hdf5Embeddings.suffixes),
+    }
+    by_content = (name for name, (magic, _) in kinds.items() if head.startswith(magic))
+    by_suffix = (name for name, (_, suffixes) in kinds.items() if suffix in suffixes)
     return next(by_content, None) or next(by_suffix, "text")

@@ -63,7 +63,7 @@ def _opened(path: str, statistics: Statistics) -> AbstractContextManager[RowIds]
 
 @contextlib.contextmanager
 def _column_ids(path: str, name: str) -> Iterator[RowIds]:
-    with opened_table(path) as table:
+    with opened_table(path, [name]) as table:
         kind = table.column_type(name)
         if not holds_ids(storage_type(kind)):
             expected = "strings, bytes or whole numbers"

@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 
 
 class TableEmbeddings(EmbeddingReader):
-    """Reads Parquet and Arrow.
+    """Reads Parquet, Arrow, CSV and JSON Lines.
 
     Where there is no column of ids and none was asked for, ids are the numbers of the rows.
     """
 
-    format_name = "Parquet or Arrow"
-    suffixes = opening.PARQUET_SUFFIXES + opening.ARROW_SUFFIXES
+    format_name = "a table"
+    suffixes = opening.SUFFIXES
     magic = opening.MAGIC
     uses = frozenset({"id_feature", "embedding_feature", "embedding_columns", "ids"})
 
@@ -88,7 +88,7 @@ class TableEmbeddings(EmbeddingReader):
                 raise DataError(ids.name, "", problem)
 
     def _rows_of(self, path: str, ids: RowIds, statistics: Statistics) -> Iterator[Rows]:
-        with opening.opened_table(path) as table:
+        with opening.opened_table(path, [self._options.id_feature]) as table:
             found = _Columns(table, self._options)
             if found.id is None and not self._options.ids:
                 reason = f"no column {DEFAULT_ID_FEATURE!r}, no --ids: ids are the rows' numbers"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from nsl_tools.arrays.ids import texts_at
+from nsl_tools.errors import UsageError
+from nsl_tools.files.paths import shard_set_of
 from nsl_tools.formats.parquet_sink import Sink
 from nsl_tools.formats.protobuf.example import Kind
 from nsl_tools.formats.protobuf.example_columns import ExampleParser
 from nsl_tools.formats.protobuf.example_values import values_of
 from nsl_tools.formats.protobuf.lockstep import sole_contents
+from nsl_tools.formats.tables.opening import PARQUET_SUFFIXES
 from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES, Framed
 
 if TYPE_CHECKING:
@@ -27,6 +31,20 @@ if TYPE_CHECKING:
 
 _GROUP_BYTES = 8 << 20  # of records: a row group ends with the record that reaches so many
 _GROUP_ROWS = 1 << 16  # or so many records
+
+
+def is_table_output(output: str, compression: str) -> bool:
+    """Tell whether an output of examples is Parquet, by its suffix.
+
+    Raises:
+        UsageError: it is, and is to be compressed, which is Parquet's own affair.
+    """
+    base, _ = shard_set_of(output) or (output, 1)
+    if os.path.splitext(base)[1] not in PARQUET_SUFFIXES:
+        return False
+    if compression != "auto":
+        raise UsageError(f"--compression: expected none for {output}, which has its own")
+    return True
 
 
 class ExampleTable:

@@ -79,7 +79,7 @@ def encoded(path: str, id_column: str) -> Iterator[Framed]:
     Raises:
         DataError: the file cannot be read, or holds what examples cannot.
     """
-    with opened_table(path) as table:
+    with opened_table(path, [id_column]) as table:
         names = _checked_names(table, id_column)
         first = 0
         for batch in table.batches(names, _rows_at_once(table, names)):

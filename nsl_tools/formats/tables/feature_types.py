@@ -11,9 +11,12 @@ import pyarrow as pa
 from nsl_tools.errors import UsageError
 from nsl_tools.formats.protobuf.example import Kind
 from nsl_tools.formats.protobuf.example_values import kinds_of, values_of
+from nsl_tools.formats.tables.opening import is_table, opened_table
 from nsl_tools.formats.tables.table import storage_type
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nsl_tools.formats.example_batch import ExampleBatch
     from nsl_tools.formats.protobuf.lockstep import Spans
 
@@ -74,6 +77,10 @@ class FeatureTypes:
                 before, is_list=before.is_list or is_list, is_text=before.is_text or is_text
             )
 
+    def columns(self) -> list[FeatureType]:
+        """Return the types of all features that are known well enough to have a column."""
+        return [each for each in self.found.values() if each.kind or each.is_list]
+
     def observe(self, batch: ExampleBatch) -> None:
         """Take the features of some examples.
 
@@ -100,3 +107,12 @@ class FeatureTypes:
             lengths = values_of(batch.parsed.data, spans, known.kind).lengths
             known = replace(known, is_list=bool((lengths != 1).any()))
         self.found[name] = known
+
+
+def said_types(paths: Iterable[str], id_feature: str) -> FeatureTypes:
+    """Return what those of the inputs that are tables say of their columns."""
+    found = FeatureTypes()
+    for path in filter(is_table, paths):
+        with opened_table(path, [id_feature]) as table:
+            found.take_schema(table.schema, id_feature)
+    return found

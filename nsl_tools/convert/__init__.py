@@ -1,0 +1,1 @@
+"""Examples from one format to another."""
