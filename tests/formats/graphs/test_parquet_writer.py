@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from graph_files import EDGES, IDS, NODES, as_shown, written
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import drawn
 
 from nsl_tools.formats.graphs.parquet_writer import ParquetGraph
 from nsl_tools.formats.graphs.writer import GraphForm
@@ -28,6 +29,8 @@ def test_the_edges_in_their_order(row_numbers: bool, distances: bool) -> None:
     ]
 
 
+@pytest.mark.thorough
+@settings(max_examples=drawn(100))
 @given(
     counts=st.lists(st.integers(0, 2000), min_size=1, max_size=5), long=st.sampled_from([1, 20_000])
 )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import drawn
 
 from nsl_tools.arrays.byte_spans import offsets_of
 from nsl_tools.formats.protobuf import example
@@ -54,6 +56,8 @@ def column_of(name: bytes, kind: int, cells: Cells) -> Column:
     return Column(name, kind, data, bounds[ends], present)
 
 
+@pytest.mark.thorough
+@settings(max_examples=drawn(300))
 @given(tables())
 def test_each_example_is_as_if_encoded_alone(table: dict[bytes, tuple[int, Cells]]) -> None:
     columns = [column_of(name, *found) for name, found in table.items()]

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import right_features
+from support import drawn
 
 from nsl_tools.errors import DataError
 from nsl_tools.formats.example_batch import read_examples
@@ -80,6 +81,8 @@ def tables(draw: st.DrawFn) -> pa.Table:
     return pa.table(columns)
 
 
+@pytest.mark.thorough
+@settings(max_examples=drawn(300))
 @given(table=tables(), block=st.sampled_from([1, 100, 1 << 20]), feather=st.booleans())
 def test_a_row_is_an_example(
     tmp_path_factory: pytest.TempPathFactory, table: pa.Table, block: int, feather: bool
