@@ -1,4 +1,4 @@
-"""Hold the promise of --memory-limit: peaks of both commands on shapes of all kinds.
+"""Hold the promise of --memory-limit: peaks of the commands on shapes of all kinds.
 
 The promise is the limit plus 200 MB, or a refusal that says what is needed. Each run is a
 process of its own, measured by the operating system.
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 
 from nsl_tools.formats.protobuf import example
@@ -346,6 +347,91 @@ def many_classes_spread(share: float) -> list[str]:
     return spread_of(numbered(rows), random_edges(rows, 2 * rows), 1000)
 
 
+def table_of(name: str, first: int, last: int, text_bytes: int) -> None:
+    """Write rows of varied lengths as Parquet."""
+    random, count = generator(), last - first
+    lengths = random.integers(0, 40, count)
+    words = np.split(random.integers(0, 1 << 20, lengths.sum()), np.cumsum(lengths)[:-1])
+    columns = {
+        "id": [f"n{i}" for i in range(first, last)],
+        "words": pa.array(words, pa.list_(pa.int64())),
+        "text": ["x" * n for n in random.integers(0, 2 * text_bytes, count).tolist()],
+        "vector": pa.array(list(vectors(count, 16))),
+    }
+    pq.write_table(pa.table(columns), name)
+
+
+def pack_tables(rows: int, edges: int, text_bytes: int, *options: str) -> list[str]:
+    """Write Parquet examples and a Parquet graph; return the arguments."""
+    table_of("l.parquet", 0, rows // 3, text_bytes)
+    table_of("u.parquet", rows // 3, rows, text_bytes)
+    ends = generator().integers(0, rows, (2, edges))
+    names = [pa.array([f"n{i}" for i in part.tolist()]) for part in ends]
+    weights = generator().random(edges)
+    graph = {"source": names[0], "target": names[1], "weight": weights}
+    pq.write_table(pa.table(graph), "g.parquet")
+    return ["pack-nbrs", "--max-nbrs=4", *options, "l.parquet", "u.parquet", "g.parquet"]
+
+
+def table_pack(share: float) -> list[str]:
+    """Data frames in and out."""
+    rows = many(300_000, share)
+    return [*pack_tables(rows, 5 * rows, 20), "out.parquet"]
+
+
+def wide_table_pack(share: float) -> list[str]:
+    """Data frames in and out whose rows hold half a megabyte of text."""
+    rows = many(600, share)
+    return [*pack_tables(rows, 5 * rows, 500_000), "out.parquet"]
+
+
+def sparse_pack(share: float) -> list[str]:
+    """A sparse matrix as the graph, of many edges."""
+    rows = many(300_000, share)
+    arguments = pack_tables(rows, 2, 20, "--graph-ids=ids")
+    Path("ids").write_bytes(b"".join(node + b"\n" for node in numbered(rows)))
+    bounds = np.arange(rows + 1) * 20
+    columns = generator().integers(0, rows, bounds[-1])
+    weights = generator().random(bounds[-1], np.float32)
+    shape = np.array([rows, rows])
+    np.savez("g.npz", indptr=bounds, indices=columns, data=weights, shape=shape, format=b"csr")
+    return [*arguments[:-1], "g.npz", "out"]
+
+
+def written_as(name: str, share: float) -> list[str]:
+    """Return a search of many edges, for an output of this name."""
+    rows = many(100_000, share)
+    options = ["-k", "60", "--similarity-threshold=-1", "--recall=0.5"]
+    *arguments, _ = npy_of(vectors(rows, 8), numbered(rows))
+    return ["build-graph", *options, *arguments, name]
+
+
+def parquet_graph(share: float) -> list[str]:
+    """Many edges as Parquet."""
+    return written_as("g.parquet", share)
+
+
+def sparse_graph(share: float) -> list[str]:
+    """Many edges as a sparse matrix."""
+    return written_as("g.npz", share)
+
+
+def feather_embeddings(share: float) -> list[str]:
+    """Embeddings in few record batches, each of which is in memory at once."""
+    rows = many(300_000, share)
+    found = vectors(rows, 64)
+    table = pa.table({"id": [f"n{i}" for i in range(rows)], "embedding": pa.array(list(found))})
+    pyarrow.feather.write_feather(table, "e.feather")
+    return ["build-graph", "--recall=0.5", "e.feather", "graph"]
+
+
+def fortran_npy(share: float) -> list[str]:
+    """A matrix column after column."""
+    rows = many(300_000, share)
+    arguments = npy_of(np.asfortranarray(vectors(rows, 64)), numbered(rows))
+    return ["build-graph", "--recall=0.5", *arguments]
+
+
 SHAPES: list[Make] = [
     buckets, near_duplicates, one_dimension, recall, recall_threads, threads,
     wide_parquet, long_parquet, bomb_parquet, wide_npy, wide_tfrecord, widest,
@@ -353,6 +439,8 @@ SHAPES: list[Make] = [
     varied_pack, long_ids_pack, longer_ids_pack, short_ids_pack, hub_pack, hub_pack_cut,
     long_record_pack, distinct_names_pack,
     many_edges_spread, many_nodes_spread, hub_spread, long_ids_spread, many_classes_spread,
+    table_pack, wide_table_pack, sparse_pack, parquet_graph, sparse_graph, feather_embeddings,
+    fortran_npy,
 ]  # fmt: skip
 
 

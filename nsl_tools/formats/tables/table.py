@@ -75,6 +75,8 @@ def arrow_errors_as_data_errors(path: str, kind: str) -> Iterator[None]:
     except MemoryError:
         raise
     except (OSError, pa.ArrowException) as err:
+        if "MemoryError" in str(err):  # raised while Python read for Arrow
+            raise MemoryError(str(err)) from err
         raise DataError(path, "", f"cannot be read as {kind}: {err}") from err
 
 
@@ -88,10 +90,12 @@ def bounded(limit: int) -> Iterator[None]:
     import pyarrow.parquet  # noqa: F401 - their own memory does not count
 
     # Arrow's own pool reserves memory by the GiB, so that its size says nothing about its use.
-    before = pa.default_memory_pool()
+    pool, threads = pa.default_memory_pool(), pa.io_thread_count()
     pa.set_memory_pool(pa.system_memory_pool())
+    pa.set_io_thread_count(1)  # the stack of each counts, 8 MB
     try:
         with held_within(limit):
             yield
     finally:
-        pa.set_memory_pool(before)
+        pa.set_memory_pool(pool)
+        pa.set_io_thread_count(threads)

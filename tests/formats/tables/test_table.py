@@ -50,9 +50,13 @@ def test_what_pyarrow_says(raised: Exception, problem: str) -> None:
         raise raised
 
 
-def test_memory_is_told_from_damage() -> None:
+@pytest.mark.parametrize(
+    "raised", [MemoryError(), pa.ArrowMemoryError(), OSError("Python exception: MemoryError\n")]
+)
+def test_memory_is_told_from_damage(raised: Exception) -> None:
+    """Also where it is raised by what Arrow reads from, and comes as another error."""
     with pytest.raises(MemoryError), arrow_errors_as_data_errors("f", "Arrow"):
-        raise MemoryError
+        raise raised
 
 
 def test_memory_is_bounded() -> None:
