@@ -21,7 +21,8 @@ def norms_of(vectors: npt.NDArray[np.float32]) -> _Floats:
     """
     norms = np.empty(len(vectors), np.float64)
     for block in blocks(*vectors.shape):
-        wide = vectors[block].astype(np.float64)
+        with np.errstate(invalid="ignore"):  # of a signalling NaN, which is found by its norm
+            wide = vectors[block].astype(np.float64)
         np.einsum("ij,ij->i", wide, wide, out=norms[block])
     return np.sqrt(norms, out=norms)
 

@@ -107,7 +107,7 @@ def _build(
     files, column = one_member("--seeds", seeds)
     seed_files = resolve_inputs(files, statistics.warnings)
     ids = [split_member(options.ids)[0]] if options.ids else []
-    seed_ids = SeedIds(seed_files, column or options.id_feature, options)
+    seed_ids = SeedIds(seed_files, column, options)
     # A file may be read as both: a pipe or terminal has each byte once.
     refuse_shared_streams(inputs + seed_files + ids)
     reader = embedding_reader(inputs, options)

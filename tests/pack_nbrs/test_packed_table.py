@@ -127,6 +127,7 @@ def test_options_that_a_table_has_no_use_for(options: dict[str, Any], problem: s
     with pytest.raises(UsageError, match=problem):
         is_parquet("out.parquet", given)
     assert not is_parquet("out.tfr", given)
+    assert is_parquet("OUT.PARQUET@3", PackOptions(max_neighbors=1))
     assert not is_parquet("parquet", given)
 
 

@@ -31,6 +31,11 @@ def weights_of(edges: pa.RecordBatch) -> Weights:
     return np.frombuffer(column.buffers()[1], np.float64)[column.offset :][: len(column)]
 
 
+def similarities(weights: Weights, *, distances: bool) -> Weights:
+    """Return weights as similarities, of six decimals, if they are `distances`."""
+    return np.round(1 - weights, 6) if distances else weights
+
+
 @dataclass(frozen=True)
 class EdgeRows:
     """Consecutive rows of a file, as they are read.

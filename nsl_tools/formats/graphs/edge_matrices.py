@@ -11,8 +11,8 @@ import numpy.typing as npt
 from nsl_tools.errors import DataError
 from nsl_tools.files.readings import opened
 from nsl_tools.formats.extras import required
-from nsl_tools.formats.graphs.edge_batches import EdgeRows
-from nsl_tools.formats.matrices.hdf5 import hdf5_errors_as_data_errors
+from nsl_tools.formats.graphs.edge_batches import EdgeRows, similarities
+from nsl_tools.formats.matrices.hdf5 import dataset_of, hdf5_errors_as_data_errors
 from nsl_tools.formats.matrices.matrix import fill
 from nsl_tools.formats.matrices.npy_header import NpyHeader, read_header
 from nsl_tools.formats.matrices.npz import zip_errors_as_data_errors
@@ -52,6 +52,7 @@ def read_sparse(path: str, statistics: Statistics, names: NodeNames, before: int
     with opened(path) as file, zip_errors_as_data_errors(path), contextlib.ExitStack() as stack:
         archive = zipfile.ZipFile(file)
         _require_sparse_rows(path, archive)
+        distances = "weights.npy" in archive.namelist()  # as build-graph says of them
         bounds, columns, weights = (
             stack.enter_context(contextlib.closing(_Values(path, archive, name)))
             for name in ("indptr", "indices", "data")
@@ -67,8 +68,8 @@ def read_sparse(path: str, statistics: Statistics, names: NodeNames, before: int
             places = np.arange(first, min(first + step, int(ends[-1])))
             sources = np.searchsorted(ends, places, side="right") - 1 + before
             pairs = sources, columns.take(len(places)).astype(np.int64)
-            edges = _named(path, first, pairs, weights.take(len(places)), names)
-            yield edges.usable(statistics)
+            own = similarities(weights.take(len(places)).astype(np.float64), distances=distances)
+            yield _named(path, first, pairs, own, names).usable(statistics)
     if not ends[-1]:
         statistics.counts["empty files"] += 1
     return len(ends) - 1
@@ -92,15 +93,21 @@ def read_knn(path: str, statistics: Statistics, names: NodeNames, before: int = 
     h5py = required("h5py", path, "hdf5")
     first = 0
     with opened(path) as file, hdf5_errors_as_data_errors(path), h5py.File(file, "r") as archive:
-        knns, dists = (_dataset(path, archive, name) for name in ("knns", "dists"))
+        knns, dists = (dataset_of(path, archive, name) for name in ("knns", "dists"))
+        for found, kinds, expected in ((knns, "iu", "whole numbers"), (dists, "fiu", "numbers")):
+            if found.dtype.kind not in kinds:
+                problem = f"{found.name[1:]} is of {found.dtype}, expected {expected}"
+                raise DataError(path, "", problem)
         if knns.shape != dists.shape or len(knns.shape) != 2:  # noqa: PLR2004 - rows and columns
             problem = (
                 f"knns of shape {knns.shape}, dists of {dists.shape}, expected one matrix each"
             )
             raise DataError(path, "", problem)
+        distances = dists.attrs.get("weights") == "distance"
         step = max(1, TUNING.graph_bytes // (16 * max(1, knns.shape[1])))
         for row in range(0, knns.shape[0], step):
             targets, weights = knns[row : row + step], dists[row : row + step]
+            weights = similarities(weights.astype(np.float64), distances=distances)
             places, columns = np.nonzero(targets != -1)  # where a node has a neighbour
             pairs = places + row + before, targets[places, columns].astype(np.int64)
             yield _named(path, first, pairs, weights[places, columns], names).usable(statistics)
@@ -110,18 +117,12 @@ def read_knn(path: str, statistics: Statistics, names: NodeNames, before: int = 
     return int(knns.shape[0])
 
 
-def _dataset(path: str, archive: Any, name: str) -> Any:
-    if name not in archive or archive[name].dtype.kind not in "fiu":
-        raise DataError(path, "", f"no matrix {name!r} of numbers, expected knns and dists")
-    return archive[name]
-
-
 def _named(
     path: str, first: int, pairs: tuple[Array, Array], weights: Array, names: NodeNames
 ) -> EdgeRows:
     """Return edges between nodes that are given by their numbers."""
     sources, targets = (names.of(rows, path) for rows in pairs)
-    return EdgeRows(path, first, sources, targets, weights.astype(np.float64))
+    return EdgeRows(path, first, sources, targets, weights)
 
 
 def _require_sparse_rows(path: str, archive: zipfile.ZipFile) -> None:

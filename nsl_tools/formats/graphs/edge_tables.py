@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from nsl_tools.errors import DataError
-from nsl_tools.formats.graphs.edge_batches import EdgeRows
+from nsl_tools.formats.graphs.edge_batches import EdgeRows, similarities
 from nsl_tools.formats.ids.row_ids import holds_ids, id_texts
 from nsl_tools.formats.tables.opening import opened_table
 from nsl_tools.formats.tables.table import column, storage_type
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,16 +35,18 @@ def read_edge_table(
     Raises:
         DataError: the file cannot be read, or a row is no edge.
     """
-    rows, first = 1 << 16, 0  # at once
+    first = 0
     with opened_table(path) as table:
         columns = _columns(table)
-        for batch in table.batches(columns, rows):
+        # As build-graph says where it writes distances.
+        distances = (table.schema.metadata or {}).get(b"weights") == b"distance"
+        for batch in table.batches(columns, table.rows_at_once(columns, TUNING.graph_bytes)):
             if not len(batch):
                 continue
             sources, targets = (_ids(path, column(batch, name), names) for name in columns[:2])
             weights = np.ones(len(batch))
             if len(columns) > 2:  # noqa: PLR2004 - the weight is third
-                weights = _numbers(column(batch, columns[2]))
+                weights = similarities(_numbers(column(batch, columns[2])), distances=distances)
             else:
                 statistics.counts["edges without weight (taken as 1.0)"] += len(batch)
             yield EdgeRows(path, first, sources, targets, weights).usable(statistics)
@@ -69,11 +72,9 @@ def _columns(table: Table) -> list[str]:
 
 
 def _ids(path: str, ids: pa.Array, names: NodeNames) -> pa.Array:
-    if not pa.types.is_integer(ids.type) or ids.null_count:
-        return id_texts(ids)
-    return names.of(ids.cast(pa.int64()).to_numpy(), path)
+    return names.of_column(ids, path) if pa.types.is_integer(ids.type) else id_texts(ids)
 
 
 def _numbers(values: pa.Array) -> np.ndarray:
-    found = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    found = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return np.asarray(found, np.float64)

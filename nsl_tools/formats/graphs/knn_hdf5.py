@@ -38,10 +38,12 @@ class KnnGraph(GraphWriter):
         self._scratch = self._stack.enter_context(ScratchStream())
         self._archive = self._stack.enter_context(h5py.File(self._scratch, "w"))
         self._last = -1, 0  # the last node, and how many edges of it were written
-        shape = (len(form.rows), form.k)
+        # No node has more neighbours than there are others, whatever k is.
+        shape = (len(form.rows), max(1, min(form.k, len(form.ids) - 1)))
         wide = np.int32 if len(form.ids) < 1 << 31 else np.int64
         self._knns = self._archive.create_dataset("knns", shape, wide, fillvalue=-1)
         self._dists = self._archive.create_dataset("dists", shape, np.float32, fillvalue=np.nan)
+        self._dists.attrs["weights"] = "distance" if form.distances else "similarity"
 
     def add(self, sources: Rows, targets: Rows, weights: Weights) -> None:
         """Write the rows of some nodes."""

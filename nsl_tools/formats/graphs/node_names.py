@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from nsl_tools.arrays.ids import IdColumn
@@ -12,7 +13,6 @@ from nsl_tools.formats.ids.files import row_ids
 from nsl_tools.formats.ids.row_ids import id_texts
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from nsl_tools.memory_budget import MemoryBudget
@@ -26,6 +26,28 @@ class NodeNames:
         """Take the ids of all nodes, a binary array; `name` is that of their file."""
         self._ids = ids
         self._name = name
+
+    def of_column(self, numbers: pa.Array, source: str) -> pa.Array:
+        """Return the ids of a column of whole numbers, null where these are.
+
+        Raises:
+            DataError: a number is that of no node.
+        """
+        if self._ids is None:
+            return id_texts(numbers)
+        import pyarrow.compute as pc
+
+        known = numbers.is_valid()
+        found = pc.fill_null(numbers, 0).cast(pa.float64(), safe=False).to_numpy()
+        wrong = (found < 0) | (found >= len(self._ids))
+        rows = np.where(wrong, -1, found).astype(np.int64)
+        if wrong.any():
+            number = numbers[int(wrong.argmax())]
+            expected = f"below {len(self._ids):,}, the ids of {self._name}"
+            raise DataError(
+                source, "", f"the number of a node is {number}, expected one {expected}"
+            )
+        return pc.if_else(known, self.of(rows, source), pa.scalar(None, pa.binary()))
 
     def of(self, rows: npt.NDArray[np.int64], source: str) -> pa.Array:
         """Return the ids of some nodes of the graph in the file `source`.

@@ -27,6 +27,8 @@ class ParquetGraph(GraphWriter):
         super().__init__(file, form)
         kind = pa.int64() if form.row_numbers else pa.string()
         self._schema = pa.schema([("source", kind), ("target", kind), ("weight", pa.float32())])
+        if form.distances:  # for who reads it as a graph
+            self._schema = self._schema.with_metadata({"weights": "distance"})
         self._sink = Sink(file)
         # Sources come in runs, which a dictionary makes short; targets do not.
         self._writer = pq.ParquetWriter(self._sink, self._schema, use_dictionary=["source"])

@@ -68,7 +68,7 @@ class GraphFiles:
 
 
 def _format_of(path: str) -> str:
-    head, suffix = first_bytes(path, 8), os.path.splitext(path)[1]
+    head, suffix = first_bytes(path, 8), os.path.splitext(path)[1].lower()
     kinds = {
         "table": (opening.MAGIC, opening.PARQUET_SUFFIXES + opening.ARROW_SUFFIXES),
         "sparse": (NpzEmbeddings.magic, NpzEmbeddings.suffixes),

@@ -79,6 +79,8 @@ class SparseGraph(GraphWriter):
                 _add(archive, "shape", np.dtype(np.int64), (2,), [np.array(shape)])
                 weights = _blocks(self._weights, np.dtype(np.float32))
                 _add(archive, "data", np.dtype(np.float32), (count,), weights)
+                if self.form.distances:  # for who reads it as a graph; SciPy passes it over
+                    _add(archive, "weights", np.dtype("S8"), (), [np.array([b"distance"])])
 
 
 def _add(

@@ -68,8 +68,7 @@ def _column_ids(path: str, name: str) -> Iterator[RowIds]:
         if not holds_ids(storage_type(kind)):
             expected = "strings, bytes or whole numbers"
             raise DataError(path, "", f"column {name!r} is of type {kind}, expected {expected}")
-        rows = 1 << 14  # at once
-        batches = table.batches([name], rows)
+        batches = table.batches([name], table.rows_at_once([name], TUNING.batch_bytes))
         yield BlockIds(path, (id_texts(column(batch, name)) for batch in batches))
 
 

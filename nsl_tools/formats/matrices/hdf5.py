@@ -10,7 +10,7 @@ import numpy as np
 from nsl_tools.errors import DataError
 from nsl_tools.files.readings import opened
 from nsl_tools.formats.extras import required
-from nsl_tools.formats.matrices.matrix import NumberMatrix
+from nsl_tools.formats.matrices.matrix import EXPECTED, NumberMatrix
 from nsl_tools.formats.matrices.members import chosen_member
 from nsl_tools.formats.matrices.reader import MatrixEmbeddings
 from nsl_tools.options import memory_of
@@ -46,7 +46,26 @@ class Hdf5Embeddings(MatrixEmbeddings):
         ):
             archive.visititems(add)
             name = chosen_member(path, members, self._options.array)
-            yield DatasetMatrix(path, archive[name], memory_of(self._options).limit // 16)
+            dataset = dataset_of(path, archive, name)
+            yield DatasetMatrix(path, dataset, memory_of(self._options).limit // 16)
+
+
+def dataset_of(path: str, archive: Any, name: str) -> Any:
+    """Return a data set of an open file.
+
+    Raises:
+        DataError: there is none of the name, or its values are in other files, which nobody
+            compares with what they were, and in which libhdf5 ends the process.
+    """
+    link = archive.get(name, getlink=True)
+    if not type(link).__name__.startswith(("HardLink", "SoftLink")):
+        raise DataError(path, "", f"{name!r} is no data set of this file")
+    found = archive.get(name)
+    if not hasattr(found, "is_virtual"):
+        raise DataError(path, "", f"{name!r} is no data set")
+    if found.is_virtual or found.external:
+        raise DataError(path, "", f"the values of {name!r} are in other files: copy them into one")
+    return found
 
 
 class DatasetMatrix(NumberMatrix):
@@ -54,6 +73,8 @@ class DatasetMatrix(NumberMatrix):
 
     def __init__(self, path: str, dataset: Any, most_bytes: int) -> None:
         """Take a data set, of which blocks take no more than `most_bytes`."""
+        if dataset.dtype.kind == "V":  # as bfloat16 has in `.npy` alone
+            raise DataError(path, "", f"{dataset.name!r} is of {dataset.dtype}, {EXPECTED}")
         super().__init__(path, dataset.shape or (), dataset.dtype)
         self._dataset = dataset
         self._most_bytes = most_bytes

@@ -51,6 +51,8 @@ class TableEmbeddings(EmbeddingReader):
     magic = opening.MAGIC
     uses = frozenset({"id_feature", "embedding_feature", "embedding_columns", "ids"})
 
+    _first: _Columns | None = None
+
     def check_options(self, *, seeded: bool) -> None:
         """Refuse options that are not for these files, and two that say the same."""
         super().check_options(seeded=seeded)
@@ -90,6 +92,7 @@ class TableEmbeddings(EmbeddingReader):
     def _rows_of(self, path: str, ids: RowIds, statistics: Statistics) -> Iterator[Rows]:
         with opening.opened_table(path, [self._options.id_feature]) as table:
             found = _Columns(table, self._options)
+            self._require_alike(found)
             if found.id is None and not self._options.ids:
                 reason = f"no column {DEFAULT_ID_FEATURE!r}, no --ids: ids are the rows' numbers"
                 statistics.warnings[f"{path}: {reason}"] = 1
@@ -98,6 +101,19 @@ class TableEmbeddings(EmbeddingReader):
                 if len(batch):
                     yield _rows(found, ids, first, batch)
                 first += len(batch)
+
+    def _require_alike(self, found: _Columns) -> None:
+        """Refuse a table with other columns than the first: numbers would change their meaning."""
+        if self._first is None:
+            self._first = found
+        first, path = self._first, found.table.path
+        if found.id != first.id:
+            problem = f"ids in column {found.id!r}, those of {first.table.path} are in {first.id!r}"
+            raise DataError(path, "", problem.replace("column None", "no column"))
+        if found.embedding != first.embedding:
+            listed = ", ".join(found.embedding[:8])
+            before = ", ".join(first.embedding[:8])
+            raise DataError(path, "", f"columns {listed}, those of {first.table.path} are {before}")
 
 
 @dataclass(frozen=True)
@@ -128,11 +144,14 @@ class _Columns:
             kind = self.table.column_type(name)
             self._check(name, kind, _is_list_of_numbers, "lists of numbers")
             return [name]
-        patterns, known = pattern.split(","), self.table.schema.names
-        names = [n for n in known if n != self.id and any(fnmatchcase(n, p) for p in patterns)]
-        if not names:
-            problem = f"no column {pattern!r}, expected one a dimension; it has "
-            raise DataError(self.table.path, "", problem + ", ".join(known[:8]))
+        # The ids are no dimension, even where others are given by --ids.
+        known = [name for name in self.table.schema.names if name != self.options.id_feature]
+        patterns = pattern.split(",")
+        for one in patterns:
+            if not any(fnmatchcase(name, one) for name in known):
+                problem = f"no column {one!r}, expected one a dimension; it has "
+                raise DataError(self.table.path, "", problem + ", ".join(known[:8]))
+        names = [name for name in known if any(fnmatchcase(name, one) for one in patterns)]
         for name in names:
             self._check(name, self.table.column_type(name), _is_number, "numbers")
         return names

@@ -40,7 +40,7 @@ def is_table_output(output: str, compression: str) -> bool:
         UsageError: it is, and is to be compressed, which is Parquet's own affair.
     """
     base, _ = shard_set_of(output) or (output, 1)
-    if os.path.splitext(base)[1] not in PARQUET_SUFFIXES:
+    if os.path.splitext(base)[1].lower() not in PARQUET_SUFFIXES:
         return False
     if compression != "auto":
         raise UsageError(f"--compression: expected none for {output}, which has its own")

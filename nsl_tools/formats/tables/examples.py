@@ -82,7 +82,7 @@ def encoded(path: str, id_column: str) -> Iterator[Framed]:
     with opened_table(path, [id_column]) as table:
         names = _checked_names(table, id_column)
         first = 0
-        for batch in table.batches(names, _rows_at_once(table, names)):
+        for batch in table.batches(names, table.rows_at_once(names, TUNING.batch_bytes)):
             if len(batch):
                 columns = [
                     _column(path, first, name, column(batch, name), is_id=name == id_column)
@@ -117,16 +117,6 @@ def _is_list(kind: pa.DataType) -> bool:
     return isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType)
 
 
-def _rows_at_once(table: Table, names: list[str]) -> int:
-    """Return how many rows to encode at once, by the first that there are."""
-    peeked, most = 64, 1 << 14
-    for batch in table.batches(names, peeked):
-        if len(batch):
-            row_bytes = max(1, int(batch.nbytes) // len(batch))
-            return min(most, max(1, TUNING.batch_bytes // row_bytes))
-    return peeked
-
-
 def _column(path: str, first: int, name: str, values: pa.Array, *, is_id: bool) -> Column:
     """Return the feature that a column is of the rows from `first` on."""
     import pyarrow.compute as pc
@@ -135,6 +125,8 @@ def _column(path: str, first: int, name: str, values: pa.Array, *, is_id: bool) 
         values = id_texts(values)
     if isinstance(values, pa.DictionaryArray):
         values = values.dictionary_decode()
+    if str(values.type).endswith("_view"):  # for which pyarrow lacks what is done below
+        values = values.cast(pa.binary())
     present = values.is_valid().to_numpy(zero_copy_only=False)
     if _is_list(values.type):
         lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy().astype(np.int64)

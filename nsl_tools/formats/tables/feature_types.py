@@ -72,9 +72,11 @@ class FeatureTypes:
             is_text = "string" in str(value) or (
                 column.name == id_column and not str(value).endswith("binary")
             )
-            before = self._said.get(column.name, FeatureType(column.name, 0))
+            own = FeatureType(column.name, 0, is_list=is_list, is_text=is_text)
+            before = self._said.get(column.name, own)
+            # What is text in one table and bytes in another is bytes.
             self._said[column.name] = replace(
-                before, is_list=before.is_list or is_list, is_text=before.is_text or is_text
+                own, is_list=before.is_list or is_list, is_text=before.is_text and is_text
             )
 
     def columns(self) -> list[FeatureType]:
@@ -103,6 +105,8 @@ class FeatureTypes:
             names = " and ".join(sorted({Kind.NAMES[known.kind], Kind.NAMES[int(other[0])]}))
             problem = f"feature {name!r} is {names} in {batch.records.source} or before"
             raise UsageError(f"{problem}: a column of Parquet has one type, write TFRecord")
+        if batch.records.noun == "record":  # whose bytes may be anything
+            known = replace(known, is_text=False)
         if not known.is_list:
             lengths = values_of(batch.parsed.data, spans, known.kind).lengths
             known = replace(known, is_list=bool((lengths != 1).any()))

@@ -39,6 +39,19 @@ class Table(ABC):
             DataError: the file is damaged.
         """
 
+    def rows_at_once(self, columns: Sequence[str], block_bytes: int) -> int:
+        """Return how many rows make about so many bytes, by the first that there are.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        peeked, most = 64, 1 << 16
+        for batch in self.batches(columns, peeked):
+            if len(batch):
+                row_bytes = max(1, int(batch.nbytes) // len(batch))
+                return min(most, max(1, block_bytes // row_bytes))
+        return peeked
+
     def column_type(self, name: str) -> pa.DataType:
         """Return the type of the column with the name; a field within a column does not count.
 

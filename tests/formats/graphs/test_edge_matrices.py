@@ -149,9 +149,15 @@ def test_matrices_of_neighbours(
 @pytest.mark.parametrize(
     ("arrays", "problem"),
     [
-        ({"knns": np.zeros((2, 2), int)}, "no matrix 'dists' of numbers, expected knns and dists"),
-        ({"knns": np.array([b"a"]), "dists": np.zeros(1)}, "no matrix 'knns' of numbers"),
+        ({"knns": np.zeros((2, 2), int)}, "'dists' is no data set of this file"),
+        (
+            {"knns": np.array([b"a"]), "dists": np.zeros(1)},
+            "knns is of .S1, expected whole numbers",
+        ),
         ({"knns": np.zeros((2, 2), int), "dists": np.zeros((2, 3))}, "expected one matrix each"),
+        ({"knns": np.array([[1.0]]), "dists": np.zeros(1)}, "knns is of float64, expected whole"),
+        ({"knns": np.array([[1]]), "dists": np.array([[b"a"]])}, "dists is of .S1, expected num"),
+        ({"knns/x": np.array([[1]]), "dists": np.zeros((1, 1))}, "'knns' is no data set"),
         ({"knns": np.zeros(2, int), "dists": np.zeros(2)}, "expected one matrix each"),
         ({"knns": np.array([[-2]]), "dists": np.zeros((1, 1))}, "the number of a node is -2"),
         ({"knns": np.array([[0]]), "dists": np.array([[np.inf]])}, "row 0: weight: expected"),

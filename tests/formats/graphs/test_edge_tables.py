@@ -100,3 +100,23 @@ def test_a_graph_without_edges(tmp_path: Path) -> None:
     kind = pa.array([], pa.string())
     assert read(write(tmp_path / "g", source=kind, target=kind), statistics) == []
     assert statistics.counts["empty files"] == 1
+
+
+@pytest.mark.parametrize("ids", [None, ["x", "y"]])
+def test_a_number_that_is_missing_is_that_of_one_row(tmp_path: Path, ids: list[str]) -> None:
+    """The others are numbers of nodes, as if it were not there."""
+    path = write(tmp_path / "g", source=[0, None, 1, 0], target=[1, 1, 0, None])
+    statistics = Statistics(max_errors=2)
+    names = NodeNames(pa.array(ids, pa.binary()), "ids") if ids else NodeNames()
+    found = [(s.decode(), t.decode()) for s, t, _ in read(path, statistics, names)]
+    first, second = ids or ["0", "1"]
+    assert found == [(first, second), (second, first)]
+    assert [err.number for _, err in statistics.skipped] == [1, 3]
+
+
+def test_the_largest_numbers(tmp_path: Path) -> None:
+    ends = {name: pa.array([(1 << 64) - 1, 1], pa.uint64()) for name in ("source", "target")}
+    path = write(tmp_path / "g", **ends, weight=pa.array([(1 << 60) + 1, 2]))
+    assert read(path)[0] == (b"18446744073709551615", b"18446744073709551615", 2.0**60)
+    with pytest.raises(DataError, match="is 18446744073709551615, expected one below 1, the ids"):
+        read(path, names=NodeNames(pa.array([b"x"]), "ids"))

@@ -47,3 +47,9 @@ def test_files_of_a_set_are_stacked() -> None:
 
 def test_equal_graphs_are_equal_files() -> None:
     assert written(KnnGraph, EDGES, []) == written(KnnGraph, EDGES, [])
+
+
+def test_there_are_no_more_columns_than_other_nodes() -> None:
+    data = written(KnnGraph, EDGES, [], GraphForm(IDS, range(NODES), 1 << 30))
+    with h5py.File(io.BytesIO(data)) as file:
+        assert file["knns"].shape == (NODES, NODES - 1)

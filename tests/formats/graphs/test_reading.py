@@ -83,3 +83,14 @@ def test_zstd_is_what_others_read(tmp_path: Path) -> None:
     frame = pa.compress(b"node 0\tnode 1\t1\n", "zstd", asbytes=True)
     (tmp_path / "g").write_bytes(frame + frame)
     assert read(tmp_path / "g") == [("node 0", "node 1", 1.0)] * 2
+
+
+@pytest.mark.parametrize("kind", WRITERS[1:])
+def test_distances_that_say_so_are_similarities(tmp_path: Path, kind: type[GraphWriter]) -> None:
+    """So the nearest neighbours are the first, as of the other graphs; TSV cannot say it."""
+    form = GraphForm(IDS, range(NODES), 3, distances=True)
+    (tmp_path / "g").write_bytes(written(kind, EDGES, [], form))
+    found = read(tmp_path / "g")
+    assert [edge[:2] for edge in found] == [edge[:2] for edge in named(EDGES)]
+    right = [weight for *_, weight in named(EDGES)]
+    assert [weight for *_, weight in found] == pytest.approx(right, abs=1e-6)

@@ -74,3 +74,29 @@ def test_a_file_that_is_cut_is_refused(tmp_path: Path) -> None:
         path.write_bytes(whole[:size])
         with pytest.raises(DataError):
             rows_of(Hdf5Embeddings, path)
+
+
+def test_values_of_other_files_are_refused(tmp_path: Path) -> None:
+    """libhdf5 ends the process for some of them, and none is compared with what it was."""
+    with h5py.File(tmp_path / "source.h5", "w") as file:
+        file["x"] = MATRIX
+    (tmp_path / "raw").write_bytes(MATRIX.tobytes())
+    layout = h5py.VirtualLayout(MATRIX.shape, "f4")
+    layout[:] = h5py.VirtualSource(str(tmp_path / "source.h5"), "x", MATRIX.shape)
+    raw = [(str(tmp_path / "raw"), 0, MATRIX.nbytes)]
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        file.create_virtual_dataset("virtual", layout)
+        file.create_dataset("external", MATRIX.shape, "f4", external=raw)
+        file["link"] = h5py.ExternalLink("source.h5", "x")
+    for name in ("virtual", "external"):
+        with pytest.raises(DataError, match=rf"the values of '{name}' are in other files"):
+            rows_of(Hdf5Embeddings, tmp_path / "v.h5", array=name)
+    with pytest.raises(DataError, match="no array 'link', expected one of: external, virtual"):
+        rows_of(Hdf5Embeddings, tmp_path / "v.h5", array="link")
+
+
+def test_two_bytes_of_anything_are_no_numbers(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        file["x"] = np.zeros((2, 2), "V2")
+    with pytest.raises(DataError, match=r"'/x' is of .*V2, expected a matrix of numbers"):
+        rows_of(Hdf5Embeddings, tmp_path / "v.h5")

@@ -149,3 +149,37 @@ def test_a_row_of_another_width_is_refused_in_the_next_file_too(tmp_path: Path) 
     reader = TableEmbeddings([str(one), str(two)], BuildGraphOptions())
     with pytest.raises(DataError, match="b: row 0: dimension 1, expected 2"):
         list(reader.batches(SkippedRecords(Statistics()), np.empty))
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        (["id", "c", "b", "a"], "b: columns c, b, a, those of .*a are a, b, c"),
+        (["id", "a", "b"], "b: columns a, b, those of .*a are a, b, c"),
+        (["a", "b", "c"], "b: ids in no column, those of .*a are in 'id'"),
+    ],
+)
+def test_all_tables_have_the_same_columns(tmp_path: Path, columns: list[str], problem: str) -> None:
+    """In the same order: else a number would be one of another dimension."""
+    values = {"id": ["x"], "a": [1.0], "b": [2.0], "c": [3.0]}
+    paths = [
+        write(tmp_path / "a", **values),
+        write(tmp_path / "b", **{n: values[n] for n in columns}),
+    ]
+    reader = TableEmbeddings(list(map(str, paths)), BuildGraphOptions(embedding_columns="[abc]"))
+    with pytest.raises(DataError, match=problem):
+        list(reader.batches(SkippedRecords(Statistics()), np.empty))
+
+
+def test_every_pattern_names_a_column(tmp_path: Path) -> None:
+    path = write(tmp_path / "t", id=[1], a=[1.0], b=[2.0])
+    with pytest.raises(DataError, match="no column 'typo', expected one a dimension; it has a, b"):
+        read(path, embedding_columns="a,typo")
+
+
+def test_ids_are_no_dimension(tmp_path: Path) -> None:
+    """Also where others are given."""
+    path = write(tmp_path / "t", id=[1, 2], a=[1.0, 2.0])
+    np.save(tmp_path / "ids.npy", ["x", "y"])
+    ids, vectors = read(path, embedding_columns="*", ids=f"{tmp_path}/ids.npy")
+    assert (ids, vectors.tolist()) == ([b"x", b"y"], [[1.0], [2.0]])

@@ -131,6 +131,14 @@ def test_ids_are_texts(tmp_path: Path, ids: pa.Array) -> None:
     assert found == [{b"key": ("bytes", [b"7"])}, {b"key": ("bytes", [b"300"])}]
 
 
+def test_views_with_gaps(tmp_path: Path) -> None:
+    """Which pyarrow does not filter."""
+    table = pa.table({"id": ["x", "y"], "t": pa.array(["a", None], pa.string_view())})
+    pyarrow.feather.write_feather(table, f"{tmp_path}/t")
+    found = [right_features(payload) for payload in payloads(tmp_path / "t")]
+    assert found[1] == {b"id": ("bytes", [b"y"])}
+
+
 def test_extensions_dictionaries_and_columns_of_nothing(tmp_path: Path) -> None:
     tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(np.arange(8, dtype="f2").reshape(2, 2, 2))
     words = pa.array([["a", "b"], ["a"]], pa.list_(pa.dictionary(pa.int8(), pa.string())))

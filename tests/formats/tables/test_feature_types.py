@@ -87,3 +87,20 @@ def test_a_table_says_what_examples_do_not(tmp_path: Path) -> None:
 def test_another_name_is_of_the_same_type() -> None:
     assert FeatureType("x", 0, is_list=True).named("y") == FeatureType("y", 0, is_list=True)
     assert FeatureType("x", 0).arrow == pa.null()
+
+
+def test_text_in_one_table_and_bytes_in_another_are_bytes(tmp_path: Path) -> None:
+    """And those of records, too, which may be anything."""
+    found = FeatureTypes()
+    for name, kind in (("a", pa.string()), ("b", pa.binary())):
+        table = pa.table({"id": ["x"], "t": pa.array(["y"]).cast(kind), "u": ["z"]})
+        pq.write_table(table, tmp_path / name)
+        with opened_table(f"{tmp_path}/{name}") as opened:
+            found.take_schema(opened.schema, "id")
+    for name in "ab":
+        with opened_examples(f"{tmp_path}/{name}", PackOptions()) as examples:
+            for batch in read_examples([examples]):
+                found.observe(batch)
+    assert (found.found["t"].arrow, found.found["u"].arrow) == (pa.binary(), pa.string())
+    types_of(tmp_path / "c", {"id": "y", "u": b"\xff"}, found=found)
+    assert found.found["u"].arrow == pa.binary()
