@@ -45,11 +45,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "own_memory(why): sets memory and blocks itself; not run with --spill"
-    )
-    config.addinivalue_line("markers", "slow: takes seconds, and seldom fails; run with --all")
-    config.addinivalue_line("markers", "thorough: draws ten times as many inputs with --all")
     if config.getoption("--all"):
         os.environ[support.ALL] = "1"
     if rows := config.getoption("--spill"):

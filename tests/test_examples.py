@@ -67,6 +67,7 @@ def check(printed: str, least: float) -> None:
     assert max(least, without - 0.05) < with_graph <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"), [("text.py", ["--size", "600"]), ("images.py", ["--epochs", "4"])]
 )

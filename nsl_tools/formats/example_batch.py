@@ -220,9 +220,9 @@ class Places:
     """Where the nodes of an input came from, by row; a `noun` is what their files consist of."""
 
     def __init__(self, noun: str = "record") -> None:
-        self.noun = noun
+        self._noun = noun
         self._starts: list[int] = []
-        self._origins: list[tuple[str, Sequence[int]]] = []
+        self._origins: list[tuple[str, Sequence[int], str]] = []
         self._rows = 0
 
     def __len__(self) -> int:
@@ -232,17 +232,26 @@ class Places:
         """Add the next rows."""
         self.add_numbers(records.source, records.numbers)
 
-    def add_numbers(self, source: str, numbers: Sequence[int]) -> None:
-        """Add the next rows: those of these numbers in the file `source`."""
+    def add_numbers(self, source: str, numbers: Sequence[int], noun: str = "") -> None:
+        """Add the next rows: those of these numbers in the file `source`, which has such nouns."""
         self._starts.append(self._rows)
-        self._origins.append((source, numbers))
+        self._origins.append((source, numbers, noun or self._noun))
         self._rows += len(numbers)
 
     def of(self, row: int) -> tuple[str, int]:
         """Return the file and the record number of a row."""
+        source, number, _ = self._found(row)
+        return source, number
+
+    def place_of(self, row: int) -> str:
+        """Return where in its file a row is, in words."""
+        _, number, noun = self._found(row)
+        return f"{noun} {number}"
+
+    def _found(self, row: int) -> tuple[str, int, str]:
         index = bisect_right(self._starts, row) - 1
-        source, numbers = self._origins[index]
-        return source, numbers[row - self._starts[index]]
+        source, numbers, noun = self._origins[index]
+        return source, numbers[row - self._starts[index]], noun
 
 
 def unrepeated(
@@ -275,8 +284,8 @@ def leave_out(
         DataError: neither the first nor the last record of an id is asked for.
     """
     if skipped.on_duplicate == "error":
-        source, number = places.of(int(dropped[0]))
-        raise _repeated_id(node, len(dropped), source, f"{places.noun} {number}")
+        row = int(dropped[0])
+        raise _repeated_id(node, len(dropped), places.of(row)[0], places.place_of(row))
     for row in dropped.tolist():
         skipped.add(*places.of(row))
     reason = f"examples dropped: their id is repeated, the {skipped.on_duplicate} one is taken"

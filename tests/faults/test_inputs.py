@@ -44,7 +44,8 @@ _PAYLOADS = {
 
 
 _OF_TEXTS = {
-    "text": "record 3: the id 'id,embedding' has occurred before",
+    "text": "line 3: the id 'id,embedding' has occurred before",
+    "GZIP of text": "none of the 1 seeds has an embedding",
     "JSON": "none of the 1 seeds has an embedding",
     "three bytes": "none of the 1 seeds has an embedding",
 }

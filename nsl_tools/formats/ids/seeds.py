@@ -20,6 +20,7 @@ from nsl_tools.formats.matrices.npy_header import MAGIC
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.formats.tables.opening import is_table
 from nsl_tools.formats.tfrecord.frames import HEADER_BYTES
+from nsl_tools.formats.tfrecord.reader import check_start
 from nsl_tools.options import memory_of
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ class SeedIds:
         """
         skipped = SkippedRecords(statistics, self.options.on_duplicate)
         ids = IdColumn(self.paths[0], memory_of(self.options))
-        places = Places("entry")
+        places = Places()
         for path in self.paths:
-            with rereadable(source(path, self.options), lambda *_: None) as found:
+            with rereadable(source(path, self.options), _check_start) as found:
                 self._add(path, found, skipped, ids, places)
         refuse_empty(len(places), [source(path) for path in self.paths], self.options)
         every = ids.array()
@@ -92,7 +93,16 @@ class SeedIds:
 def _is_text(found: Source) -> bool:
     """Tell whether a file, or what it was compressed from, is text and no records."""
     with found.open() as stream:
-        head = read_exactly(stream, 1 << 12)
+        return _starts_as_text(read_exactly(stream, 1 << 12))
+
+
+def _check_start(name: str, head: bytes) -> None:
+    """Refuse a stream that starts neither as text nor as records: it may have no end."""
+    if not _starts_as_text(head):
+        check_start(name, head)
+
+
+def _starts_as_text(head: bytes) -> bool:
     if looks_gzipped(head) or looks_zlibbed(head):
         # Text may start as ZLIB does, and is then not decompressed.
         head = inflated_head(head, HEADER_BYTES) or head
@@ -106,7 +116,7 @@ def _add_list(found: RowIds, ids: IdColumn, places: Places) -> None:
         first = found.first + found.taken - len(block)
         _check(found.name, found.noun, first, block)
         ids.add(block)
-        places.add_numbers(found.name, range(first, first + len(block)))
+        places.add_numbers(found.name, range(first, first + len(block)), found.noun)
 
 
 def _check(name: str, noun: str, first: int, block: pa.Array) -> None:

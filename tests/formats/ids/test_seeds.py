@@ -48,7 +48,7 @@ def test_a_feature_or_column_of_another_name(tmp_path: Path) -> None:
 
 def test_a_repeated_seed_is_refused_or_dropped(tmp_path: Path) -> None:
     (tmp_path / "s").write_bytes(b"a\nb\na\n")
-    with pytest.raises(DataError, match="s: entry 3: the id 'a' has occurred before"):
+    with pytest.raises(DataError, match="s: line 3: the id 'a' has occurred before"):
         read(f"{tmp_path}/s")
     assert read(f"{tmp_path}/s", on_duplicate="last") == [b"b", b"a"]
 
