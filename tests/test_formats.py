@@ -29,6 +29,8 @@ from nsl_tools.statistics import Statistics
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Thousands of vectors, each a block of its own, take minutes; spilling is tried on fewer.
+pytestmark = pytest.mark.own_memory("writes and reads thousands of rows")
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "formats.md").read_text()
 COUNT, WIDTH = 2000, 16
 # Whole numbers of few bits, which all types hold; as many are alike as in real data.

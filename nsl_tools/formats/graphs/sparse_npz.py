@@ -102,7 +102,7 @@ def _add(
 
 
 def _blocks(scratch: ScratchFile, kind: np.dtype[Any]) -> Iterator[Array]:
-    step = TUNING.gather_bytes
+    step = max(1, TUNING.gather_bytes // kind.itemsize) * kind.itemsize
     for offset in range(0, scratch.size, step):
         block = np.empty(min(step, scratch.size - offset) // kind.itemsize, kind)
         scratch.read_into(block.data, offset)

@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from nsl_tools.files.readings import opened
 from nsl_tools.formats.tables.table import Table, arrow_errors_as_data_errors
-from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -49,7 +48,7 @@ class TextTable(Table):
         from pyarrow import csv, json  # here, since they are seldom needed
 
         self._file.seek(0)
-        block = TUNING.batch_bytes
+        block = 8 << 20  # bytes: no line may be longer
         if not self._is_csv:
             reading = json.ReadOptions(use_threads=False, block_size=block)
             if hasattr(json, "open_json"):

@@ -56,7 +56,7 @@ def test_a_graph_without_edges_and_one_of_many() -> None:
     """The latter does not fit one block."""
     assert scipy.sparse.load_npz(io.BytesIO(written(SparseGraph, [], []))).nnz == 0
     edges = [(i // 8, i % 8, i / 80) for i in range(72)]
-    with mock.patch.object(TUNING, "gather_bytes", 16):
+    with mock.patch.object(TUNING, "gather_bytes", 19):
         found = scipy.sparse.load_npz(io.BytesIO(written(SparseGraph, edges, [10])))
     assert found.nnz == 72
     assert found[8, 7] == np.float32(round(71 / 80, 6))

@@ -15,7 +15,6 @@ from nsl_tools.formats.tables.examples import opened_examples
 from nsl_tools.formats.tables.opening import is_table, opened_table
 from nsl_tools.formats.tfrecord.reader import read_batches
 from nsl_tools.options import BuildGraphOptions, PackOptions
-from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,12 +32,8 @@ def rows_of(path: Path, texts: list[str] | None = None, rows: int = 3) -> list[d
         return [row for batch in table.batches(names, rows) for row in batch.to_pylist()]
 
 
-@pytest.mark.parametrize("block", [200, 1 << 20])
-def test_what_pandas_writes_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
-) -> None:
+def test_what_pandas_writes_is_read(tmp_path: Path) -> None:
     """Commas, quotes and new lines in texts; ids stay texts, be they numbers to look at."""
-    monkeypatch.setattr(TUNING, "batch_bytes", block)
     FRAME.to_csv(tmp_path / "t.csv", index=False)
     FRAME.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
     for name in ("t.csv", "t.jsonl"):
