@@ -53,6 +53,7 @@ def test_training_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert found["attacked"]["image"].shape == (100, 64)
 
 
+@pytest.mark.slow
 def test_guide_of_text_and_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = run_guide("text_and_images.md", tmp_path, monkeypatch)
     for name in ("of_tokens", "before", "within", "of_images"):

@@ -105,6 +105,7 @@ def _flipped(record: bytes, bit: int) -> bytes:
     return bytes(flipped)
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_of_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """No bit of a record with every kind of feature is overlooked, nor in many alike."""
     monkeypatch.setattr(TUNING, "alike_records", 2)
