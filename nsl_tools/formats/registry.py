@@ -9,6 +9,7 @@ from nsl_tools.errors import UsageError
 from nsl_tools.files.filesystem import first_bytes
 from nsl_tools.files.paths import STANDARD_STREAM, shard_set_of
 from nsl_tools.formats.example_embeddings import ExampleEmbeddings
+from nsl_tools.formats.extras import required
 from nsl_tools.formats.graphs.knn_hdf5 import KnnGraph
 from nsl_tools.formats.graphs.parquet_writer import ParquetGraph
 from nsl_tools.formats.graphs.sparse_npz import SparseGraph
@@ -116,6 +117,8 @@ def graph_writer(path: str, options: BuildGraphOptions) -> type[GraphWriter]:
         raise UsageError(
             f"-k: expected a number for {path}, whose rows are all alike, received all"
         )
+    if writer is KnnGraph:
+        required("h5py", path, "hdf5")  # before the search, not after it
     if options.edge_ids == "rows" and writer is TsvGraph:
         raise UsageError(f"--edge-ids: expected ids for {path}, which is TSV, received rows")
     return writer

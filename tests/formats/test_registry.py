@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+import sys
 from pathlib import Path
 
 import h5py
@@ -17,7 +18,12 @@ from support import write_examples
 
 from nsl_tools.errors import UsageError
 from nsl_tools.formats.example_embeddings import ExampleEmbeddings
-from nsl_tools.formats.registry import EMBEDDING_READERS, embedding_format, embedding_reader
+from nsl_tools.formats.registry import (
+    EMBEDDING_READERS,
+    embedding_format,
+    embedding_reader,
+    graph_writer,
+)
 from nsl_tools.options import BuildGraphOptions
 
 MATRIX = np.eye(3, dtype=np.float32)
@@ -75,3 +81,12 @@ def test_files_of_two_formats_are_refused(tmp_path: Path) -> None:
     problem = re.escape(f"files of one format, received {paths[0]} (.npy) and {paths[2]} (.fbin)")
     with pytest.raises(UsageError, match=problem):
         embedding_reader(paths, BuildGraphOptions())
+
+
+def test_a_library_that_the_output_needs_is_asked_for_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not after hours of search."""
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(UsageError, match=r"g\.h5: takes h5py, which is not installed"):
+        graph_writer("g.h5", BuildGraphOptions())
