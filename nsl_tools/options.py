@@ -183,13 +183,19 @@ class PackOptions(RunOptions):
 
 @dataclass(frozen=True)
 class ConvertOptions(RunOptions):
-    """How to convert.
+    """How to convert: every example, as it is.
 
     Attributes:
         compression: of the output: `auto` (by suffix), `none`, `gzip`, `zlib`.
     """
 
     compression: str = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        why = ", since convert leaves nothing out"
+        _require(not self.max_errors, "--max-errors", f"0{why}", self.max_errors)
+        _require(self.on_duplicate == "error", "--on-duplicate", f"none{why}", self.on_duplicate)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.own_memory("writes and reads thousands of rows")
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "formats.md").read_text()
 COUNT, WIDTH = 2000, 16
-# Whole numbers of few bits, which all types hold; as many are alike as in real data.
+# Whole numbers of few bits, which all types hold exactly.
 VECTORS = np.random.default_rng(0).integers(-8, 8, (COUNT, WIDTH)).astype(np.float32)
 IDS = [str(row) for row in range(COUNT)]
 LISTS = pa.array(list(VECTORS), pa.list_(pa.float32()))

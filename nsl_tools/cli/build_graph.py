@@ -53,8 +53,8 @@ Examples:
     "--seeds",
     multiple=True,
     metavar="LABELED",
-    help="Build only the edges that leave the ids of these examples, all that packing them "
-    "needs. May be given several times.",
+    help="Build only the edges that leave the ids of these examples, or of this list of ids: all "
+    "that packing them needs. May be given several times.",
 )
 @click.option(
     "--embedding-feature-name",
@@ -138,10 +138,11 @@ def build_graph(
     """Build the cosine nearest-neighbour graph of EMBEDDINGS and write it to GRAPH.
 
     EMBEDDINGS are TFRecord files of tf.train.Example with an id and an
-    embedding, tables (Parquet, Arrow) with a column of each, or matrices (.npy,
-    .npz, HDF5, safetensors, .fbin), recognised by content. GRAPH is TSV, one
-    edge a line: source, target, similarity; sorted by source (input order), then
-    similarity and target id descending.
+    embedding, tables (Parquet, Arrow, CSV, JSON Lines) with a column of each, or
+    matrices (.npy, .npz, HDF5, safetensors, .fbin), recognised by content. GRAPH
+    is TSV, one edge a line, or by its suffix .parquet, .npz or .h5: source,
+    target, similarity; sorted by source (input order), then similarity and
+    target id descending.
     """
     options = BuildGraphOptions(**given)
     with loading():

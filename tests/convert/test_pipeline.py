@@ -128,3 +128,9 @@ def test_the_command(folder: Path) -> None:
     found = CliRunner().invoke(cli, ["convert", "-q", f"{folder}/a.parquet", f"{folder}/out.tfr"])
     assert (found.exit_code, found.output) == (0, "")
     assert (folder / "out.tfr").read_bytes() == (folder / "a.tfr").read_bytes()
+
+
+@pytest.mark.parametrize("given", [{"max_errors": 1}, {"on_duplicate": "first"}])
+def test_options_that_would_leave_something_out_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="since convert leaves nothing out, received"):
+        ConvertOptions(**given)

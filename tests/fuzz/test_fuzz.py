@@ -18,7 +18,7 @@ from nsl_tools.formats.tfrecord import reader as tfrecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MUTATIONS = {"records": 10_000, "examples": 7000, "graph": 5000, "npy": 2500, "parquet": 2000}
+_MUTATIONS = {"records": 10_000, "examples": 10_000, "graph": 5000, "npy": 5000, "parquet": 2000}
 _MOST_BYTES = 100_000
 
 _MARKS = {"examples": NEEDS_PROTOBUF_7, "parquet": NEEDS_NEW_PYARROW}
