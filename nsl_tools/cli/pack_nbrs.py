@@ -86,8 +86,9 @@ def pack_nbrs(
     LABELED and UNLABELED are TFRecord files of tf.train.Example with an id, or
     tables (Parquet, Arrow, CSV, JSON Lines); UNLABELED may be '' for none. GRAPH
     is what build-graph writes, or TSV: source, target and optionally a weight.
-    OUTPUT is TFRecord, or Parquet by its suffix. Each labeled example gets NL_num_nbrs, and for each neighbour i its
-    features as NL_nbr_<i>_<name> and the edge weight as NL_nbr_<i>_weight.
+    OUTPUT is TFRecord, or Parquet by its suffix. Each labeled example gets
+    NL_num_nbrs, and for each neighbour i its features as NL_nbr_<i>_<name> and
+    the edge weight as NL_nbr_<i>_weight.
     """
     options = PackOptions(**given)
     with loading():

@@ -96,10 +96,11 @@ def spread_labels(
 ) -> None:
     """Spread the classes of LABELED along GRAPH and write those of all nodes to OUTPUT.
 
-    LABELED are TFRecord files of tf.train.Example, or tables, with an id and a class. GRAPH is
-    what build-graph writes, or TSV: source, target and optionally a weight; edges are taken in both directions. OUTPUT are
-    examples: the id, the most probable class, the probabilities of all classes, and a
-    confidence from 0 to 1. pack-nbrs --soft-labels gives them to training.
+    LABELED are TFRecord files of tf.train.Example, or tables, with an id and a class.
+    GRAPH is what build-graph writes, or TSV: source, target and optionally a weight;
+    edges are taken in both directions. OUTPUT are examples: the id, the most probable
+    class, the probabilities of all classes, and a confidence from 0 to 1. pack-nbrs
+    --soft-labels gives them to training.
     """
     options = SpreadOptions(**given)
     with loading():

@@ -28,32 +28,11 @@ if TYPE_CHECKING:
     from nsl_tools.formats.graphs.writer import GraphWriter
     from nsl_tools.options import BuildGraphOptions
 
-OTHER_SUFFIXES = frozenset(
-    [
-        ".arrow",
-        ".avro",
-        ".csv",
-        ".feather",
-        ".fbin",
-        ".gexf",
-        ".gml",
-        ".graphml",
-        ".json",
-        ".jsonl",
-        ".mat",
-        ".mtx",
-        ".npy",
-        ".orc",
-        ".pickle",
-        ".pkl",
-        ".safetensors",
-        ".tfr",
-        ".tfrecord",
-        ".tfrecords",
-        ".xlsx",
-        ".zip",
-    ]
-)
+OTHER_SUFFIXES = {
+    ".arrow", ".avro", ".csv", ".feather", ".fbin", ".gexf", ".gml", ".graphml", ".json", ".jsonl",
+    ".mat", ".mtx", ".npy", ".orc", ".pickle", ".pkl", ".safetensors", ".tfr", ".tfrecord",
+    ".tfrecords", ".xlsx", ".zip",
+}  # fmt: skip
 """Suffixes of known formats in which graphs are not written: a name that ends so is a mistake."""
 
 EMBEDDING_READERS: tuple[type[EmbeddingReader], ...] = (

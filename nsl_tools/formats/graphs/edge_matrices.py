@@ -52,7 +52,7 @@ def read_sparse(path: str, statistics: Statistics, names: NodeNames, before: int
     with opened(path) as file, zip_errors_as_data_errors(path), contextlib.ExitStack() as stack:
         archive = zipfile.ZipFile(file)
         _require_sparse_rows(path, archive)
-        distances = "weights.npy" in archive.namelist()  # as build-graph says of them
+        distances = _text(path, archive, "weights") == "distance"  # as build-graph says of them
         bounds, columns, weights = (
             stack.enter_context(contextlib.closing(_Values(path, archive, name)))
             for name in ("indptr", "indices", "data")
@@ -127,14 +127,19 @@ def _named(
 
 def _require_sparse_rows(path: str, archive: zipfile.ZipFile) -> None:
     names = set(archive.namelist())
-    found = "none"
-    if "format.npy" in names:
-        with archive.open("format.npy") as file:
-            read_header(path, file)
-            found = file.read(16).rstrip(b"\0").decode(errors="replace")
+    found = _text(path, archive, "format") or "none"
     if found != "csr" or not {f"{name}.npy" for name in ("indptr", "indices", "data")} <= names:
         expected = "expected one of compressed sparse rows: matrix.tocsr()"
         raise DataError(path, "", f"no sparse matrix, or of the format {found!r}, {expected}")
+
+
+def _text(path: str, archive: zipfile.ZipFile, name: str) -> str:
+    """Return the text that an array is, or how it starts; empty if there is no such array."""
+    if f"{name}.npy" not in archive.namelist():
+        return ""
+    with archive.open(f"{name}.npy") as file:
+        read_header(path, file)
+        return file.read(16).rstrip(b"\0").decode(errors="replace")
 
 
 class _Values:

@@ -27,7 +27,6 @@ class KnnGraph(GraphWriter):
 
     suffixes = (".h5", ".hdf5")
     needs_k = True
-    has_ids = False
 
     def __init__(self, file: ByteSink, form: GraphForm) -> None:
         """Begin a file, in scratch: HDF5 is not written from start to end."""

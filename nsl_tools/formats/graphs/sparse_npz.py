@@ -39,7 +39,6 @@ class SparseGraph(GraphWriter):
     """
 
     suffixes = (".npz",)
-    has_ids = False
 
     def __init__(self, file: ByteSink, form: GraphForm) -> None:
         """Begin a file; columns and weights are put aside until their number is known."""
@@ -90,9 +89,9 @@ def _add(
     shape: tuple[int, ...],
     blocks: Iterable[Array],
 ) -> None:
-    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
     import zipfile
 
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
     # The same time always, so that equal graphs are equal files.
     member = zipfile.ZipInfo(f"{name}.npy")
     with archive.open(member, "w", force_zip64=True) as file:

@@ -45,12 +45,10 @@ class GraphWriter(ABC):
     Attributes:
         suffixes: of the names of its files.
         needs_k: whether a node must have a known number of edges at most.
-        has_ids: whether its files can hold the ids of nodes.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = ()
     needs_k: ClassVar[bool] = False
-    has_ids: ClassVar[bool] = True
 
     def __init__(self, file: ByteSink, form: GraphForm) -> None:
         self.file = file

@@ -57,11 +57,11 @@ def dataset_of(path: str, archive: Any, name: str) -> Any:
         DataError: there is none of the name, or its values are in other files, which nobody
             compares with what they were, and in which libhdf5 ends the process.
     """
-    link = archive.get(name, getlink=True)
-    if not type(link).__name__.startswith(("HardLink", "SoftLink")):
+    h5py = required("h5py", path, "hdf5")
+    if not isinstance(archive.get(name, getlink=True), h5py.HardLink):
         raise DataError(path, "", f"{name!r} is no data set of this file")
     found = archive.get(name)
-    if not hasattr(found, "is_virtual"):
+    if not isinstance(found, h5py.Dataset):
         raise DataError(path, "", f"{name!r} is no data set")
     if found.is_virtual or found.external:
         raise DataError(path, "", f"the values of {name!r} are in other files: copy them into one")

@@ -73,5 +73,6 @@ def zip_errors_as_data_errors(path: str) -> Iterator[None]:
 
     try:
         yield
+    # NotImplementedError: of an unknown compression; RuntimeError: encrypted.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as err:
         raise DataError(path, "", f"cannot be read as .npz: {err}") from err

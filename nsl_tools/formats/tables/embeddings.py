@@ -25,7 +25,7 @@ from nsl_tools.options import DEFAULT_EMBEDDING_FEATURE, DEFAULT_ID_FEATURE, mem
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from nsl_tools.arrays.byte_spans import Places
     from nsl_tools.formats.embedding_batch import Batches, NewRows
@@ -160,8 +160,9 @@ class _Columns:
     def names(self) -> list[str]:
         return [*([] if self.id is None else [self.id]), *self.embedding]
 
-    def _check(self, name: str, kind: pa.DataType, fits: object, expected: str) -> None:
-        assert callable(fits)  # noqa: S101 - for the type checker
+    def _check(
+        self, name: str, kind: pa.DataType, fits: Callable[[pa.DataType], bool], expected: str
+    ) -> None:
         if not fits(storage_type(kind)):
             problem = f"column {name!r} is of type {shown(str(kind).encode())}, expected {expected}"
             raise DataError(self.table.path, "", problem)

@@ -171,3 +171,17 @@ def test_what_is_wrong_in_matrices_of_neighbours(
             file[name] = array
     with pytest.raises(DataError, match=problem):
         read(read_knn, tmp_path / "g.h5")
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [(b"distance", [0.75, 0.5]), (b"similarity", [0.25, 0.5]), (np.arange(5), [0.25, 0.5])],
+)
+def test_only_what_says_distances_holds_distances(
+    tmp_path: Path, weights: Any, expected: list[float]
+) -> None:
+    """An array of the name may be anything."""
+    arrays = GOOD | {"data": np.array([0.25, 0.5]), "weights": np.array(weights)}
+    np.savez(tmp_path / "g.npz", **arrays)
+    edges, _ = read(read_sparse, tmp_path / "g.npz")
+    assert [weight for *_, weight in edges] == expected

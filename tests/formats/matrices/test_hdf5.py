@@ -88,6 +88,7 @@ def test_values_of_other_files_are_refused(tmp_path: Path) -> None:
         file.create_virtual_dataset("virtual", layout)
         file.create_dataset("external", MATRIX.shape, "f4", external=raw)
         file["link"] = h5py.ExternalLink("source.h5", "x")
+        file["soft"] = h5py.SoftLink("/link")
     for name in ("virtual", "external"):
         with pytest.raises(DataError, match=rf"the values of '{name}' are in other files"):
             rows_of(Hdf5Embeddings, tmp_path / "v.h5", array=name)
