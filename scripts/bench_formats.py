@@ -55,7 +55,8 @@ def embeddings(folder: Path, rows: int, width: int) -> dict[str, tuple[str, Acti
     """Write files of the same vectors; return each with what the library does."""
     random = np.random.default_rng(0)
     matrix = random.normal(size=(rows, width)).astype(np.float32)
-    ids = pa.array([f"document {i}" for i in range(rows)])
+    spare = random.integers(0, 40, rows).tolist()
+    ids = pa.array([f"document {i}" + "x" * n for i, n in enumerate(spare)])
     lists = pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), width)
     table = pa.table({"id": ids, "embedding": lists.cast(pa.list_(pa.float32()))})
     paths = {name: str(folder / name) for name in ("v.npy", "f.npy", "v.parquet", "u.parquet")}

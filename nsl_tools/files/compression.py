@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
@@ -67,7 +67,7 @@ class Zstandard:
     """Compresses as one frame (RFC 8878)."""
 
     def __init__(self, file: ByteSink) -> None:
-        self._sink = pa.PythonFile(_Open(file), "w")
+        self._sink = pa.PythonFile(Sink(file), "w")
         self._stream = pa.CompressedOutputStream(self._sink, "zstd")
 
     def write(self, data: bytes | memoryview, /) -> None:
@@ -79,20 +79,28 @@ class Zstandard:
         self._stream.close()
 
 
-class _Open:
-    """A file that pyarrow may write to, and that others close."""
+class Sink:
+    """A file as libraries write to it: it knows its length, and is closed by others."""
 
     closed = False
 
     def __init__(self, file: ByteSink) -> None:
         self._file = file
+        self._place = 0
 
-    def write(self, data: bytes) -> None:
-        # What pyarrow lends is gone once this returns.
-        self._file.write(bytes(data))
+    def write(self, data: Any) -> int:
+        """Append bytes."""
+        # What a library lends is gone once this returns.
+        self._file.write(found := bytes(data))
+        self._place += len(found)
+        return len(found)
+
+    def tell(self) -> int:
+        """Return how many bytes were written."""
+        return self._place
 
     def flush(self) -> None:
         """Do nothing: what is written is gathered."""
 
     def close(self) -> None:
-        """Do nothing."""
+        """Do nothing: another one closes the file."""

@@ -7,11 +7,12 @@ import io
 import zlib
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.files.compression import Deflater, Zstandard, compressor_of, is_compressed
+from nsl_tools.files.compression import Deflater, Sink, Zstandard, compressor_of, is_compressed
 
 _WBITS = {"gzip": 31, "zlib": 15}
 
@@ -85,3 +86,13 @@ def test_the_header_of_gzip_holds_no_name_and_no_time() -> None:
     flags, time = data[3], data[4:8]
     assert (flags, time) == (0, bytes(4))
     assert gzip.decompress(data) == b"content"
+
+
+def test_a_table_is_written_and_the_file_stays_open() -> None:
+    table = pa.table({"a": [1, 2], "b": ["x", None]})
+    file = io.BytesIO()
+    sink = Sink(file)
+    with pq.ParquetWriter(sink, table.schema) as writer:
+        writer.write_table(table)
+    assert sink.tell() == len(file.getvalue())
+    assert pq.read_table(io.BytesIO(file.getvalue())) == table

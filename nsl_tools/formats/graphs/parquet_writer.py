@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from nsl_tools.files.compression import Sink
 from nsl_tools.formats.graphs.writer import GraphForm, GraphWriter
-from nsl_tools.formats.parquet_sink import Sink
 
 if TYPE_CHECKING:
     from nsl_tools.files.compression import ByteSink

@@ -9,11 +9,11 @@ Source of the format: SciPy's `scipy/sparse/_matrix_io.py`.
 from __future__ import annotations
 
 import contextlib
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nsl_tools.files.compression import Sink
 from nsl_tools.formats.graphs.writer import GraphForm, GraphWriter
 from nsl_tools.spill.scratch import ScratchFile
 from nsl_tools.tuning import TUNING
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
-    from typing_extensions import Buffer
 
     from nsl_tools.files.compression import ByteSink
     from nsl_tools.formats.graphs.writer import Rows, Weights
@@ -70,7 +69,7 @@ class SparseGraph(GraphWriter):
             kind = np.dtype(np.int32 if narrow else np.int64)
             stored = np.dtype(np.int32 if self._is_narrow else np.int64)
             count, shape = int(ends[-1]), (len(self.form.rows), len(self.form.ids))
-            with zipfile.ZipFile(_Sink(self.file), "w") as archive:
+            with zipfile.ZipFile(Sink(self.file), "w") as archive:
                 targets = (block.astype(kind) for block in _blocks(self._targets, stored))
                 _add(archive, "indices", kind, (count,), targets)
                 _add(archive, "indptr", kind, (len(ends),), [ends.astype(kind)])
@@ -106,15 +105,3 @@ def _blocks(scratch: ScratchFile, kind: np.dtype[Any]) -> Iterator[Array]:
         block = np.empty(min(step, scratch.size - offset) // kind.itemsize, kind)
         scratch.read_into(block.data, offset)
         yield block
-
-
-class _Sink(io.RawIOBase):
-    """What `zipfile` writes to, from start to end."""
-
-    def __init__(self, file: ByteSink) -> None:
-        self._file = file
-
-    def write(self, data: Buffer, /) -> int:
-        """Append bytes."""
-        self._file.write(bytes(data))
-        return memoryview(data).nbytes

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from nsl_tools.arrays.ids import texts_at
 from nsl_tools.errors import UsageError
+from nsl_tools.files.compression import Sink
 from nsl_tools.files.paths import shard_set_of
-from nsl_tools.formats.parquet_sink import Sink
 from nsl_tools.formats.protobuf.example import Kind
 from nsl_tools.formats.protobuf.example_columns import ExampleParser
 from nsl_tools.formats.protobuf.example_values import values_of
