@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from nsl_tools.errors import UsageError
 from nsl_tools.feature_names import WEIGHT_NAME
@@ -17,10 +17,10 @@ DEFAULT_ID_FEATURE = "id"
 DEFAULT_EMBEDDING_FEATURE = "embedding"
 DEFAULT_MAX_RECORD_BYTES = 1 << 31
 """About what protobuf parses at most."""
-ON_DUPLICATE = ("error", "first", "last")
-WEIGHTS = ("similarity", "distance")
-EDGE_IDS = ("ids", "rows")
-SPREAD_METHODS = ("consistency", "harmonic")
+OnDuplicate = Literal["error", "first", "last"]
+WeightKind = Literal["similarity", "distance"]
+EdgeIds = Literal["ids", "rows"]
+SpreadMethod = Literal["consistency", "harmonic"]
 
 _MOST = (1 << 63) - 1  # what numpy and Arrow can count to
 
@@ -44,7 +44,7 @@ class RunOptions:
     id_feature: str = DEFAULT_ID_FEATURE
     allow_empty: bool = False
     max_errors: int = 0
-    on_duplicate: str = "error"
+    on_duplicate: OnDuplicate = "error"
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
     memory_limit: int | None = None
     resume: bool = False
@@ -52,12 +52,7 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         _require_within(0, _MOST, "--max-errors", self.max_errors)
-        _require(
-            self.on_duplicate in ON_DUPLICATE,
-            "--on-duplicate",
-            " or ".join(ON_DUPLICATE),
-            self.on_duplicate,
-        )
+        _require_choice(OnDuplicate, "--on-duplicate", self.on_duplicate)
         _require_within(1, _MOST, "--max-record-bytes", self.max_record_bytes)
         _require_memory(self.memory_limit)
         _require_utf8("--id-feature-name", self.id_feature)
@@ -94,8 +89,8 @@ class BuildGraphOptions(RunOptions):
     ids: str | None = None
     array: str | None = None
     embedding_columns: str | None = None
-    weights: str = WEIGHTS[0]
-    edge_ids: str = EDGE_IDS[0]
+    weights: WeightKind = "similarity"
+    edge_ids: EdgeIds = "ids"
     recall: float = 1.0
     threads: int | None = None
 
@@ -127,8 +122,8 @@ class BuildGraphOptions(RunOptions):
         _require(0 < self.recall <= 1, "--recall", "more than 0, at most 1", self.recall)
         exact = self.recall == 1 or not self.lsh_splits
         _require(exact, "--recall", "1 with --lsh-splits, which has no such promise", self.recall)
-        _require(self.weights in WEIGHTS, "--weights", " or ".join(WEIGHTS), self.weights)
-        _require(self.edge_ids in EDGE_IDS, "--edge-ids", " or ".join(EDGE_IDS), self.edge_ids)
+        _require_choice(WeightKind, "--weights", self.weights)
+        _require_choice(EdgeIds, "--edge-ids", self.edge_ids)
         _require_within(1, 4096, "--threads", self.threads)
 
 
@@ -219,7 +214,7 @@ class SpreadOptions(RunOptions):
 
     label_feature: str = "label"
     classes: int | None = None
-    method: str = "consistency"
+    method: SpreadMethod = "consistency"
     alpha: float = 0.9
     tolerance: float = 1e-6
     max_iterations: int = 1000
@@ -233,9 +228,7 @@ class SpreadOptions(RunOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require_utf8("--label-feature-name", self.label_feature)
-        _require(
-            self.method in SPREAD_METHODS, "--method", " or ".join(SPREAD_METHODS), self.method
-        )
+        _require_choice(SpreadMethod, "--method", self.method)
         _require(0 < self.alpha < 1, "--alpha", "more than 0, less than 1", self.alpha)
         _require(0 <= self.tolerance < 1, "--tolerance", "from 0 to below 1", self.tolerance)
         _require_within(1, 1 << 16, "--classes", self.classes)
@@ -267,6 +260,11 @@ def _require_memory(limit: int | None) -> None:
 def _require_within(least: int, most: int, name: str, value: int | None) -> None:
     expected = f"at least {least}" if value is None or value < least else f"at most {most}"
     _require(value is None or least <= value <= most, name, expected, value)
+
+
+def _require_choice(choices: Any, name: str, value: str) -> None:
+    expected = get_args(choices)
+    _require(value in expected, name, " or ".join(expected), value)
 
 
 def _require_utf8(name: str, value: str | None) -> None:

@@ -125,9 +125,7 @@ def _build(
     approximately = options.recall < 1 and options.k is not None and not seeds
     budget = _budget(reader, options, progress, 1 + approximately)
     store = MatrixStore(budget, progress)
-    shards = ShardSet(
-        output, run=run, resume=options.resume, report=report, warnings=statistics.warnings
-    )
+    shards = ShardSet.of_run(output, run, options, statistics, report)
     # Each of the workers multiplies on a BLAS thread of its own.
     with store, shards, threadpool_limits(1):
         if shards.all_kept(statistics, progress):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import common_options, progress_of, reported, summarize
 from nsl_tools.cli.startup import loading
-from nsl_tools.options import DEFAULT_EMBEDDING_FEATURE, EDGE_IDS, WEIGHTS, BuildGraphOptions
+from nsl_tools.options import DEFAULT_EMBEDDING_FEATURE, BuildGraphOptions, EdgeIds, WeightKind
 
 
 def _neighbor_count(_: click.Context, __: click.Parameter, value: str) -> int | None:
@@ -112,15 +112,15 @@ Examples:
 )
 @click.option(
     "--weights",
-    type=click.Choice(WEIGHTS),
-    default=WEIGHTS[0],
+    type=click.Choice(get_args(WeightKind)),
+    default="similarity",
     show_default=True,
     help="What an edge has: the cosine, or the distance, 1 less the cosine.",
 )
 @click.option(
     "--edge-ids",
-    type=click.Choice(EDGE_IDS),
-    default=EDGE_IDS[0],
+    type=click.Choice(get_args(EdgeIds)),
+    default="ids",
     show_default=True,
     help="In Parquet, nodes by their ids, or by the numbers of their rows.",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -14,7 +14,7 @@ from nsl_tools.memory import parse_size
 from nsl_tools.options import (
     DEFAULT_ID_FEATURE,
     DEFAULT_MAX_RECORD_BYTES,
-    ON_DUPLICATE,
+    OnDuplicate,
     RunOptions,
 )
 
@@ -57,8 +57,8 @@ _COMMON_OPTIONS = (
     ),
     click.option(
         "--on-duplicate",
-        type=click.Choice(ON_DUPLICATE),
-        default=ON_DUPLICATE[0],
+        type=click.Choice(get_args(OnDuplicate)),
+        default="error",
         show_default=True,
         help="Of examples of one input with the same id, take the first or the last.",
     ),

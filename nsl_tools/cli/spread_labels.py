@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -16,7 +16,7 @@ from nsl_tools.cli.common import (
     summarize,
 )
 from nsl_tools.cli.startup import loading
-from nsl_tools.options import SPREAD_METHODS, SpreadOptions
+from nsl_tools.options import SpreadMethod, SpreadOptions
 
 
 @click.command(
@@ -45,8 +45,8 @@ Examples:
 )
 @click.option(
     "--method",
-    type=click.Choice(SPREAD_METHODS),
-    default=SPREAD_METHODS[0],
+    type=click.Choice(get_args(SpreadMethod)),
+    default="consistency",
     show_default=True,
     help="Local and global consistency (Zhou 2004), or harmonic functions (Zhu 2003), where "
     "labels stay as they are.",

@@ -10,9 +10,6 @@ import click
 from nsl_tools import __version__
 from nsl_tools.memory import default_limit, shown_size
 
-_LIBRARIES = ("numpy", "pyarrow", "faiss-cpu", "google-crc32c", "click", "tqdm", "threadpoolctl")
-_EXTRAS = ("h5py", "keras", "tensorflow", "jax", "torch")
-
 
 @click.command("version")
 @click.option(
@@ -35,7 +32,9 @@ def _described() -> list[tuple[str, str]]:
         ("cores", str(os.cpu_count())),
         ("memory limit", f"{shown_size(default_limit())}, half of what there is"),
     ]
-    found += [(name, _version_of(name)) for name in (*_LIBRARIES, *_EXTRAS)]
+    libraries = ["numpy", "pyarrow", "faiss-cpu", "google-crc32c", "click", "tqdm", "threadpoolctl"]
+    libraries += ["h5py", "keras", "tensorflow", "jax", "torch"]  # of the extras
+    found += [(name, _version_of(name)) for name in libraries]
     return found + _blas()
 
 

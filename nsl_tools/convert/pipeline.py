@@ -67,14 +67,7 @@ def convert(
         check_space(outputs, least=1)
         run = provenance_of("convert", options, {"examples": paths})
         shards = stack.enter_context(
-            ShardSet(
-                output,
-                options.compression,
-                run,
-                resume=options.resume,
-                report=report,
-                warnings=statistics.warnings,
-            )
+            ShardSet.of_run(output, run, options, statistics, report, options.compression)
         )
         if shards.all_kept(statistics, progress):
             return statistics

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from nsl_tools.files.streams import ByteStream
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _AUTO_HEADER = 32 + zlib.MAX_WBITS  # for zlib to tell GZIP and ZLIB by their headers
 
 
@@ -149,8 +148,9 @@ def inflated_head(head: bytes, size: int) -> bytes:
 
 def decompressed(stream: ByteStream, name: str) -> ByteStream:
     """Return the stream of a text, decompressed if its first bytes say GZIP or Zstandard."""
-    head = read_exactly(stream, len(_ZSTD_MAGIC))
+    zstandard = b"\x28\xb5\x2f\xfd"
+    head = read_exactly(stream, len(zstandard))
     whole = Pushback(head, stream)
     if looks_gzipped(head):
         return Inflater(whole, name)
-    return ZstdReader(whole, name) if head == _ZSTD_MAGIC else whole
+    return ZstdReader(whole, name) if head == zstandard else whole

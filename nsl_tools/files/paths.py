@@ -25,8 +25,6 @@ from nsl_tools.files.shards.manifest import (
 STANDARD_STREAM = "-"
 
 _SHARD_SPEC = re.compile(r"(?P<base>.+)@(?P<count>[0-9]+)")
-# Files beside the data in a folder: hidden ones, what describes it, and what `datasets` caches.
-_ASIDE = re.compile(r"/[._]|/cache-[^/]*$|\.(json|md|txt|csv|crc|lock|manifest)$")
 _SHARD_NAME = re.compile(r"(?P<base>.+)-[0-9]{5,}-of-(?P<count>[0-9]{5,})")
 
 
@@ -176,7 +174,9 @@ def inputs_of(path: str) -> list[str]:
     if path == STANDARD_STREAM or not is_folder(path):
         return named_by(path)
     folder = path.rstrip("/")
-    return [name for name in files_within(folder or "/") if not _ASIDE.search(name[len(folder) :])]
+    # Files beside the data: hidden ones, what describes it, and what `datasets` caches.
+    aside = re.compile(r"/[._]|/cache-[^/]*$|\.(json|md|txt|csv|crc|lock|manifest)$")
+    return [name for name in files_within(folder or "/") if not aside.search(name[len(folder) :])]
 
 
 def _resolve_input(path: str) -> list[str]:

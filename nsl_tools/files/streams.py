@@ -6,6 +6,7 @@ at the end only.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import sys
 from dataclasses import dataclass, field, replace
@@ -36,7 +37,6 @@ CHUNK = 1 << 20
 # Ends a stream whose writer failed. It starts with a newline, since the line before may be cut.
 # Read as the header of a record, it has no valid checksum.
 INCOMPLETE = b"\n#nsl-tools: incomplete, the program that wrote this failed\n"
-UTF8_BOM = b"\xef\xbb\xbf"
 
 
 class ByteStream(Protocol):
@@ -251,7 +251,7 @@ def without_bom(stream: ByteStream, name: str) -> ByteStream:
     Raises:
         DataError: it does.
     """
-    marks = {UTF8_BOM: "a byte order mark", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+    marks = {codecs.BOM_UTF8: "a byte order mark", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
     head = read_exactly(stream, max(map(len, marks)))
     for bom, what in marks.items():
         if head.startswith(bom):

@@ -33,7 +33,6 @@ _NAMES = {
     "max_record_bytes": "--max-record-bytes",
 }
 """The options that only some formats have a use for."""
-_OF_SEEDS = frozenset({"id_feature", "max_record_bytes"})
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class EmbeddingReader(ABC):
         Raises:
             UsageError: one is given.
         """
-        used = self.uses | (_OF_SEEDS if seeded else frozenset())
+        used = self.uses | ({"id_feature", "max_record_bytes"} if seeded else set())
         for field in fields(self._options):
             value = getattr(self._options, field.name)
             if field.name in _NAMES.keys() - used and value != field.default:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FEW = 32  # records to go on with after a wrong one
-_RECORD_BYTES = 24  # places of a record, and its number
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,8 @@ class ExampleBatch:
     def resident_bytes(self) -> int:
         """Return about how much memory it takes."""
         anew = 0 if len(self.parsed.data) == len(self.records.data) else self.parsed.data.nbytes
-        return _RECORD_BYTES * len(self) + len(self.records.data) + anew + self.parsed.nbytes
+        places = 24 * len(self)  # two of a record, and its number
+        return places + len(self.records.data) + anew + self.parsed.nbytes
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:

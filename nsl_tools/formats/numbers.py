@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from nsl_tools.arrays.byte_spans import Places
     from nsl_tools.spill.matrix import Floats
 
-BFLOAT16 = np.dtype("V2")
-"""NumPy has no such type: files of it, by ml_dtypes, say that values are two bytes of anything."""
 NUMBER_KINDS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "V2")
-"""The types of numbers that embeddings may have, as NumPy writes them, of either byte order."""
+"""The types of numbers that embeddings may have, as NumPy writes them, of either byte order.
+
+V2 is bfloat16: NumPy has no such type, and files of it, by ml_dtypes, say "two bytes of anything".
+"""
 
 
 def as_float32(values: npt.NDArray[np.generic]) -> tuple[Floats, Places]:

@@ -118,15 +118,9 @@ def pack_nbrs(
         known = {kind: files for kind, files in zip(kinds, paths, strict=True) if files}
         known |= {"graph ids": ids} if ids else {}
         run = provenance_of("pack-nbrs", options, {"unlabeled": [], **known})
-        shards = ShardSet(
-            output,
-            options.compression,
-            run,
-            resume=options.resume,
-            report=report,
-            warnings=statistics.warnings,
+        shards = stack.enter_context(
+            ShardSet.of_run(output, run, options, statistics, report, options.compression)
         )
-        stack.enter_context(shards)
         types = said_types([*paths[0], *paths[1]], options.id_feature) if table else None
         if shards.all_kept(statistics, progress):
             return statistics

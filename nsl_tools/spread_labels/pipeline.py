@@ -105,14 +105,7 @@ def spread_labels(
         known = dict(zip(("labeled", "graph", "graph ids"), [*paths, ids], strict=True))
         run = provenance_of("spread-labels", options, known)
         shards = stack.enter_context(
-            ShardSet(
-                output,
-                options.compression,
-                run,
-                resume=options.resume,
-                report=report,
-                warnings=statistics.warnings,
-            )
+            ShardSet.of_run(output, run, options, statistics, report, options.compression)
         )
         if shards.all_kept(statistics, progress):
             return statistics

@@ -181,6 +181,7 @@ def _stuck(module: str, patched: str, *args: str) -> subprocess.Popen[bytes]:
 _signals = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 
+@pytest.mark.slow
 @_signals
 @pytest.mark.parametrize("old", [None, b"old content"])
 @pytest.mark.parametrize(
@@ -246,6 +247,7 @@ _AT_THE_END = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("patched", "output"),
     [

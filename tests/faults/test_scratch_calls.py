@@ -16,7 +16,7 @@ from judge import can_mount
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.own_memory("leaves no memory itself")
+pytestmark = [pytest.mark.own_memory("leaves no memory itself"), pytest.mark.slow]
 
 _OLD = "a good old file\n"
 _REMEDY = "name another folder by TMPDIR, or (raise --memory-limit|give a file instead of a stream)"

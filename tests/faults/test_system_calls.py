@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-pytestmark = pytest.mark.own_memory("names each call that may fail")
+pytestmark = [pytest.mark.own_memory("names each call that may fail"), pytest.mark.slow]
 
 _OLD = b"a good old file\n"
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from conftest import Run
 
-pytestmark = NEEDS_ROOT
+pytestmark = [NEEDS_ROOT, pytest.mark.slow]
 
 
 def _warnings(run: Run, *options: str) -> str:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 pytestmark = NEEDS_ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--resume"]], ids=["anew", "resume"])
 @pytest.mark.parametrize("name", ["out", SHARDS[1], MANIFEST, "report"])
 def test_links_of_other_users_are_not_followed(

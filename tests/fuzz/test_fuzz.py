@@ -40,6 +40,7 @@ def test_the_corpus_is_small() -> None:
     assert sum(len(data) for name in TARGETS for data in corpus_of(name)) < _MOST_BYTES
 
 
+@pytest.mark.slow
 @_of_each_target
 def test_mutations_of_the_corpus(name: str) -> None:
     """A few thousand inputs near it, the same ones each time."""

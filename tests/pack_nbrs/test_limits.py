@@ -105,6 +105,7 @@ def test_too_many_nodes_for_the_limit_are_a_usage_error(
         pack_nbrs(*paths, PackOptions())
 
 
+@pytest.mark.slow
 @pytest.mark.own_memory("sets the limit")
 @pytest.mark.parametrize("count", [6_000, 400_000])
 def test_neighbours_of_one_seed_that_do_not_fit_are_a_usage_error(

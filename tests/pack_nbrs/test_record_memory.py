@@ -22,6 +22,8 @@ from nsl_tools.memory import COPIES, longest_record
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow  # records of many megabytes
+
 _LIMIT, _LIBRARIES = 64_000_000, 200_000_000
 _LENGTH = 20_000_000
 _PACK = ["pack-nbrs", "-q", "--memory-limit=64MB"]

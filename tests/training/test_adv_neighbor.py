@@ -283,6 +283,7 @@ def test_random_init_starts_within_the_radius_and_then_steps(
     assert np.unique(values).size > 40
 
 
+@pytest.mark.slow
 def test_random_init_runs_all_iterations_for_a_batch_of_unknown_size() -> None:
     """NSL 1.4 fails on a dynamic batch. Three steps reach the sphere from anywhere inside."""
 

@@ -246,6 +246,7 @@ def test_float16_finds_the_direction_of_gradients_below_its_range() -> None:
     np.testing.assert_allclose(moved - x, STEP * np.sign(-W.T) * np.ones_like(x), rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("iterations", [1, 3])
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_mirrored_strategy_takes_the_same_step(replicas: int, iterations: int) -> None:
@@ -301,6 +302,7 @@ def test_recurrent_models_with_masks_train_alike_in_graphs_and_eagerly(iteration
         np.testing.assert_allclose(eager, graph, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["xla", "replicas"])
 def test_random_starts_compile_and_differ_from_step_to_step(how: str) -> None:
     """Without a gradient, the random start alone decides the loss on the neighbour."""

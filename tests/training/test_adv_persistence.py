@@ -12,6 +12,8 @@ from adv_models import MODELS
 
 from nsl_tools.keras.adversarial_regularization import AdversarialRegularization
 
+pytestmark = pytest.mark.slow  # models are trained, saved and loaded
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(8, 2)).astype("float32")
 Y = RNG.normal(size=(8, 1)).astype("float32")

@@ -22,6 +22,7 @@ WRAPPERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", WRAPPERS)
 @pytest.mark.parametrize("metrics", [["mae"], [keras.metrics.MeanAbsoluteError(name="mae")], None])
 def test_the_base_model_goes_on_where_the_wrapper_ends(wrap: Any, metrics: Any) -> None:

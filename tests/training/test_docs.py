@@ -41,6 +41,7 @@ def shell(code: str) -> None:
     subprocess.run(["bash", "-euo", "pipefail", "-c", program], check=True, env=env)
 
 
+@pytest.mark.slow
 def test_training_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = run_guide("training.md", tmp_path, monkeypatch)
     assert set(found["history"]) == {"loss", "accuracy", "scaled_graph_loss"}

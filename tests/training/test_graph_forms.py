@@ -13,6 +13,8 @@ from replicas import mirrored
 
 import nsl_tools as nsl
 
+pytestmark = pytest.mark.slow  # models of each form are trained
+
 approx = pytest.approx
 TERM = "scaled_graph_loss"
 RNG = np.random.default_rng(0)

@@ -64,6 +64,7 @@ def expected_step() -> tuple[dict[str, float], np.ndarray]:
     return terms, W - LEARNING_RATE * gradient
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("base", adv_models.MODELS)
 @pytest.mark.parametrize("in_features", [True, False])
@@ -100,6 +101,7 @@ def two_outputs(structure: Any) -> Any:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("structure", [list, dict])
 @pytest.mark.parametrize("by_name", [True, False])

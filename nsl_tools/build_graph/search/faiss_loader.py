@@ -11,15 +11,14 @@ from typing import Any
 
 from threadpoolctl import threadpool_info
 
-_KERNELS = {"cooperlake": "SkylakeX", "sapphirerapids": "SkylakeX", "skylakex": "SkylakeX",
-            "haswell": "Haswell", "zen": "Zen"}  # fmt: skip
-"""Kernels that an OpenBLAS of the last ten years has, by the name of those it chose."""
-
 
 def load_faiss() -> Any:
     """Return the module `faiss`, whose OpenBLAS takes the same kernels as that of numpy."""
+    # Kernels that an OpenBLAS of the last ten years has, by the name of those that numpy's chose.
+    known = {"haswell": "Haswell", "zen": "Zen"}
+    known |= dict.fromkeys(("cooperlake", "sapphirerapids", "skylakex"), "SkylakeX")
     libraries = (str(library.get("architecture")).lower() for library in threadpool_info())
-    kernels = next(filter(None, map(_KERNELS.get, libraries)), None)
+    kernels = next(filter(None, map(known.get, libraries)), None)
     variable = "OPENBLAS_CORETYPE"
     is_set_here = kernels is not None and variable not in os.environ
     if is_set_here:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from nsl_tools.files.run_report import Report
     from nsl_tools.files.shards.manifest import Provenance
     from nsl_tools.files.staging import StagingDirectory
+    from nsl_tools.options import RunOptions
     from nsl_tools.progress import Progress
     from nsl_tools.statistics import Statistics
 
@@ -97,6 +98,26 @@ class ShardSet:
         self._lock: LockFile | None = None
         if resume:
             self._check_resumable()
+
+    @classmethod
+    def of_run(
+        cls,
+        path: str,
+        run: Provenance,
+        options: RunOptions,
+        statistics: Statistics,
+        report: Report | None,
+        compression: str = "auto",
+    ) -> Self:
+        """Return what a run with `options` writes to `path`; see `ShardSet`."""
+        return cls(
+            path,
+            compression,
+            run,
+            resume=options.resume,
+            report=report,
+            warnings=statistics.warnings,
+        )
 
     def _check_resumable(self) -> None:
         if self._set is None or self._run is None:

@@ -14,7 +14,8 @@ from nsl_tools.formats.graphs.node_names import NodeNames
 from nsl_tools.formats.graphs.tsv import read_tsv
 from nsl_tools.formats.matrices.hdf5 import Hdf5Embeddings
 from nsl_tools.formats.matrices.npz import NpzEmbeddings
-from nsl_tools.formats.tables import opening
+from nsl_tools.formats.tables.arrow_ipc import ArrowTable
+from nsl_tools.formats.tables.parquet import ParquetTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +58,7 @@ class GraphFiles:
             found = source(path, self.options)
             if found.name == STDIN_NAME:
                 yield from read_tsv(found, statistics)
-            elif (kind := _format_of(path)) == "table":
+            elif (kind := _format_of(path)) in ("Parquet", "Arrow"):
                 yield from read_edge_table(path, statistics, self.names)
             elif kind == "sparse":
                 rows += yield from read_sparse(path, statistics, self.names, rows)
@@ -70,7 +71,8 @@ class GraphFiles:
 def _format_of(path: str) -> str:
     head, suffix = first_bytes(path, 8), os.path.splitext(path)[1].lower()
     kinds = {
-        "table": (opening.MAGIC, opening.PARQUET_SUFFIXES + opening.ARROW_SUFFIXES),
+        "Parquet": (ParquetTable.magic, ParquetTable.suffixes),
+        "Arrow": (ArrowTable.magic, ArrowTable.suffixes),
         "sparse": (NpzEmbeddings.magic, NpzEmbeddings.suffixes),
         "knn": (Hdf5Embeddings.magic, Hdf5Embeddings.suffixes),
     }

@@ -12,6 +12,7 @@ Source of the format: NSL 1.4, `tools/graph_utils.py`.
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ import pyarrow.csv
 from nsl_tools.arrays.ids import id_problem, shown
 from nsl_tools.errors import DataError
 from nsl_tools.files.decompression import decompressed
-from nsl_tools.files.streams import INCOMPLETE, UTF8_BOM, ByteStream, Source, without_bom
+from nsl_tools.files.streams import INCOMPLETE, ByteStream, Source, without_bom
 from nsl_tools.formats.graphs.edge_batches import EDGE_SCHEMA, TOO_LARGE, weights_of
 from nsl_tools.memory import longest_record
 from nsl_tools.tuning import TUNING
@@ -104,7 +105,7 @@ def _parse_regular(block: bytes, lines: int) -> pa.RecordBatch | None:
     """Parse lines of three columns, or return None if they need a closer look."""
     # Looking for one byte is much faster than for two in a row.
     trimmed = b" " in block and any(mark in block for mark in _TRIMMED)
-    if trimmed or block.startswith(UTF8_BOM) or b"\r" in block or b"\0" in block:
+    if trimmed or block.startswith(codecs.BOM_UTF8) or b"\r" in block or b"\0" in block:
         return None
     try:
         table = pa.csv.read_csv(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,10 +24,6 @@ from nsl_tools.formats.matrices.reader import MatrixEmbeddings
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
-
-_KINDS = {"BF16": "V2"}
-_KINDS |= {f"F{8 * size}": f"<f{size}" for size in (2, 4, 8)}
-_KINDS |= {f"{c}{8 * n}": f"<{k}{n}" for c, k in (("I", "i"), ("U", "u")) for n in (1, 2, 4, 8)}
 
 
 class SafetensorsEmbeddings(MatrixEmbeddings):
@@ -44,12 +41,23 @@ class SafetensorsEmbeddings(MatrixEmbeddings):
             tensors, start = _header(path, file, size)
             matrices = {name: len(tensor["shape"]) == 2 for name, tensor in tensors.items()}  # noqa: PLR2004 - rows and columns
             tensor = tensors[chosen_member(path, matrices, self._options.array)]
-            kind = np.dtype(_KINDS.get(tensor["dtype"], "O"))
+            kind = _dtype(tensor["dtype"])
             first, end = (start + place for place in tensor["data_offsets"])
             matrix = RowMatrix(path, tuple(tensor["shape"]), kind, file)
             check_size(path, max(0, min(end, size) - first), matrix.shape, kind)
             file.seek(first)
             yield matrix
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    """Return NumPy's type of what the format calls `BF16`, `F32`, `I8`, ...; else of objects."""
+    if name == "BF16":
+        return np.dtype("V2")
+    found = re.fullmatch("([FIU])(8|16|32|64)", name)
+    try:
+        return np.dtype(f"<{found[1].lower()}{int(found[2]) // 8}" if found else "O")
+    except TypeError:  # F8
+        return np.dtype("O")
 
 
 def _header(path: str, file: BufferedReader, size: int) -> tuple[dict[str, Any], int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -23,19 +23,18 @@ from nsl_tools.formats.matrices.reader import MatrixEmbeddings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_KINDS = {".fbin": "<f4", ".f16bin": "<f2", ".i8bin": "|i1", ".u8bin": "|u1"}
-
 
 class VectorBinEmbeddings(MatrixEmbeddings):
     """Reads the rows of such matrices; the suffix alone says of which type they are."""
 
     format_name = ".fbin"
-    suffixes = tuple(_KINDS)
+    kinds: ClassVar = {".fbin": "<f4", ".f16bin": "<f2", ".i8bin": "|i1", ".u8bin": "|u1"}
+    suffixes = tuple(kinds)
 
     @contextlib.contextmanager
     def opened_matrix(self, path: str) -> Iterator[NumberMatrix]:
         """Open the matrix of a file."""
-        kind = np.dtype(_KINDS[os.path.splitext(path)[1].lower()])
+        kind = np.dtype(self.kinds[os.path.splitext(path)[1].lower()])
         with opened(path) as file:
             head = file.read(8)
             if len(head) < 8:  # noqa: PLR2004 - two numbers

@@ -7,31 +7,36 @@ meanwhile ends the process.
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from nsl_tools.files.readings import opened
 from nsl_tools.formats.tables.table import Table, arrow_errors_as_data_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from io import BufferedReader
 
-FILE_MAGIC = b"ARROW1"
-"""How a file starts."""
-STREAM_MAGIC = b"\xff\xff\xff\xff"
-"""How a stream starts, as any of its messages."""
+    from typing_extensions import Self
 
 
 class ArrowTable(Table):
     """A table that is read record batch by record batch."""
 
+    format_name = "Arrow"
+    suffixes = (".arrow", ".arrows", ".feather", ".ipc")
+    magic = (b"ARROW1", b"\xff\xff\xff\xff")  # of a file, and of each message of a stream
+
     def __init__(self, path: str, file: BufferedReader) -> None:
         """Take an open file, of either kind."""
         self._file = file
         super().__init__(path, self._reader(None).schema)
+
+    @classmethod
+    def of(cls, path: str, file: BufferedReader, texts: Collection[str]) -> Self:
+        """Return the table in an open file; its columns have types."""
+        del texts
+        return cls(path, file)
 
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Yield all rows from the start, at most so many at a time.
@@ -39,7 +44,7 @@ class ArrowTable(Table):
         Raises:
             DataError: the file is damaged.
         """
-        with arrow_errors_as_data_errors(self.path, "Arrow"):
+        with arrow_errors_as_data_errors(self.path, self.format_name):
             places = sorted(self.schema.names.index(name) for name in columns)
             for batch in _batches(self._reader(places)):
                 # pyarrow would believe any offset, and read what is not its own.
@@ -49,7 +54,7 @@ class ArrowTable(Table):
 
     def _reader(self, places: list[int] | None) -> Any:
         self._file.seek(0)
-        is_file = self._file.read(len(FILE_MAGIC)) == FILE_MAGIC
+        is_file = self._file.read(len(self.magic[0])) == self.magic[0]
         self._file.seek(0)
         options = pa.ipc.IpcReadOptions(included_fields=places, use_threads=False)
         opening = pa.ipc.open_file if is_file else pa.ipc.open_stream
@@ -62,16 +67,3 @@ def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
             yield reader.get_batch(number)
     else:
         yield from reader
-
-
-@contextlib.contextmanager
-def opened_arrow(path: str) -> Iterator[ArrowTable]:
-    """Open a file; it must not change until it is closed.
-
-    Raises:
-        DataError: it is not what it should be, or changed while it was read.
-    """
-    with opened(path) as file:
-        with arrow_errors_as_data_errors(path, "Arrow"):
-            table = ArrowTable(path, file)
-        yield table

@@ -47,8 +47,8 @@ class TableEmbeddings(EmbeddingReader):
     """
 
     format_name = "a table"
-    suffixes = opening.SUFFIXES
-    magic = opening.MAGIC
+    suffixes = tuple(suffix for table in opening.TABLES for suffix in table.suffixes)
+    magic = tuple(start for table in opening.TABLES for start in table.magic)
     uses = frozenset({"id_feature", "embedding_feature", "embedding_columns", "ids"})
 
     _first: _Columns | None = None

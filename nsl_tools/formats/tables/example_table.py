@@ -16,7 +16,7 @@ from nsl_tools.formats.protobuf.example import Kind
 from nsl_tools.formats.protobuf.example_columns import ExampleParser
 from nsl_tools.formats.protobuf.example_values import values_of
 from nsl_tools.formats.protobuf.lockstep import sole_contents
-from nsl_tools.formats.tables.opening import PARQUET_SUFFIXES
+from nsl_tools.formats.tables.parquet import ParquetTable
 from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES, Framed
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from nsl_tools.formats.protobuf.example_values import Values
     from nsl_tools.formats.tables.feature_types import FeatureType
 
-_GROUP_BYTES = 8 << 20  # of records: a row group ends with the record that reaches so many
-_GROUP_ROWS = 1 << 16  # or so many records
-
 
 def is_table_output(output: str, compression: str) -> bool:
     """Tell whether an output of examples is Parquet, by its suffix.
@@ -40,7 +37,7 @@ def is_table_output(output: str, compression: str) -> bool:
         UsageError: it is, and is to be compressed, which is Parquet's own affair.
     """
     base, _ = shard_set_of(output) or (output, 1)
-    if os.path.splitext(base)[1].lower() not in PARQUET_SUFFIXES:
+    if os.path.splitext(base)[1].lower() not in ParquetTable.suffixes:
         return False
     if compression != "auto":
         raise UsageError(f"--compression: expected none for {output}, which has its own")
@@ -48,7 +45,15 @@ def is_table_output(output: str, compression: str) -> bool:
 
 
 class ExampleTable:
-    """Writes records of examples to one Parquet file, a row each."""
+    """Writes records of examples to one Parquet file, a row each.
+
+    Attributes:
+        group_bytes: of records: a row group ends with the one that reaches so many,
+        group_rows: or with so many.
+    """
+
+    group_bytes = 8 << 20
+    group_rows = 1 << 16
 
     def __init__(self, file: ByteSink, types: Sequence[FeatureType]) -> None:
         """Begin a file with these columns."""
@@ -66,12 +71,12 @@ class ExampleTable:
         while len(records):
             sizes = np.diff(records.ends)
             before = self._bytes + np.cumsum(sizes) - sizes
-            room = int(np.searchsorted(before, _GROUP_BYTES))
-            count = min(len(records), room, _GROUP_ROWS - self._rows)
+            room = int(np.searchsorted(before, self.group_bytes))
+            count = min(len(records), room, self.group_rows - self._rows)
             self._waiting.append(self._batch(Framed(records.data, records.ends[: count + 1])))
             self._rows += count
             self._bytes += int(sizes[:count].sum())
-            if self._bytes >= _GROUP_BYTES or self._rows == _GROUP_ROWS:
+            if self._bytes >= self.group_bytes or self._rows == self.group_rows:
                 self._write()
             records = Framed(records.data, records.ends[count:])
 

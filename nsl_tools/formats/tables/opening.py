@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 from nsl_tools.files.filesystem import first_bytes
-from nsl_tools.formats.tables import arrow_ipc, parquet
-from nsl_tools.formats.tables.text_tables import CSV_SUFFIXES, JSON_SUFFIXES, opened_text
-from nsl_tools.formats.tfrecord.frames import HEADER_BYTES
+from nsl_tools.formats.tables.arrow_ipc import ArrowTable
+from nsl_tools.formats.tables.parquet import ParquetTable
+from nsl_tools.formats.tables.text_tables import CsvTable, JsonTable
 from nsl_tools.formats.tfrecord.reader import starts_as_tfrecord
 
 if TYPE_CHECKING:
@@ -17,25 +17,18 @@ if TYPE_CHECKING:
 
     from nsl_tools.formats.tables.table import Table
 
-PARQUET_SUFFIXES = (".parquet", ".pq")
-"""Suffixes of Parquet files."""
-ARROW_SUFFIXES = (".arrow", ".arrows", ".feather", ".ipc")
-"""Suffixes of Arrow files and streams."""
-SUFFIXES = PARQUET_SUFFIXES + ARROW_SUFFIXES + CSV_SUFFIXES + JSON_SUFFIXES
-"""Suffixes of tables."""
-MAGIC = (parquet.MAGIC, arrow_ipc.FILE_MAGIC, arrow_ipc.STREAM_MAGIC)
-"""How tables start."""
+TABLES: tuple[type[Table], ...] = (ParquetTable, ArrowTable, CsvTable, JsonTable)
+"""The formats: the first that knows how a file starts, else the one that knows its suffix."""
 
 
 def is_table(path: str) -> bool:
     """Tell whether a file is a table, by its first bytes, or else by its name."""
-    head, suffix = first_bytes(path, HEADER_BYTES), os.path.splitext(path)[1]
-    named = suffix.lower() in SUFFIXES and not starts_as_tfrecord(head)
-    return head.startswith(MAGIC) or named
+    head = first_bytes(path, 12)  # as long as the header of a record
+    return not starts_as_tfrecord(head) and _kind(path) is not None
 
 
 def opened_table(path: str, texts: Collection[str] = ()) -> AbstractContextManager[Table]:
-    """Open a table.
+    """Open a table: Parquet, if neither its start nor its name says otherwise.
 
     Args:
         path: of the file.
@@ -44,10 +37,11 @@ def opened_table(path: str, texts: Collection[str] = ()) -> AbstractContextManag
     Raises:
         DataError: when it is entered: it cannot be read, or is no table.
     """
+    return (_kind(path) or ParquetTable).opened(path, texts)
+
+
+def _kind(path: str) -> type[Table] | None:
     head, suffix = first_bytes(path, 8), os.path.splitext(path)[1].lower()
-    if not head.startswith(MAGIC) and suffix in CSV_SUFFIXES + JSON_SUFFIXES:
-        return opened_text(path, texts)
-    is_arrow = head.startswith((arrow_ipc.FILE_MAGIC, arrow_ipc.STREAM_MAGIC))
-    if is_arrow or (suffix in ARROW_SUFFIXES and not head.startswith(parquet.MAGIC)):
-        return arrow_ipc.opened_arrow(path)
-    return parquet.opened_parquet(path)
+    by_content = (kind for kind in TABLES if kind.magic and head.startswith(kind.magic))
+    by_suffix = (kind for kind in TABLES if suffix in kind.suffixes)
+    return next(by_content, None) or next(by_suffix, None)

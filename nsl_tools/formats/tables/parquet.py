@@ -7,29 +7,42 @@ when it is decoded: read within `nsl_tools.formats.tables.table.bounded`.
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 from nsl_tools.errors import DataError
-from nsl_tools.files.readings import opened
 from nsl_tools.formats.tables.table import Table, arrow_errors_as_data_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
+    from io import BufferedReader
 
     import pyarrow as pa
-
-MAGIC = b"PAR1"
-"""How a file starts, and ends."""
+    from typing_extensions import Self
 
 
 class ParquetTable(Table):
     """A table that is read row group by row group."""
 
+    format_name = "Parquet"
+    suffixes = (".parquet", ".pq")
+    magic = (b"PAR1",)
+
     def __init__(self, path: str, file: Any) -> None:
         """Take what pyarrow made of a file."""
         super().__init__(path, file.schema_arrow)
         self._file = file
+
+    @classmethod
+    def of(cls, path: str, file: BufferedReader, texts: Collection[str]) -> Self:
+        """Return the table in an open file; its columns have types."""
+        del texts
+        import pyarrow.parquet as pq  # here, since it is slow to import and seldom needed
+
+        # Without a buffer, all of a column of a row group is read at once.
+        found = pq.ParquetFile(
+            file, pre_buffer=False, buffer_size=1 << 16, page_checksum_verification=True
+        )
+        return cls(path, found)
 
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Yield all rows from the start, about so many at a time.
@@ -37,7 +50,7 @@ class ParquetTable(Table):
         Raises:
             DataError: a row group has not as many as the footer says, or is damaged.
         """
-        with arrow_errors_as_data_errors(self.path, "Parquet"):
+        with arrow_errors_as_data_errors(self.path, self.format_name):
             for group in range(self._file.num_row_groups):
                 yield from self._group(group, columns, rows)
 
@@ -64,22 +77,3 @@ def _no_divisor(least: int, rows: int) -> int:
     while rows and rows % step == 0:
         step += 1
     return step
-
-
-@contextlib.contextmanager
-def opened_parquet(path: str) -> Iterator[ParquetTable]:
-    """Open a file; it must not change until it is closed.
-
-    Raises:
-        DataError: it is not what it should be, or changed while it was read.
-    """
-    import pyarrow.parquet as pq  # here, since it is slow to import and seldom needed
-
-    with opened(path) as file:
-        with arrow_errors_as_data_errors(path, "Parquet"):
-            # Without a buffer, all of a column of a row group is read at once.
-            found = pq.ParquetFile(
-                file, pre_buffer=False, buffer_size=1 << 16, page_checksum_verification=True
-            )
-            table = ParquetTable(path, found)
-        yield table

@@ -4,28 +4,61 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
 from nsl_tools.errors import DataError
+from nsl_tools.files.readings import opened
 from nsl_tools.memory import held_within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
+    from io import BufferedReader
+
+    from typing_extensions import Self
 
 
 class Table(ABC):
-    """A table.
+    """A table of one format.
 
     Attributes:
+        format_name: of the format, for messages.
+        suffixes: of the names of its files.
+        magic: how its files start, if they always start alike.
         path: of the file.
         schema: names and types of the columns.
     """
 
+    format_name: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+    magic: ClassVar[tuple[bytes, ...]] = ()
+
     def __init__(self, path: str, schema: pa.Schema) -> None:
         self.path = path
         self.schema = schema
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, path: str, texts: Collection[str] = ()) -> Iterator[Self]:
+        """Open a file; it must not change until it is closed.
+
+        Args:
+            path: of the file.
+            texts: columns that are texts, where the format does not say so.
+
+        Raises:
+            DataError: it is not what it should be, or changed while it was read.
+        """
+        with opened(path) as file:
+            with arrow_errors_as_data_errors(path, cls.format_name):
+                table = cls.of(path, file, texts)
+            yield table
+
+    @classmethod
+    @abstractmethod
+    def of(cls, path: str, file: BufferedReader, texts: Collection[str]) -> Self:
+        """Return the table in an open file, as `opened` does, but with Arrow's errors."""
 
     @abstractmethod
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:

@@ -5,32 +5,35 @@ Types are those of the first rows. Columns of ids are texts in any case: `007` i
 
 from __future__ import annotations
 
-import contextlib
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from nsl_tools.files.readings import opened
 from nsl_tools.formats.tables.table import Table, arrow_errors_as_data_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from io import BufferedReader
 
-CSV_SUFFIXES = (".csv",)
-"""Suffixes of CSV files."""
-JSON_SUFFIXES = (".jsonl", ".ndjson")
-"""Suffixes of JSON Lines files."""
+    from typing_extensions import Self
 
 
 class TextTable(Table):
     """A table that is read block by block, each time from the start."""
 
+    block_bytes = 8 << 20
+    """What is read at once: no line may be longer."""
+
     def __init__(self, path: str, file: BufferedReader, texts: Collection[str]) -> None:
         """Take an open file; the columns `texts` are not read as numbers."""
         self._file, self._texts = file, texts
-        self._is_csv = path.lower().endswith(CSV_SUFFIXES)
-        super().__init__(path, self._reader().schema)
+        super().__init__(path, self._from_start().schema)
+
+    @classmethod
+    def of(cls, path: str, file: BufferedReader, texts: Collection[str]) -> Self:
+        """Return the table in an open file."""
+        return cls(path, file, texts)
 
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Yield all rows from the start, at most so many at a time.
@@ -38,40 +41,48 @@ class TextTable(Table):
         Raises:
             DataError: a line is not like those before it.
         """
-        with arrow_errors_as_data_errors(self.path, "CSV" if self._is_csv else "JSON Lines"):
-            for batch in self._reader():
+        with arrow_errors_as_data_errors(self.path, self.format_name):
+            for batch in self._from_start():
                 chosen = batch.select(list(columns))
                 for first in range(0, len(chosen), rows):
                     yield chosen.slice(first, rows)
 
-    def _reader(self) -> Any:
-        from pyarrow import csv, json  # here, since they are seldom needed
-
+    def _from_start(self) -> Any:
         self._file.seek(0)
-        block = 8 << 20  # bytes: no line may be longer
-        if not self._is_csv:
-            reading = json.ReadOptions(use_threads=False, block_size=block)
-            if hasattr(json, "open_json"):
-                return json.open_json(self._file, reading)
-            return json.read_json(self._file, reading).to_reader()  # pyarrow before 20
-        types = dict.fromkeys(self._texts, pa.string())
+        return self._reader()
+
+    @abstractmethod
+    def _reader(self) -> Any:
+        """Return Arrow's reader of what follows in the file."""
+
+
+class CsvTable(TextTable):
+    """A table in CSV."""
+
+    format_name = "CSV"
+    suffixes = (".csv",)
+
+    def _reader(self) -> Any:
+        from pyarrow import csv  # here, since it is seldom needed
+
         return csv.open_csv(
             self._file,
-            csv.ReadOptions(use_threads=False, block_size=block),
+            csv.ReadOptions(use_threads=False, block_size=self.block_bytes),
             csv.ParseOptions(newlines_in_values=True),
-            csv.ConvertOptions(column_types=types),
+            csv.ConvertOptions(column_types=dict.fromkeys(self._texts, pa.string())),
         )
 
 
-@contextlib.contextmanager
-def opened_text(path: str, texts: Collection[str]) -> Iterator[TextTable]:
-    """Open a file; it must not change until it is closed.
+class JsonTable(TextTable):
+    """A table in JSON Lines."""
 
-    Raises:
-        DataError: it is not what it should be, or changed while it was read.
-    """
-    kind = "CSV" if path.lower().endswith(CSV_SUFFIXES) else "JSON Lines"
-    with opened(path) as file:
-        with arrow_errors_as_data_errors(path, kind):
-            table = TextTable(path, file, texts)
-        yield table
+    format_name = "JSON Lines"
+    suffixes = (".jsonl", ".ndjson")
+
+    def _reader(self) -> Any:
+        from pyarrow import json  # here, since it is seldom needed
+
+        reading = json.ReadOptions(use_threads=False, block_size=self.block_bytes)
+        if hasattr(json, "open_json"):
+            return json.open_json(self._file, reading)
+        return json.read_json(self._file, reading).to_reader()  # pyarrow before 20

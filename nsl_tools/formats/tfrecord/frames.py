@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 HEADER_BYTES = 12  # a length of 8 bytes, and its checksum
 FOOTER_BYTES = 4  # the checksum of the record
 HEADER_TYPE = np.dtype([("length", "<u8"), ("crc", "<u4")])
-_LONG = 1 << 12  # bytes of a mean record, above which a view of each costs less than a copy
 _MANY = 64  # records, whose checksums are checked sooner together than one by one
 
 _crc32c = google_crc32c.value
@@ -40,7 +39,8 @@ def masked_crcs(
     data: bytes | Bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint32]:
     """Return `masked_crc` of each span of `data`, shape (n,)."""
-    if isinstance(data, bytes) and len(data) > _LONG * len(starts):
+    long = 1 << 12  # bytes of a mean record, above which a view of each costs less than a copy
+    if isinstance(data, bytes) and len(data) > long * len(starts):
         data = np.frombuffer(data, np.uint8)  # of which a slice is no copy, but takes longer
     spans = map(data.__getitem__, slices_of(starts, ends))
     crcs = np.fromiter(map(_crc32c, spans), np.uint32, len(starts))

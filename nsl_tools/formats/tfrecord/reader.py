@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 
 _FRAME_BYTES = HEADER_BYTES + FOOTER_BYTES
 _HEADER = struct.Struct("<QI")
-_LENGTH = struct.Struct("<Q")
-_WRONG_LENGTH = "the length does not match its checksum"
 
 _crc32c = google_crc32c.value
 
@@ -192,7 +190,7 @@ def check_start(name: str, head: bytes) -> None:
     if _is_compressed(head) and not _is_header(head[:HEADER_BYTES]):
         content = inflated_head(head, HEADER_BYTES)
         if len(content) == HEADER_BYTES and not _is_header(content):
-            raise record_error(name, 0, 0, _WRONG_LENGTH)
+            raise _wrong_length(name, 0, 0)
     else:
         _refuse_other_data(name, head[:HEADER_BYTES])
 
@@ -205,6 +203,10 @@ def is_tfrecord(path: str) -> bool:
 def starts_as_tfrecord(head: bytes) -> bool:
     """Tell whether a file that starts with `head` is a plain TFRecord file."""
     return _is_header(head[:HEADER_BYTES])
+
+
+def _wrong_length(name: str, number: int, offset: int) -> DataError:
+    return record_error(name, number, offset, "the length does not match its checksum")
 
 
 def _is_header(head: bytes) -> bool:
@@ -305,11 +307,11 @@ class _Framer:
 
     def _complete_records(self) -> tuple[Places, int]:
         """Return where each whole record in the buffer ends, and how many bytes the next lacks."""
-        buffer, length_at = self._buffer, _LENGTH.unpack_from
+        buffer, header_at = self._buffer, _HEADER.unpack_from
         places = [place := 0]
         last = len(buffer) - HEADER_BYTES
         while place <= last:
-            place += length_at(buffer, place)[0] + _FRAME_BYTES
+            place += header_at(buffer, place)[0] + _FRAME_BYTES
             places.append(place)
         missing = max(0, places[-1] - len(buffer))
         whole = len(places) - (missing > 0)
@@ -334,7 +336,7 @@ class _Framer:
         number, offset = self._number + index, self._offset + position
         length, crc = _HEADER.unpack(header)
         if masked_crc(header[:8]) != crc:
-            raise record_error(self._name, number, offset, _WRONG_LENGTH)
+            raise _wrong_length(self._name, number, offset)
         left = None if self._size is None else self._size - offset - _FRAME_BYTES
         if problem := _length_problem(length, self._source, left):
             raise record_error(self._name, number, offset, problem)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from support import write_examples
+from support import drawn, write_examples
 
 from nsl_tools.arrays.cosines import PARALLEL
 from nsl_tools.arrays.edge_weights import MICRO, as_written
@@ -88,7 +88,8 @@ def nearly_parallel(draw: st.DrawFn) -> tuple[list[str], Floats]:
 
 
 @pytest.mark.own_memory("sets tiles and the budget")
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.thorough
+@settings(max_examples=drawn(400), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     nodes=nearly_parallel(),
     k=st.sampled_from([1, 2, 5, 10]),
@@ -118,6 +119,7 @@ def test_a_graph_of_nearly_parallel_rows_is_what_brute_force_finds(
         assert build(folder, *nodes, options) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.own_memory("sets tiles and the budget")
 @pytest.mark.parametrize("kind", ["one direction", "sixty directions", "a line", "half and half"])
 @pytest.mark.parametrize("budget", [1 << 16, 1 << 26])

@@ -124,6 +124,7 @@ def test_a_set_that_differs_is_refused(spoil: object, said: str) -> None:
 _SHARD = b'{"name": "a", "bytes": 1, "records": 1, "crc32c": "0"}'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "said"),
     [

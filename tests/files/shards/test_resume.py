@@ -213,6 +213,7 @@ _CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", _CHANGES)
 @pytest.mark.parametrize("when", ["killed", "complete"])
 def test_a_change_is_noticed_and_refused(change: str, when: str, run: Run) -> None:
@@ -342,6 +343,7 @@ def test_two_runs_cannot_write_one_set(
     assert set(_hidden()) == {".out@4.manifest.json"}
 
 
+@pytest.mark.slow
 def test_many_runs_at_once_write_one_set(run: Run) -> None:
     """What is there in the end is the set of one of them, and those that failed say why."""
     right = set()

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from graph_files import EDGES, IDS, NODES, as_shown, written
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nsl_tools.formats.graphs.knn_hdf5 import KnnGraph
@@ -17,6 +17,7 @@ from nsl_tools.tuning import TUNING
 
 @pytest.mark.parametrize("distances", [False, True])
 @pytest.mark.parametrize("block", [1, 1 << 20])
+@settings(max_examples=25)
 @given(cuts=st.lists(st.integers(0, len(EDGES)), max_size=4).map(sorted))
 def test_a_row_for_each_node(distances: bool, block: int, cuts: list[int]) -> None:
     """The nearest first, whether the edges of a node come in one call or not."""

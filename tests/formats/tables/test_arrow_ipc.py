@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.errors import DataError
-from nsl_tools.formats.tables.arrow_ipc import opened_arrow
+from nsl_tools.formats.tables.arrow_ipc import ArrowTable
 
 OPENERS = {"file": pa.ipc.new_file, "stream": pa.ipc.new_stream}
 
@@ -23,7 +23,7 @@ def write(path: Path, table: pa.Table, how: str, rows: int, codec: str | None = 
 
 
 def read(path: Path, columns: list[str], rows: int) -> list[dict[str, Any]]:
-    with opened_arrow(str(path)) as table:
+    with ArrowTable.opened(str(path)) as table:
         # Twice: each reading starts at the first row.
         assert len(list(table.batches(columns, 1))) == len(list(table.batches(columns, 1)))
         batches = list(table.batches(columns, rows))

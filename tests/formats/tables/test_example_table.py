@@ -16,7 +16,6 @@ from nsl_tools.formats.example_batch import ExampleBatch
 from nsl_tools.formats.example_writer import encode_row
 from nsl_tools.formats.protobuf.example import Kind
 from nsl_tools.formats.protobuf.example_columns import ExampleParser
-from nsl_tools.formats.tables import example_table
 from nsl_tools.formats.tables.example_table import ExampleTable
 from nsl_tools.formats.tables.feature_types import FeatureType, FeatureTypes
 from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES, Framed, frame
@@ -81,7 +80,7 @@ def test_rows_are_the_examples(rows: list[dict[str, Any]], cuts: list[int], grou
     cuts = sorted(min(cut, len(rows)) for cut in cuts)
     types = types_of(rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(example_table, "_GROUP_BYTES", group)
+        patch.setattr(ExampleTable, "group_bytes", group)
         data = written(rows, types, cuts)
         assert data == written(rows, types)
     found = pq.read_table(io.BytesIO(data)).to_pylist()
@@ -102,10 +101,10 @@ def test_row_groups_end_by_bytes_or_rows() -> None:
     rows = [{"id": b"%d" % row, "x": b"y" * 100} for row in range(50)]
     size = len(framed(rows[:1]).data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(example_table, "_GROUP_BYTES", 10 * size - 50)
+        patch.setattr(ExampleTable, "group_bytes", 10 * size - 50)
         by_bytes = pq.ParquetFile(io.BytesIO(written(rows, types_of(rows)))).metadata
-        patch.setattr(example_table, "_GROUP_BYTES", 1 << 20)
-        patch.setattr(example_table, "_GROUP_ROWS", 20)
+        patch.setattr(ExampleTable, "group_bytes", 1 << 20)
+        patch.setattr(ExampleTable, "group_rows", 20)
         by_rows = pq.ParquetFile(io.BytesIO(written(rows, types_of(rows)))).metadata
     assert {by_bytes.row_group(i).num_rows for i in range(by_bytes.num_row_groups)} == {10}
     assert [by_rows.row_group(i).num_rows for i in range(3)] == [20, 20, 10]

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from nsl_tools.errors import DataError
-from nsl_tools.formats.tables.arrow_ipc import opened_arrow
+from nsl_tools.formats.tables.arrow_ipc import ArrowTable
 from nsl_tools.formats.tables.table import (
     arrow_errors_as_data_errors,
     bounded,
@@ -31,7 +31,7 @@ def test_a_column_has_one_name(
     batch = pa.RecordBatch.from_arrays([pa.array([i]) for i in range(3)], ["a", "b", "b"])
     with pa.ipc.new_file(path, batch.schema) as writer:
         writer.write_batch(batch)
-    with opened_arrow(str(path)) as table:
+    with ArrowTable.opened(str(path)) as table:
         assert table.column_type("a") == pa.int64()
         with pytest.raises(DataError, match=problem):
             table.column_type(name)
