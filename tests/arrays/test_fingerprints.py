@@ -178,6 +178,7 @@ def test_the_table_finds_the_first_row_of_an_id(
     assert found.dtype == np.int64
 
 
+@pytest.mark.slow
 @pytest.mark.own_memory("spills by itself")
 @pytest.mark.parametrize("spilled", [False, True])
 def test_the_secret_decides_about_nothing_that_is_seen(

@@ -139,6 +139,7 @@ def clustered(n: int, d: int, seed: int = 0) -> Nodes:
     return [(f"n{i}", v) for i, v in enumerate(vectors.tolist())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [3, 10, None])
 @pytest.mark.parametrize("tile", [7, 50, 1024])
 @pytest.mark.parametrize("budget", [0, 20_000, 1 << 30])
@@ -199,6 +200,7 @@ def bucket_oracle(graph: Nodes, splits: int, rounds: int, seed: int) -> set[tupl
     return pairs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("splits", "rounds", "seed"), [(1, 1, 0), (3, 2, 7), (5, 4, 1)])
 @pytest.mark.parametrize(("k", "budget"), [(2, 0), (2, 1 << 30), (None, 0)])
 @pytest.mark.parametrize(("small", "pairs_at_once"), [(0, 1), (4, 10), (128, 1 << 18)])

@@ -112,6 +112,7 @@ def test_there_are_enough_inputs() -> None:
     assert sum(9 * len(data) for data, _, _ in _FIXTURES.values()) >= _LEAST
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _FIXTURES)
 def test_every_cut_and_every_flipped_bit(name: str) -> None:
     """Never other content than the oracle's; what it takes is refused only if it is doubtful."""

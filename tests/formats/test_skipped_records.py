@@ -77,6 +77,7 @@ def test_unusable_records_are_skipped_in_every_reading(folder: Path) -> None:
         _pack(folder, PackOptions(max_errors=5))
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.sampled_from([*_GOOD, _NO_ID, _BAD_ID, _WIDE, b"\xff"]), max_size=60),

@@ -89,6 +89,7 @@ def _walked(payload: bytes) -> tuple[example.Features, example.Unknown]:
         return {}, example.Unknown()
 
 
+@pytest.mark.slow
 @NEEDS_PROTOBUF_7
 def test_sequences_are_what_protobuf_takes_for_sequences_with_lists(tf: Any) -> None:
     """Others with a field of that number are examples with an unknown field."""
@@ -175,6 +176,7 @@ def test_unknown_fields_are_written_after_known_ones(tf: Any, payload: bytes) ->
     assert whole(payload) == tf.train.Example.FromString(payload).SerializeToString()
 
 
+@pytest.mark.slow
 def test_fields_given_many_times_are_read_in_time_that_follows_their_number() -> None:
     """A value, a list and unknown fields, a hundred thousand times each."""
     many = 100_000

@@ -187,6 +187,7 @@ def compiled(base: Any, config: Any = None, **kwargs: Any) -> Any:
     return model
 
 
+@pytest.mark.slow
 def test_graph_and_eager_training_agree_with_dropout_and_normalisation() -> None:
     """Eager recomputes the first gradient, a graph reuses the loss: same weights in the end."""
     trained = []

@@ -327,6 +327,7 @@ def test_perturb_on_batch_with_labels_as_y() -> None:
     np.testing.assert_allclose(moved, X + STEP * np.sign((X @ W - Y) * W.T), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_perturb_can_be_compiled() -> None:
     model = wrapped(adv_models.sequential())
     pgd = {"pgd_iterations": 5, "pgd_epsilon": 0.045}

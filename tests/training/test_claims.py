@@ -55,6 +55,7 @@ def test_every_row_is_measured_once(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert few.table(problem, again) == table
 
 
+@pytest.mark.slow
 def test_seeds_without_label_weigh_nothing_and_test_papers_may_be_unseen(tmp_path: Path) -> None:
     problem = cora_like(tmp_path / "cora.npz")
     graph = few.make_graph(problem, tmp_path)

@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from support import drawn, write_examples
+from support import write_examples
 
 import nsl_tools as nsl
 from nsl_tools.data import FixedFeature, ListFeature, PackedDataset, Ragged
@@ -95,8 +95,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("packed")
 
 
-@pytest.mark.thorough
-@settings(max_examples=drawn(100), phases=set(Phase) - {Phase.shrink})  # TensorFlow is slow
+@pytest.mark.slow
+@settings(max_examples=100, phases=set(Phase) - {Phase.shrink})  # TensorFlow is slow
 @given(
     samples=st.lists(packed(), min_size=1, max_size=12),
     options=st.fixed_dictionaries(

@@ -250,6 +250,7 @@ def test_a_change_is_noticed_and_refused(change: str, when: str, run: Run) -> No
     assert _hidden() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resume", [True, False])
 @pytest.mark.parametrize(("how", "code"), [("fails", 1), ("terminated", -signal.SIGTERM)])
 def test_a_run_that_fails_keeps_its_shards_if_it_may_be_resumed(

@@ -164,6 +164,7 @@ def test_a_pipe_and_a_folder_are_refused(tmp_path: Path) -> None:
             rows_of(str(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["replaced", "written", "cut", "removed"])
 def test_a_file_that_changes_meanwhile_is_refused(tmp_path: Path, change: str) -> None:
     """So the rows are never of two versions."""

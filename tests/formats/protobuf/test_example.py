@@ -70,6 +70,7 @@ def _meaning_by_us(payload: bytes) -> Meaning | None:
         return None
 
 
+@pytest.mark.slow
 @NEEDS_PROTOBUF_7
 def test_mutated_examples_mean_what_protobuf_says(tf: Any) -> None:
     """Whatever FromString accepts parses to the same meaning, whatever it rejects is rejected."""
@@ -81,6 +82,7 @@ def test_mutated_examples_mean_what_protobuf_says(tf: Any) -> None:
     assert min(verdicts.values()) > _MUTATIONS / 10, "the generator has become one-sided"
 
 
+@pytest.mark.slow
 @NEEDS_PROTOBUF_7
 def test_reencoded_mutated_examples_mean_the_same_to_parse_example(tf: Any) -> None:
     """What FromString reads in any form, parse_example reads in the canonical form."""
