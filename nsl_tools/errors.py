@@ -4,6 +4,8 @@ Messages have one grammar: where (file, record or line), what was expected, what
 what to do. Only `cli` turns errors into exit codes.
 """
 
+import re
+
 
 class NslToolsError(Exception):
     """Base of all expected failures: shown as one line, exit code 1."""
@@ -39,6 +41,13 @@ class DataError(NslToolsError):
         super().__init__(printable(f"{where}: {problem}"))
 
 
+def without_secrets(text: str) -> str:
+    """Return `text` with `***` for passwords in URLs, and for what signs those of web servers."""
+    text = re.sub(r"://[^/\s@:\"']+:[^/\s@\"']*@", "://***@", text)
+    return re.sub(r"(https?://[^\s?\"']*\?)[^\s\"')]+?(?=:?(?:[\s\"')]|$))", r"\1***", text)
+
+
 def printable(text: str) -> str:
-    """Return `text` on one line, with control characters escaped."""
+    """Return `text` on one line, with control characters escaped and no secrets of URLs."""
+    text = without_secrets(text) if "://" in text else text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

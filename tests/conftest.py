@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 import support
 from hypothesis import settings
+from s3_server import s3, s3_of_session  # noqa: F401 - fixtures
 from spilling import spill_everywhere, spill_in_children
 from users import fill
 

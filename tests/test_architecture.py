@@ -20,7 +20,13 @@ MOST_MODULES = 14
 # Inputs are asked for by name in one place; outputs and scratch files are reached by descriptor.
 CALLS_THE_FILE_SYSTEM = {
     *("files.filesystem", "files.own_files", "files.staging", "files.locking", "files.outputs"),
-    *("files.direct_io", "files.preflight", "files.shards.resume", "spill.scratch"),
+    *(
+        "files.direct_io",
+        "files.preflight",
+        "files.publishing",
+        "files.shards.resume",
+        "spill.scratch",
+    ),
     "memory",  # asks /proc and the control groups for their limits
     "cli.process",  # keeps the descriptors of the standard streams taken
 }

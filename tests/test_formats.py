@@ -29,6 +29,8 @@ from nsl_tools.statistics import Statistics
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from s3_server import S3Server
+
 # Thousands of vectors, each a block of its own, take minutes; spilling is tried on fewer.
 pytestmark = pytest.mark.own_memory("writes and reads thousands of rows")
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "formats.md").read_text()
@@ -238,6 +240,42 @@ def test_embeddings_in_every_form_give_the_same_graph(
     """Whose ids are the numbers of the rows, whether they are in the file or not."""
     path, options = write(tmp_path)
     assert graph(path, tmp_path, **options) == expected
+
+
+def uploaded(path: str, s3: S3Server) -> str:
+    """Put a file, or a folder, into a store; return its URL."""
+    file, _, member = path.partition(":")
+    place = Path(file)
+    for each in sorted(place.rglob("*")) if place.is_dir() else [place]:
+        if each.is_file():
+            s3.put(str(each.relative_to(place.parent)), each.read_bytes())
+    return f"s3://box/{place.name}" + (f":{member}" if member else "")
+
+
+@pytest.mark.parametrize(
+    "write", [pytest.param(fs[-1], id=f"{name} of a store") for name, fs in FORMS.items()]
+)
+def test_every_form_is_read_from_a_store(
+    tmp_path: Path, expected: bytes, s3: S3Server, write: Callable[[Path], Written]
+) -> None:
+    path, options = write(tmp_path)
+    assert graph(uploaded(path, s3), tmp_path, **options) == expected
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".tsv.gz", ".tsv.zst", ".parquet", ".npz", ".h5"])
+def test_every_graph_is_written_to_a_store_and_read_from_it(
+    tmp_path: Path, s3: S3Server, suffix: str
+) -> None:
+    path, _ = tfrecord(tmp_path)
+    options = BuildGraphOptions(similarity_threshold=0.3, k=5)
+    for name in (f"{tmp_path}/g{suffix}", f"s3://box/g{suffix}"):
+        build_graph([path], name, options)
+    assert s3.get(f"g{suffix}") == (tmp_path / f"g{suffix}").read_bytes()
+    ids = f"{tmp_path}/ids" if suffix in (".npz", ".h5") else None
+    (tmp_path / "ids").write_text("".join(f"{row}\n" for row in IDS))
+    for graph_path, name in ((f"{tmp_path}/g{suffix}", "disk"), (f"s3://box/g{suffix}", "store")):
+        pack_nbrs(path, "", graph_path, f"{tmp_path}/{name}", PackOptions(graph_ids=ids))
+    assert (tmp_path / "store").read_bytes() == (tmp_path / "disk").read_bytes()
 
 
 @pytest.mark.parametrize(("how", "name"), [

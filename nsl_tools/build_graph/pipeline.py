@@ -37,7 +37,7 @@ from nsl_tools.files.paths import (
 )
 from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
-from nsl_tools.files.shards.shard_set import ShardSet
+from nsl_tools.files.shards.run_output import run_output
 from nsl_tools.formats.example_batch import refuse_empty
 from nsl_tools.formats.graphs.writer import GraphForm
 from nsl_tools.formats.ids.seeds import SeedIds
@@ -125,7 +125,7 @@ def _build(
     approximately = options.recall < 1 and options.k is not None and not seeds
     budget = _budget(reader, options, progress, 1 + approximately)
     store = MatrixStore(budget, progress)
-    shards = ShardSet.of_run(output, run, options, statistics, report)
+    shards = run_output(output, run, options, statistics, report)
     # Each of the workers multiplies on a BLAS thread of its own.
     with store, shards, threadpool_limits(1):
         if shards.all_kept(statistics, progress):

@@ -15,7 +15,7 @@ from nsl_tools.files.outputs import marked_if_incomplete
 from nsl_tools.files.paths import files_of_output, resolve_inputs, resolve_output
 from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
-from nsl_tools.files.shards.shard_set import ShardSet
+from nsl_tools.files.shards.run_output import run_output
 from nsl_tools.formats.example_batch import read_examples, refuse_empty
 from nsl_tools.formats.tables.example_table import ExampleTable, is_table_output
 from nsl_tools.formats.tables.examples import opened_examples
@@ -67,7 +67,7 @@ def convert(
         check_space(outputs, least=1)
         run = provenance_of("convert", options, {"examples": paths})
         shards = stack.enter_context(
-            ShardSet.of_run(output, run, options, statistics, report, options.compression)
+            run_output(output, run, options, statistics, report, options.compression)
         )
         if shards.all_kept(statistics, progress):
             return statistics

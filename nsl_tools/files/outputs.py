@@ -16,50 +16,33 @@ import os
 import select
 import stat
 from collections import Counter
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import google_crc32c
 import numpy as np
 
-from nsl_tools.errors import NslToolsError, printable
 from nsl_tools.files.compression import ByteSink, compressor_of
 from nsl_tools.files.direct_io import DiskWriter
 from nsl_tools.files.own_files import destination, require_trusted
 from nsl_tools.files.paths import STANDARD_STREAM
+from nsl_tools.files.publishing import (
+    Staged,
+    Uploaded,
+    Written,
+    os_errors_as_output_errors,
+    publish,
+)
 from nsl_tools.files.staging import StagingDirectory, new_name
+from nsl_tools.files.stores.store import is_remote
 from nsl_tools.files.streams import CHUNK, INCOMPLETE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from typing_extensions import Self
 
-
-class OutputError(NslToolsError):
-    """An output cannot be written."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """A complete file that does not have its final name yet.
-
-    Attributes:
-        path: as it was asked for.
-        final: the path with symbolic links followed.
-        staging: where it is.
-        temporary: its name there.
-        bytes: its size.
-        crc32c: of its bytes, in hexadecimal.
-    """
-
-    path: str
-    final: str
-    staging: StagingDirectory
-    temporary: str
-    bytes: int = 0
-    crc32c: str = ""
+    from nsl_tools.files.stores.upload import Upload
 
 
 class Outputs:
@@ -78,6 +61,7 @@ class Outputs:
         self.warnings: Counter[str] = Counter() if warnings is None else warnings
         self.written: list[Written] = []
         self.staging_directories: dict[str, StagingDirectory] = {}
+        self._uploads: list[Upload] = []
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +74,9 @@ class Outputs:
             self.clean_up()
 
     def clean_up(self) -> None:
-        """Remove the staging directories."""
+        """Remove the staging directories, and what of uploads did not become a file."""
+        for upload in self._uploads:
+            upload.discard()
         for staging in self.staging_directories.values():
             staging.remove()
 
@@ -110,7 +96,20 @@ class Outputs:
                 compressed.finish()
 
     def _destination(self, path: str) -> contextlib.AbstractContextManager[ByteSink]:
+        if is_remote(path):
+            return self._uploaded(path)
         return _in_place(path) if is_stream(path) else self._temporary(path)
+
+    @contextlib.contextmanager
+    def _uploaded(self, path: str) -> Iterator[ByteSink]:
+        from nsl_tools.files.stores.upload import Upload  # here, since it is seldom needed
+
+        self._uploads.append(upload := Upload(path))
+        file = _File(upload.write)
+        yield file
+        file.flush()
+        upload.finish()
+        self.written.append(Uploaded(path, file.bytes, f"{file.crc32c:08x}", upload))
 
     @contextlib.contextmanager
     def _temporary(self, path: str) -> Iterator[ByteSink]:
@@ -120,7 +119,7 @@ class Outputs:
         with _created(staging, temporary, staging.mode_of(name)) as file:
             yield file
         crc32c = f"{file.crc32c:08x}"
-        self.written.append(Written(path, final, staging, temporary, file.bytes, crc32c))
+        self.written.append(Staged(path, file.bytes, crc32c, final, staging, temporary))
 
     def staging(self, folder: str) -> StagingDirectory:
         """Return where to write what will be in `folder`."""
@@ -245,60 +244,6 @@ def _mark(path: str) -> None:
             os.write(descriptor, INCOMPLETE)
 
 
-def publish(*stages: Sequence[Written]) -> None:
-    """Rename complete files to their final names, stage by stage, each durable: all or none.
-
-    Raises:
-        OutputError: a file could not be renamed, or a folder not be synced.
-    """
-    undo: list[Callable[[], None]] = []
-    try:
-        for stage in stages:
-            for file in stage:
-                with os_errors_as_output_errors(file.path):
-                    undo.append(_restorer(file))
-                    _rename(file)
-            for staging, path in {file.staging: file.path for file in stage}.items():
-                with os_errors_as_output_errors(path):
-                    os.fsync(staging.outer)
-    except BaseException:
-        for restore in reversed(undo):
-            with contextlib.suppress(OSError):
-                restore()
-        raise
-
-
-def _rename(file: Written) -> None:
-    inner, outer = file.staging.inner, file.staging.outer
-    os.replace(file.temporary, _name_of(file), src_dir_fd=inner, dst_dir_fd=outer)
-
-
-def _restorer(file: Written) -> Callable[[], None]:
-    """Return a function that brings back the files of the final and the temporary name."""
-    inner, outer = file.staging.inner, file.staging.outer
-    final, backup = _name_of(file), f"{file.temporary}.old"
-    try:
-        os.link(final, backup, src_dir_fd=outer, dst_dir_fd=inner, follow_symlinks=False)
-    except FileNotFoundError:
-        return lambda: os.replace(final, file.temporary, src_dir_fd=outer, dst_dir_fd=inner)
-    except OSError:
-        # A file system without hard links: what is renamed stays renamed.
-        return lambda: None
-
-    def restore() -> None:
-        with contextlib.suppress(OSError):
-            os.link(
-                final, file.temporary, src_dir_fd=outer, dst_dir_fd=inner, follow_symlinks=False
-            )
-        os.replace(backup, final, src_dir_fd=inner, dst_dir_fd=outer)
-
-    return restore
-
-
-def _name_of(file: Written) -> str:
-    return os.path.basename(file.final)
-
-
 def write_file(
     staging: StagingDirectory, name: str, data: bytes, mode: int = 0o600, *, sync: bool
 ) -> None:
@@ -361,16 +306,3 @@ def _descriptor_of(path: str) -> int | None:
         if name.isdecimal() and os.path.realpath(folder) == os.path.realpath("/dev/fd"):
             return int(name)
     return {STANDARD_STREAM: 1, "/dev/stdout": 1, "/dev/stderr": 2}.get(path)
-
-
-@contextlib.contextmanager
-def os_errors_as_output_errors(path: str) -> Iterator[None]:
-    """Turn an OSError, but for a broken pipe, into an OutputError that names `path`."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as err:
-        name = "<stdout>" if path == STANDARD_STREAM else path
-        problem = f"{name}: cannot be written: {err.strerror or err}"
-        raise OutputError(printable(problem)) from err

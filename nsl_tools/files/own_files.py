@@ -14,6 +14,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
+from nsl_tools.files.stores.store import is_remote
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -76,7 +78,7 @@ def read_json(
             raise ValueError(f"it belongs to user {found.st_uid}")
         if found.st_size > MOST_BYTES:
             raise ValueError(f"it has {found.st_size} bytes, expected at most {MOST_BYTES}")
-        return _parsed(_read_all(descriptor, found.st_size))
+        return parsed_json(_read_all(descriptor, found.st_size))
 
 
 def _read_all(descriptor: int, size: int) -> bytes:
@@ -85,7 +87,14 @@ def _read_all(descriptor: int, size: int) -> bytes:
         return file.read(size)
 
 
-def _parsed(data: bytes) -> Any:
+def parsed_json(data: bytes) -> Any:
+    """Return what JSON from a place that others can write holds.
+
+    Raises:
+        ValueError: it is none, or too much.
+    """
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"it has {len(data)} bytes, expected at most {MOST_BYTES}")
     # Short values take up to a hundred times their bytes.
     most = 1 << 22  # twice what the most shards, made of three inputs of as many, take
     if sum(map(data.count, (b",", b"[", b"{"))) > most:
@@ -101,6 +110,8 @@ def _parsed(data: bytes) -> Any:
 def destination(path: str) -> str:
     """Return the absolute path of what is at `path` or would be created there, links followed.
 
+    A URL is as it is.
+
     A link is followed if root, this user, or the owner of its folder made it: the latter
     could put there what they like. Folders on the way are as the user named them.
 
@@ -108,6 +119,8 @@ def destination(path: str) -> str:
         OSError: the last name is a link that somebody else made, or leads in a circle; or the
             working folder was removed.
     """
+    if is_remote(path):
+        return path
     for _ in range(40):  # as many links as Linux follows
         folder, name = os.path.split(path)
         if name in ("", ".", ".."):

@@ -142,7 +142,13 @@ def split_member(path: str) -> tuple[str, str]:
         has the part before the last colon.
     """
     file, mark, member = path.rpartition(":")
-    if mark and member and not exists(path) and (exists(file) or matching(file)):
+    if (
+        mark
+        and member
+        and not member.startswith("//")
+        and not exists(path)
+        and (exists(file) or matching(file))
+    ):
         return file, member
     return path, ""
 

@@ -10,11 +10,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from nsl_tools.errors import UsageError, printable
-from nsl_tools.files.filesystem import is_folder, state_of
-from nsl_tools.files.outputs import OutputError, check_stream, is_stream, os_errors_as_output_errors
+from nsl_tools.files.filesystem import exists, is_folder, state_of
+from nsl_tools.files.outputs import check_stream, is_stream
 from nsl_tools.files.own_files import destination
 from nsl_tools.files.paths import STANDARD_STREAM
+from nsl_tools.files.publishing import OutputError, os_errors_as_output_errors
 from nsl_tools.files.shards.manifest import is_manifest
+from nsl_tools.files.stores.store import is_remote
 from nsl_tools.memory import shown_size
 
 if TYPE_CHECKING:
@@ -70,6 +72,9 @@ def check_place(path: str) -> None:
     """
     if not path:
         raise UsageError("expected the name of the output, received an empty one")
+    if is_remote(path):
+        check_place_in_store(path)
+        return
     try:
         folder = os.path.dirname(destination(path))
     except FileNotFoundError:
@@ -83,6 +88,23 @@ def check_place(path: str) -> None:
     _check_folder(path, folder)
     with os_errors_as_output_errors(path), contextlib.suppress(FileNotFoundError):
         _check_replaceable(path, os.stat(path), os.stat(folder))
+
+
+def check_place_in_store(path: str) -> None:
+    """Refuse a URL where nothing can be written.
+
+    Raises:
+        OutputError: the store refuses, or there is no such bucket. UsageError: it is no name.
+    """
+    scheme, _, name = path.partition("://")
+    if scheme in ("http", "https"):
+        raise UsageError(f"{path}: expected a store that takes files, received a web server")
+    if not name.partition("/")[2] or name.endswith("/"):
+        raise OutputError(printable(f"{path}: is a folder, expected a file name"))
+    with os_errors_as_output_errors(path):
+        bucket = f"{scheme}://{name.partition('/')[0]}"
+        if scheme in ("s3", "gs") and not exists(bucket):
+            raise OutputError(printable(f"{path}: there is no bucket {bucket}"))
 
 
 def _check_folder(path: str, folder: str) -> None:
@@ -124,12 +146,12 @@ def check_space(outputs: Iterable[str], least: int) -> None:
     """Refuse outputs that cannot fit: all together, they have at least `least` bytes.
 
     An old output keeps its space until the new one is complete. Files of a set
-    are about equal in size.
+    are about equal in size. A store has space.
 
     Raises:
         OutputError: a file system has less space.
     """
-    files = [path for path in outputs if not is_stream(path)]
+    files = [path for path in outputs if not is_stream(path) and not is_remote(path)]
     for folder, count in Counter(map(_folder, files)).items():
         path = next(path for path in files if _folder(path) == folder)
         with os_errors_as_output_errors(path):

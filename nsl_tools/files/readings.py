@@ -13,18 +13,19 @@ from array import array
 from typing import TYPE_CHECKING
 
 from nsl_tools.errors import DataError
-from nsl_tools.files.filesystem import open_buffered, state_of
+from nsl_tools.files.filesystem import open_buffered, state_of, state_of_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
+    from typing import IO
 
-    from nsl_tools.files.filesystem import FileState
+    from nsl_tools.files.stores.file_state import FileState
 
 
-def _state_of(descriptor: int) -> FileState | None:
+def _state_of(file: IO[bytes]) -> FileState | None:
     """Return the state of a regular file; None for anything else, which changes as it is read."""
-    found = state_of(descriptor)
+    found = state_of_open(file)
     return found if found.is_regular else None
 
 
@@ -40,25 +41,25 @@ class Readings:
         self.begun = False
 
     @contextlib.contextmanager
-    def unchanged(self, descriptor: int) -> Iterator[None]:
-        """Let the file that is open as `descriptor` be read, if it is and stays as it was at first.
+    def unchanged(self, file: IO[bytes]) -> Iterator[None]:
+        """Let an open file be read, if it is and stays as it was at first.
 
         Raises:
             DataError: it is not. This replaces any other DataError of a changed file.
         """
         if not self.begun:
-            self.begun, self._state = True, _state_of(descriptor)
-        self._compare(descriptor)
+            self.begun, self._state = True, _state_of(file)
+        self._compare(file)
         try:
             yield
         except DataError:
             # A file that is written to while it is read looks cut or damaged.
-            self._compare(descriptor)
+            self._compare(file)
             raise
-        self._compare(descriptor)
+        self._compare(file)
 
-    def _compare(self, descriptor: int) -> None:
-        found = _state_of(descriptor)
+    def _compare(self, file: IO[bytes]) -> None:
+        found = _state_of(file)
         if found != self._state:
             raise self.changed(_difference(self._state, found))
 
@@ -144,7 +145,7 @@ def opened(path: str) -> Iterator[BufferedReader]:
         # Opening a pipe would wait for its writer.
         if not state_of(path).is_regular:
             raise DataError(path, "", "expected a regular file, found a folder, pipe or device")
-        with open_buffered(path) as file, Readings(path).unchanged(file.fileno()):
+        with open_buffered(path) as file, Readings(path).unchanged(file):
             yield file
     except OSError as err:
         raise DataError(path, "", f"cannot be read: {err.strerror or err}") from err

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from nsl_tools import __version__
+from nsl_tools.errors import without_secrets
 from nsl_tools.files.outputs import Outputs
 from nsl_tools.files.paths import inputs_of, named_by, split_member
 from nsl_tools.files.preflight import check_report
@@ -22,7 +23,7 @@ from nsl_tools.statistics import Statistics
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from nsl_tools.files.outputs import Written
+    from nsl_tools.files.publishing import Written
     from nsl_tools.options import RunOptions
 
 
@@ -99,4 +100,4 @@ class Report:
             "outputs": [{"name": name, **written.get(name, {})} for name in self._outputs],
             **self.statistics.report(),
         }
-        return (json.dumps(content, indent=1) + "\n").encode()
+        return (without_secrets(json.dumps(content, indent=1)) + "\n").encode()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import sys
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import google_crc32c
 
@@ -19,12 +20,12 @@ from nsl_tools.files.filesystem import open_to_read, state_of
 from nsl_tools.files.paths import STANDARD_STREAM, manifest_of
 from nsl_tools.files.readings import Readings
 from nsl_tools.files.shards.manifest import REMEDY
+from nsl_tools.files.stores.store import is_remote
 from nsl_tools.options import DEFAULT_MAX_RECORD_BYTES, memory_of
 from nsl_tools.spill.scratch import Spool, read_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from io import FileIO
     from typing import IO
 
     from typing_extensions import Buffer
@@ -101,12 +102,14 @@ class Source:
                     yield Compared(file, self.name, manifest) if manifest else file
 
     def _unchanged(self, stream: IO[bytes]) -> contextlib.AbstractContextManager[None]:
-        try:
-            return self.readings.unchanged(stream.fileno())
-        except OSError:  # not a file of the system
-            return contextlib.nullcontext()
+        if not hasattr(stream, "state"):  # as the file of a store has
+            try:
+                stream.fileno()
+            except OSError:  # not a file of the system
+                return contextlib.nullcontext()
+        return self.readings.unchanged(stream)
 
-    def _opened(self) -> FileIO:
+    def _opened(self) -> Any:
         if not self.readings.begun:
             return open_to_read(self.name)
         try:
@@ -126,7 +129,10 @@ class Source:
             DataError: it cannot be read, or has changed since it was first opened.
         """
         with _os_errors_as_data_errors(self.name), self._opened() as file, self._unchanged(file):
-            read_spans(file.fileno(), buffer, spans)
+            if is_remote(self.name):
+                _read_stored_spans(file, buffer, spans)
+            else:
+                read_spans(file.fileno(), buffer, spans)
 
     def size(self) -> int | None:
         """Return the size in bytes of a regular file, else None.
@@ -139,6 +145,17 @@ class Source:
         with _os_errors_as_data_errors(self.name):
             found = state_of(self.name)
         return found.size if found.is_regular else None
+
+
+def _read_stored_spans(file: Any, buffer: Buffer, spans: Iterable[tuple[int, int]]) -> None:
+    out = memoryview(buffer).cast("B")
+    for place, size in spans:
+        file.seek(place)
+        part, out = out[:size], out[size:]
+        while part:
+            if not (count := file.readinto(part)):
+                raise OSError(errno.EIO, "it ends before what is expected there")
+            part = part[count:]
 
 
 STDIN_NAME = "<stdin>"

@@ -36,7 +36,7 @@ from nsl_tools.files.paths import (
 )
 from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
-from nsl_tools.files.shards.shard_set import ShardSet
+from nsl_tools.files.shards.run_output import run_output
 from nsl_tools.files.streams import source
 from nsl_tools.formats.example_batch import refuse_empty
 from nsl_tools.formats.graphs.node_names import node_names
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.files.compression import ByteSink
     from nsl_tools.files.run_report import Report
+    from nsl_tools.files.shards.shard_set import ShardSet
     from nsl_tools.formats.tables.feature_types import FeatureTypes
     from nsl_tools.formats.tfrecord.writer import RecordSink
     from nsl_tools.memory_budget import MemoryBudget
@@ -119,7 +120,7 @@ def pack_nbrs(
         known |= {"graph ids": ids} if ids else {}
         run = provenance_of("pack-nbrs", options, {"unlabeled": [], **known})
         shards = stack.enter_context(
-            ShardSet.of_run(output, run, options, statistics, report, options.compression)
+            run_output(output, run, options, statistics, report, options.compression)
         )
         types = said_types([*paths[0], *paths[1]], options.id_feature) if table else None
         if shards.all_kept(statistics, progress):

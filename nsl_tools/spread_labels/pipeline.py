@@ -28,7 +28,7 @@ from nsl_tools.files.paths import (
 )
 from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
-from nsl_tools.files.shards.shard_set import ShardSet
+from nsl_tools.files.shards.run_output import run_output
 from nsl_tools.formats.graphs.edge_batches import weights_of
 from nsl_tools.formats.graphs.node_names import node_names
 from nsl_tools.formats.graphs.reading import GraphFiles
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nsl_tools.files.run_report import Report
+    from nsl_tools.files.shards.shard_set import ShardSet
     from nsl_tools.files.streams import Source
     from nsl_tools.formats.tfrecord.frames import Framed
     from nsl_tools.memory_budget import MemoryBudget
@@ -105,7 +106,7 @@ def spread_labels(
         known = dict(zip(("labeled", "graph", "graph ids"), [*paths, ids], strict=True))
         run = provenance_of("spread-labels", options, known)
         shards = stack.enter_context(
-            ShardSet.of_run(output, run, options, statistics, report, options.compression)
+            run_output(output, run, options, statistics, report, options.compression)
         )
         if shards.all_kept(statistics, progress):
             return statistics

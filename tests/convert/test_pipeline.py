@@ -14,7 +14,7 @@ from support import read_payloads
 from nsl_tools.cli.commands import cli
 from nsl_tools.convert.pipeline import convert
 from nsl_tools.errors import DataError, UsageError
-from nsl_tools.files.outputs import OutputError
+from nsl_tools.files.publishing import OutputError
 from nsl_tools.formats.example_writer import write_examples
 from nsl_tools.options import ConvertOptions
 

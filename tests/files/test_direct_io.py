@@ -40,7 +40,7 @@ def test_a_sync_that_fails_is_an_error_at_the_end(
     """The system would not tell the last sync of it."""
     monkeypatch.setattr(os, "fdatasync", fail)
     syncer = Syncer(descriptor)
-    with pytest.raises(OSError, match="Input/output"), syncer:  # noqa: PT012 - it is the leaving that fails
+    with pytest.raises(OSError, match="Input/output"), syncer:
         syncer.note(MANY)
         assert True
 
@@ -49,7 +49,7 @@ def test_an_error_before_it_is_not_replaced(
     descriptor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fdatasync", fail)
-    with pytest.raises(KeyError, match="first"), Syncer(descriptor) as syncer:  # noqa: PT012 - of two failures
+    with pytest.raises(KeyError, match="first"), Syncer(descriptor) as syncer:
         syncer.note(MANY)
         raise KeyError("first")
 

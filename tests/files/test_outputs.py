@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nsl_tools.files.outputs import OutputError, Outputs, is_stream
+from nsl_tools.files.outputs import Outputs, is_stream
+from nsl_tools.files.publishing import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

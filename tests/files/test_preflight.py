@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nsl_tools.errors import UsageError
-from nsl_tools.files.outputs import OutputError
 from nsl_tools.files.paths import files_of_output
 from nsl_tools.files.preflight import check_outputs, check_report, check_space
+from nsl_tools.files.publishing import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

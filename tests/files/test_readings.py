@@ -78,7 +78,7 @@ def said(path: Path, what: str) -> str:
 
 def read(path: Path, readings: Readings, failure: Exception | None = None) -> None:
     """Read the file, or begin to."""
-    with path.open("rb") as file, readings.unchanged(file.fileno()):
+    with path.open("rb") as file, readings.unchanged(file):
         if failure:
             raise failure
         assert file.read()
@@ -94,7 +94,7 @@ def test_a_change_in_a_reading_is_an_error(
     assert not readings.begun
 
     def read_changed() -> None:
-        with path.open("rb") as file, readings.unchanged(file.fileno()):
+        with path.open("rb") as file, readings.unchanged(file):
             change(path)
             if failing:
                 raise DataError(str(path), "record 1", "is cut")
@@ -129,12 +129,12 @@ def test_a_pipe_changes_as_it_is_read(path: Path) -> None:
     """That is no error; but a file in its place is."""
     readings = Readings("pipe")
     reader, writer = os.pipe()
-    for time in (1, 2):
-        with readings.unchanged(reader):
-            os.utime(reader, (time, time))
+    with open(reader, "rb") as file:
+        for time in (1, 2):
+            with readings.unchanged(file):
+                os.utime(reader, (time, time))
     with pytest.raises(DataError, match="another file has its name"):
         read(path, readings)
-    os.close(reader)
     os.close(writer)
 
 

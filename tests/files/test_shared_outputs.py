@@ -20,9 +20,10 @@ from users import (
     other_user_does,
 )
 
-from nsl_tools.files.outputs import OutputError, Outputs
+from nsl_tools.files.outputs import Outputs
 from nsl_tools.files.paths import resolve_output
 from nsl_tools.files.preflight import check_outputs
+from nsl_tools.files.publishing import OutputError
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.formats.tfrecord.writer import write_records
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nsl_tools.files.outputs import OutputError, Outputs, marked_if_incomplete, publish
+from nsl_tools.files.outputs import Outputs, marked_if_incomplete
+from nsl_tools.files.publishing import OutputError, publish
 from nsl_tools.files.staging import StagingDirectory
 from nsl_tools.files.streams import INCOMPLETE
 

@@ -10,7 +10,7 @@ from oracles import right_features
 from support import read_payloads, write_examples
 
 from nsl_tools.errors import DataError, UsageError
-from nsl_tools.files.outputs import OutputError
+from nsl_tools.files.publishing import OutputError
 from nsl_tools.options import SpreadOptions
 from nsl_tools.spread_labels.pipeline import spread_labels
 

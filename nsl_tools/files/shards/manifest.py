@@ -11,11 +11,15 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nsl_tools.errors import DataError
-from nsl_tools.files.filesystem import FileState, state_of
-from nsl_tools.files.own_files import read_json
+from nsl_tools.files.filesystem import open_to_read, state_of
+from nsl_tools.files.own_files import parsed_json, read_json
+from nsl_tools.files.stores.store import is_remote
+
+if TYPE_CHECKING:
+    from nsl_tools.files.stores.file_state import FileState
 
 REMEDY = "write the set again, or remove that file if the shards are right"
 _SUFFIX = ".manifest.json"
@@ -118,9 +122,16 @@ def read_own_manifest(path: str) -> Manifest:
 def _read(path: str, _: FileState) -> Manifest:
     """Read a manifest, once for all shards of a set: a file that changed is another one."""
     try:
-        return _manifest(path, read_json(path, follow=True, own=False))
+        return _manifest(path, _json_at(path))
     except ValueError as err:
         raise _refusal(path, str(err)) from err
+
+
+def _json_at(path: str) -> Any:
+    if not is_remote(path):
+        return read_json(path, follow=True, own=False)
+    with open_to_read(path) as file:
+        return parsed_json(file.readall())
 
 
 def _refusal(path: str, why: str) -> DataError:

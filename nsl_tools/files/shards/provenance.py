@@ -11,7 +11,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nsl_tools import __version__
+from nsl_tools.errors import without_secrets
 from nsl_tools.files.filesystem import state_of
+from nsl_tools.files.stores.store import is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +31,11 @@ def provenance_of(
     return {
         "tool": tool,
         "version": __version__,
-        "options": {key: value for key, value in asdict(options).items() if key not in free},
+        "options": {
+            key: without_secrets(value) if isinstance(value, str) else value
+            for key, value in asdict(options).items()
+            if key not in free
+        },
         "inputs": {kind: [input_state(path) for path in paths] for kind, paths in inputs.items()},
     }
 
@@ -75,9 +81,9 @@ def input_state(path: str) -> dict[str, Any]:
     try:
         found = state_of(path)
     except OSError:
-        return {"name": path}
+        return {"name": without_secrets(path)}
     if not found.is_regular:
-        return {"name": path}
+        return {"name": without_secrets(path)}
     mtime, ctime = found.times
-    name = os.path.basename(path)
+    name = os.path.basename(path.partition("?")[0] if is_remote(path) else path)
     return {"name": name, "bytes": found.size, "mtime_ns": mtime, "ctime_ns": ctime}

@@ -21,18 +21,17 @@ from typing import TYPE_CHECKING
 from nsl_tools.errors import UsageError, printable
 from nsl_tools.files.filesystem import exists
 from nsl_tools.files.locking import LockFile
-from nsl_tools.files.outputs import (
-    OutputError,
-    Outputs,
-    Written,
-    is_stream,
-    os_errors_as_output_errors,
-    publish,
-    write_file,
-)
+from nsl_tools.files.outputs import Outputs, is_stream, write_file
 from nsl_tools.files.own_files import destination, is_own_file
 from nsl_tools.files.paths import resolve_output, shard_set_of, split_evenly
 from nsl_tools.files.preflight import check_place
+from nsl_tools.files.publishing import (
+    OutputError,
+    Staged,
+    Written,
+    os_errors_as_output_errors,
+    publish,
+)
 from nsl_tools.files.shards import resume
 from nsl_tools.files.shards.manifest import Manifest, Shard, manifest_path, read_own_manifest
 from nsl_tools.files.shards.provenance import difference, streams_of
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     from nsl_tools.files.run_report import Report
     from nsl_tools.files.shards.manifest import Provenance
     from nsl_tools.files.staging import StagingDirectory
-    from nsl_tools.options import RunOptions
     from nsl_tools.progress import Progress
     from nsl_tools.statistics import Statistics
 
@@ -98,26 +96,6 @@ class ShardSet:
         self._lock: LockFile | None = None
         if resume:
             self._check_resumable()
-
-    @classmethod
-    def of_run(
-        cls,
-        path: str,
-        run: Provenance,
-        options: RunOptions,
-        statistics: Statistics,
-        report: Report | None,
-        compression: str = "auto",
-    ) -> Self:
-        """Return what a run with `options` writes to `path`; see `ShardSet`."""
-        return cls(
-            path,
-            compression,
-            run,
-            resume=options.resume,
-            report=report,
-            warnings=statistics.warnings,
-        )
 
     def _check_resumable(self) -> None:
         if self._set is None or self._run is None:
@@ -215,7 +193,9 @@ class ShardSet:
             if os.path.basename(name) in found and os.path.dirname(final) == staging.folder:
                 shard, temporary = found[os.path.basename(name)]
                 self._shards[name] = shard
-                self._outputs.written.append(Written(name, final, staging, temporary))
+                self._outputs.written.append(
+                    Staged(name, shard.bytes, shard.crc32c, final, staging, temporary)
+                )
 
     def _add_in_place(self, run: Provenance) -> None:
         """Take up the shards that have their final names already, if they are this user's."""
@@ -227,10 +207,13 @@ class ShardSet:
             shard = manifest.shard(name)
             if not shard or name in self._shards:
                 continue
-            if self._is_ours(name) and resume.is_intact(name, shard):
+            if self._is_intact(name, shard):
                 self._shards[name] = shard
         everything = len(self._shards) == len(self._names)
         self._complete = manifest.complete and everything and not self._outputs.written
+
+    def _is_intact(self, name: str, shard: Shard) -> bool:
+        return self._is_ours(name) and resume.is_intact(name, shard)
 
     def _own_manifest(self) -> Manifest | None:
         """Return the manifest of this set if this user wrote it."""
@@ -300,9 +283,9 @@ class ShardSet:
 
     def _note(self, written: Written, records: int) -> None:
         """Note a shard that is complete, for the manifest and for the next run."""
-        name = os.path.basename(written.path)
-        shard = Shard(name, written.bytes, records, written.crc32c)
-        resume.note(written.staging, written.temporary, shard)
+        shard = Shard(os.path.basename(written.path), written.bytes, records, written.crc32c)
+        if isinstance(written, Staged):
+            resume.note(written.staging, written.temporary, shard)
         self._shards[written.path] = shard
 
     def clean_up(self, *, done: bool) -> None:
@@ -329,16 +312,20 @@ class ShardSet:
             before, after = self._manifest(complete=False), self._manifest(complete=True)
             publish([before], outputs.written, [after])
 
-    def _manifest(self, *, complete: bool) -> Written:
-        """Write the manifest to a temporary file."""
+    def _encoded_manifest(self, *, complete: bool) -> tuple[str, bytes]:
+        """Return where the manifest is to be, and what is in it."""
         assert self._set  # noqa: S101 - for the type checker
         path = manifest_path(*self._set)
+        shards = tuple(self._shards[name] for name in self._names if name in self._shards)
+        return path, Manifest(path, shards, complete, self._run).encode()
+
+    def _manifest(self, *, complete: bool) -> Written:
+        """Write the manifest to a temporary file."""
+        path, content = self._encoded_manifest(complete=complete)
         final = destination(path)
-        shards = tuple(self._shards[name] for name in self._names)
         label = f"{self._path} (its manifest)"
         with os_errors_as_output_errors(label):
             folder, name = os.path.split(final)
             staging, temporary = self._outputs.staging(folder), new_name("manifest")
-            content = Manifest(path, shards, complete, self._run).encode()
             write_file(staging, temporary, content, staging.mode_of(name), sync=True)
-        return Written(label, final, staging, temporary)
+        return Staged(label, len(content), "", final, staging, temporary)

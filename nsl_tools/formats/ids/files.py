@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from nsl_tools.errors import DataError
-from nsl_tools.files.filesystem import first_bytes, state_of
+from nsl_tools.files.filesystem import first_bytes, state_of_open
 from nsl_tools.files.paths import split_member
 from nsl_tools.files.readings import opened
 from nsl_tools.formats.ids.lines import id_lines
@@ -76,7 +76,7 @@ def _column_ids(path: str, name: str) -> Iterator[RowIds]:
 def _npy_ids(path: str) -> Iterator[RowIds]:
     with opened(path) as file:
         header = read_header(path, file)
-        _check(path, header, state_of(file.fileno()).size - header.bytes)
+        _check(path, header, state_of_open(file).size - header.bytes)
         yield BlockIds(path, _npy_blocks(path, file, header))
 
 

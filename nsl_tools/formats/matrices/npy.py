@@ -9,7 +9,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from nsl_tools.errors import DataError
-from nsl_tools.files.filesystem import state_of
+from nsl_tools.files.filesystem import state_of_open
 from nsl_tools.files.readings import opened
 from nsl_tools.formats.matrices.matrix import (
     EXPECTED,
@@ -40,7 +40,7 @@ class NpyEmbeddings(MatrixEmbeddings):
         with opened(path) as file:
             header = read_header(path, file)
             matrix = matrix_of(path, header, file)
-            found = state_of(file.fileno()).size - header.bytes
+            found = state_of_open(file).size - header.bytes
             check_size(path, found, matrix.shape, matrix.dtype)
             yield matrix
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nsl_tools.errors import DataError
-from nsl_tools.files.filesystem import state_of
+from nsl_tools.files.filesystem import state_of_open
 from nsl_tools.files.readings import opened
 from nsl_tools.formats.matrices.matrix import NumberMatrix, RowMatrix, check_size
 from nsl_tools.formats.matrices.members import chosen_member
@@ -37,7 +37,7 @@ class SafetensorsEmbeddings(MatrixEmbeddings):
     def opened_matrix(self, path: str) -> Iterator[NumberMatrix]:
         """Open the matrix of a file."""
         with opened(path) as file:
-            size = state_of(file.fileno()).size
+            size = state_of_open(file).size
             tensors, start = _header(path, file, size)
             matrices = {name: len(tensor["shape"]) == 2 for name, tensor in tensors.items()}  # noqa: PLR2004 - rows and columns
             tensor = tensors[chosen_member(path, matrices, self._options.array)]

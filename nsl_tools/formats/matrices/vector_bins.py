@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from nsl_tools.errors import DataError
-from nsl_tools.files.filesystem import state_of
+from nsl_tools.files.filesystem import state_of_open
 from nsl_tools.files.readings import opened
 from nsl_tools.formats.matrices.matrix import NumberMatrix, RowMatrix, check_size
 from nsl_tools.formats.matrices.reader import MatrixEmbeddings
@@ -40,5 +40,5 @@ class VectorBinEmbeddings(MatrixEmbeddings):
             if len(head) < 8:  # noqa: PLR2004 - two numbers
                 raise DataError(path, "", f"{len(head)} bytes long, expected a header of 8")
             matrix = RowMatrix(path, struct.unpack("<II", head), kind, file)
-            check_size(path, state_of(file.fileno()).size - len(head), matrix.shape, kind)
+            check_size(path, state_of_open(file).size - len(head), matrix.shape, kind)
             yield matrix

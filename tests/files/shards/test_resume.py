@@ -17,7 +17,7 @@ from support import write_examples
 
 from nsl_tools.build_graph import pipeline as building
 from nsl_tools.errors import UsageError
-from nsl_tools.files.outputs import OutputError
+from nsl_tools.files.publishing import OutputError
 from nsl_tools.files.shards import resume
 from nsl_tools.options import BuildGraphOptions, PackOptions
 from nsl_tools.pack_nbrs import pipeline as packing

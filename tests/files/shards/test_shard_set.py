@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.files.outputs import OutputError
 from nsl_tools.files.paths import resolve_inputs
+from nsl_tools.files.publishing import OutputError
 from nsl_tools.files.shards.manifest import manifest_path, read_manifest
 from nsl_tools.files.shards.shard_set import ShardSet
 
