@@ -1,7 +1,7 @@
-"""Reads a file of a store from any place, some blocks ahead of whoever reads it in order.
+"""Reads a file of a store from any place, ahead of whoever reads it in order.
 
-A store answers after milliseconds, and sends many answers at once: a few blocks on their way
-keep the reader busy. A block that comes damaged, short or not at all is asked for again.
+A store answers after milliseconds, and sends many answers at once: a few on their way keep the
+reader busy. What comes damaged, short or not at all is asked for again.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ class StoredFile(io.RawIOBase):
     """A file of a store, opened for reading.
 
     Attributes:
-        block_bytes: what is asked for at once.
-        ahead: blocks that are asked for before they are needed, where the file is read in order.
-        attempts: how often a block is asked for at most.
+        page_bytes: what is asked for at least, and at a new place.
+        most_pages: what is asked for at once where the file is read in order: each time twice as
+            much as before, up to this.
+        attempts: how often pages are asked for at most.
         path: its URL.
     """
 
-    block_bytes = 4 << 20
-    ahead = 4
+    page_bytes = 2 << 20
+    most_pages = 8
     attempts = 5
 
     def __init__(self, path: str, size: int) -> None:
@@ -44,9 +45,9 @@ class StoredFile(io.RawIOBase):
         self._fs, self._name = store_of(path)
         self._size = size
         self._place = 0
-        self._last = -1
-        self._blocks: dict[int, Future[bytes]] = {}
-        self._pool = ThreadPoolExecutor(self.ahead, "nsl-tools read")
+        self._pages = range(-1, -1)  # none
+        self._answers: dict[range, Future[bytes]] = {}
+        self._pool = ThreadPoolExecutor(3, "nsl-tools read")
 
     def state(self) -> FileState:
         """Return what the store says of the file now.
@@ -75,39 +76,61 @@ class StoredFile(io.RawIOBase):
         return self._place
 
     def readinto(self, buffer: Buffer, /) -> int:
-        """Fill a buffer, or a part of it at the end of a block; return how much.
+        """Fill a buffer, or a part of it at the end of a page; return how much.
 
         Raises:
             OSError: the store does not send it.
         """
         out = memoryview(buffer).cast("B")
-        if self._place >= self._size or not out:
-            return 0
-        number, first = divmod(self._place, self.block_bytes)
-        data = self._block(number)
-        count = min(len(out), len(data) - first)
-        out[:count] = memoryview(data)[first : first + count]
-        self._place += count
-        return count
+        data = self._some(len(out))
+        out[: len(data)] = data
+        return len(data)
 
-    def _block(self, number: int) -> bytes:
-        in_order = number in (self._last, self._last + 1)
-        self._last = number
-        last = (self._size - 1) // self.block_bytes
-        wanted = range(number, min(last, number + self.ahead * in_order) + 1)
-        for each in wanted:
-            if each not in self._blocks:
-                self._blocks[each] = self._pool.submit(self._fetched, each)
-        data = self._blocks[number].result()
-        # Of those that nobody asked for now, the newest may be asked for again.
-        others = [each for each in self._blocks if each not in wanted]
-        for each in others[: -self.ahead]:
-            self._blocks.pop(each).cancel()
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most `size` bytes, or all that follow; fewer at the end of a page.
+
+        Raises:
+            OSError: the store does not send them.
+        """
+        return self.readall() if size < 0 else bytes(self._some(size))
+
+    def _some(self, size: int) -> memoryview:
+        if self._place >= self._size or not size:
+            return memoryview(b"")
+        number, first = divmod(self._place, self.page_bytes)
+        data = self._page(number)[first : first + size]
+        self._place += len(data)
         return data
 
-    def _fetched(self, number: int) -> bytes:
-        first = number * self.block_bytes
-        end = min(first + self.block_bytes, self._size)
+    def _page(self, number: int) -> memoryview:
+        if number not in self._pages:
+            self._look_at(number)
+        first = (number - self._pages.start) * self.page_bytes
+        return memoryview(self._answers[self._pages].result())[first : first + self.page_bytes]
+
+    def _look_at(self, number: int) -> None:
+        """Ask for a page, unless that was done, and for what comes after it in a file in order."""
+        in_order = number == self._pages.stop
+        self._pages = next((pages for pages in self._answers if number in pages), range(0))
+        if not self._pages:
+            self._pages = self._ask(number, 1)
+        # Of what was asked for, only what comes after it will be needed.
+        for pages in [pages for pages in self._answers if pages.start < number]:
+            if pages != self._pages:
+                self._answers.pop(pages).cancel()
+        after = max(self._answers, key=lambda pages: pages.stop)
+        while in_order and after and len(self._answers) < 3:  # noqa: PLR2004 - threads
+            after = self._ask(after.stop, min(self.most_pages, 2 * len(after)))
+
+    def _ask(self, number: int, count: int) -> range:
+        all_pages = -(-self._size // self.page_bytes)
+        if pages := range(number, min(all_pages, number + count)):
+            self._answers[pages] = self._pool.submit(self._fetched, pages)
+        return pages
+
+    def _fetched(self, pages: range) -> bytes:
+        first = pages.start * self.page_bytes
+        end = min(pages.stop * self.page_bytes, self._size)
         for attempt in range(self.attempts):
             last = attempt + 1 == self.attempts
             try:
@@ -131,7 +154,7 @@ class StoredFile(io.RawIOBase):
         """Ask for no more."""
         if not self.closed:
             self._pool.shutdown(wait=False, cancel_futures=True)
-            self._blocks.clear()
+            self._answers.clear()
         super().close()
 
 

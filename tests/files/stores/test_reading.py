@@ -29,8 +29,8 @@ DATA = random.Random(1).randbytes(10_000)  # noqa: S311 - any bytes
 
 
 @pytest.fixture(autouse=True)
-def small_blocks() -> Iterator[None]:
-    with mock.patch.object(StoredFile, "block_bytes", 1000), mock.patch("time.sleep"):
+def small_pages() -> Iterator[None]:
+    with mock.patch.object(StoredFile, "page_bytes", 500), mock.patch("time.sleep"):
         yield
 
 
@@ -52,23 +52,29 @@ def test_any_place_is_read_as_in_memory(s3: S3Server, steps: list[tuple[int, int
             assert file.read(size) == expected.read(size)
 
 
-def test_blocks_are_asked_for_ahead_of_a_reader_in_order(s3: S3Server) -> None:
+def ranges_of(s3: S3Server) -> list[str]:
+    return [path for method, path in s3.requests if method == "GET"]
+
+
+def test_more_and_more_is_asked_for_ahead_of_a_reader_in_order(s3: S3Server) -> None:
     s3.put("x", DATA)
     with open_to_read("s3://box/x") as file:
         s3.requests.clear()
         assert file.read(10) == DATA[:10]
+        assert len(ranges_of(s3)) == 1
         assert read_exactly(file, 10_000) == DATA[10:]
-    assert len([m for m, _ in s3.requests if m == "GET"]) == 10  # each block once
+    assert len(ranges_of(s3)) == 6  # of 1, 1, 2, 4, 8 and 4 pages of 500 bytes
 
 
 def test_what_is_far_away_is_read_alone(s3: S3Server) -> None:
     s3.put("x", DATA)
     with open_to_read("s3://box/x") as file:
         file.read(10)
-        s3.requests.clear()
-        file.seek(9000)
-        assert file.read(10) == DATA[9000:9010]
-    assert len([m for m, _ in s3.requests if m == "GET"]) <= 1 + StoredFile.ahead
+        for place in (9000, 100, 5000, 4999):
+            s3.requests.clear()
+            file.seek(place)
+            assert file.read(10)[:1] == DATA[place : place + 1]
+            assert len(ranges_of(s3)) == 1
 
 
 @pytest.mark.parametrize("fault", ["busy", "broken", "short", "cut", "slow"])
