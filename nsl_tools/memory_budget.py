@@ -87,6 +87,8 @@ HELD_TOGETHER: Final[dict[str, tuple[Part, ...]]] = {
         "soft_labels",
     ),
     "spread-labels, reading": ("id_texts", "node_index", "spread_edges"),
+    "convert, reading edges": ("id_texts", "node_index", "spread_edges"),
+    "convert, sorting edges": ("id_texts", "node_index", "sorted_edges"),
     "spread-labels, sorting": ("id_texts", "spread_edges", "sorted_edges"),
     "spread-labels, spreading": ("id_texts", "spread_edges", "spread_columns", "class_values"),
 }

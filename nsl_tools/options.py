@@ -178,19 +178,34 @@ class PackOptions(RunOptions):
 
 @dataclass(frozen=True)
 class ConvertOptions(RunOptions):
-    """How to convert: every example, as it is.
+    """How to convert: every example, row or edge, as it is.
 
     Attributes:
         compression: of the output: `auto` (by suffix), `none`, `gzip`, `zlib`.
+        embedding_feature: as of `BuildGraphOptions`, like `ids`, `array`, `embedding_columns`.
+        ids_out: file for the ids of the rows of a matrix, a line each.
+        graph_ids: file of the ids of all nodes, in the order of the rows of a graph.
+        weights: what edges are to have.
     """
 
     compression: str = "auto"
+    embedding_feature: str = DEFAULT_EMBEDDING_FEATURE
+    ids: str | None = None
+    array: str | None = None
+    embedding_columns: str | None = None
+    ids_out: str | None = None
+    graph_ids: str | None = None
+    weights: WeightKind = "similarity"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         why = ", since convert leaves nothing out"
         _require(not self.max_errors, "--max-errors", f"0{why}", self.max_errors)
         _require(self.on_duplicate == "error", "--on-duplicate", f"none{why}", self.on_duplicate)
+        _require_utf8("--embedding-feature-name", self.embedding_feature)
+        for name in ("ids", "ids_out", "graph_ids"):
+            _require_path(f"--{name.replace('_', '-')}", getattr(self, name))
+        _require_choice(WeightKind, "--weights", self.weights)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ nothing else is left.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import statistics
@@ -182,10 +183,12 @@ def kill(store: Any, kills: int) -> None:
         child.kill()
         child.communicate()
         found = objects(store, job[-1])
-        shards = {name: data for name, data in found.items() if "manifest" not in name}
-        wrong += any(data != expected[name] for name, data in shards.items())
+        wrong += any(data != expected[name] for name, data in found.items())
         run(job)
         wrong += objects(store, job[-1]) != expected
+        if "@" in job[-1]:
+            manifest = json.loads(store.cat_file(f"{BUCKET}/.set@4.manifest.json"))
+            wrong += not manifest["complete"]
         left = store.call_s3("list_multipart_uploads", Bucket=BUCKET).get("Uploads", [])
         wrong += bool(left)
     print(f"{kills} runs killed: {wrong} times something wrong or left over")
@@ -197,9 +200,12 @@ def run(job: list[str]) -> None:
 
 
 def objects(store: Any, output: str) -> dict[str, bytes]:
-    """Return what the objects of an output hold, by their keys."""
+    """Return what the objects of an output hold, by their keys; but for manifests.
+
+    Those tell the states of the inputs, of which one is an output as well.
+    """
     base = output.removeprefix("s3://").partition("@")[0].rpartition("/")[2]
-    names = [name for name in store.find(BUCKET) if f"/{base}" in name or f"/.{base}" in name]
+    names = [name for name in store.find(BUCKET) if f"/{base}" in name]
     return {name: store.cat_file(name) for name in names}
 
 

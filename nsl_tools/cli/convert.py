@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -15,7 +15,7 @@ from nsl_tools.cli.common import (
     summarize,
 )
 from nsl_tools.cli.startup import loading
-from nsl_tools.options import ConvertOptions
+from nsl_tools.options import DEFAULT_EMBEDDING_FEATURE, ConvertOptions, WeightKind
 
 
 @click.command(
@@ -26,30 +26,63 @@ Examples:
   nsl-tools convert frame.parquet examples.tfr
   nsl-tools convert 'part-*.csv' examples.tfr@16
   nsl-tools convert merged.tfr merged.parquet
+  nsl-tools convert vectors.npy --ids ids.txt examples.tfr
+  nsl-tools convert graph.tsv --graph-ids ids.txt graph.npz
 """,
 )
-@click.argument("examples", nargs=-1, required=True)
+@click.argument("inputs", nargs=-1, required=True)
 @click.argument("output")
+@click.option("--ids", help="File of the ids of the rows of matrices, as for build-graph.")
+@click.option("--array", help="Array to read, where a file holds several.")
+@click.option(
+    "--embedding-feature-name",
+    "embedding_feature",
+    default=DEFAULT_EMBEDDING_FEATURE,
+    show_default=True,
+    help="Feature, or column, that holds an embedding.",
+)
+@click.option(
+    "--embedding-columns",
+    metavar="PATTERNS",
+    help="Columns that are a dimension each, such as 'e*', where there is no such feature.",
+)
+@click.option(
+    "--ids-out", metavar="FILE", help="Write the ids of the rows of a matrix, a line each."
+)
+@click.option(
+    "--graph-ids",
+    metavar="FILE",
+    help="Ids of all nodes, in the order of the rows, where a graph has rows in place of ids.",
+)
+@click.option(
+    "--weights",
+    type=click.Choice(get_args(WeightKind)),
+    default="similarity",
+    show_default=True,
+    help="What edges are to have: similarities, or distances, 1 less these.",
+)
 @compression_option
 @common_options
 def convert(
-    examples: tuple[str, ...],
+    inputs: tuple[str, ...],
     output: str,
     *,
     quiet: bool,
     debug: bool,  # noqa: ARG001 - looked for where errors end the run
     **given: Any,
 ) -> None:
-    """Write EXAMPLES, one after the other, to OUTPUT, in the format that its suffix says.
+    """Write INPUTS, one after the other, to OUTPUT, in the format that its suffix says.
 
-    EXAMPLES are TFRecord files of tf.train.Example, or tables (Parquet, Arrow, CSV,
-    JSON Lines), a row each, with an id. OUTPUT is Parquet (.parquet), else TFRecord.
+    INPUTS hold examples (TFRecord files of tf.train.Example, or tables, a row each), rows of
+    matrices (.npy, .npz, HDF5, safetensors, .fbin), or graphs (.tsv, Parquet, .npz, .h5).
+    Examples and rows become Parquet, a matrix (.npy, .fbin), else TFRecord; graphs become
+    .parquet, .npz, .h5, else TSV.
     """
     options = ConvertOptions(**given)
     with loading():
         from nsl_tools.convert.pipeline import convert as run
 
     progress = progress_of("convert", quiet=quiet)
-    with reported("convert", options, {"examples": examples}, output) as report:
-        statistics = run(examples, output, options, progress, report)
+    with reported("convert", options, {"inputs": inputs}, output) as report:
+        statistics = run(inputs, output, options, progress, report)
     summarize(progress, statistics)

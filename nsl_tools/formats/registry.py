@@ -73,12 +73,12 @@ def embedding_format(path: str) -> type[EmbeddingReader]:
     return next(by_content, None) or next(by_suffix, ExampleEmbeddings)
 
 
-def graph_writer(path: str, options: BuildGraphOptions) -> type[GraphWriter]:
-    """Return what writes the output `path` of build-graph, by its suffix.
+def graph_format(path: str) -> type[GraphWriter]:
+    """Return what writes a graph to `path`, by its suffix.
 
     Raises:
-        UsageError: the suffix is that of a format that is not written, or the options are not
-            for the one that is.
+        UsageError: the suffix is that of a format that is not written, or its library is not
+            installed.
     """
     base, _ = shard_set_of(path) or (path, 1)
     stem, suffix = os.path.splitext(base.lower())
@@ -92,12 +92,22 @@ def graph_writer(path: str, options: BuildGraphOptions) -> type[GraphWriter]:
             f"{path}: a graph is not written as {inner}{suffix if inner != suffix else ''}, "
             f"expected one of {known}, or another suffix for TSV"
         )
+    if writer is KnnGraph:
+        required("h5py", path, "hdf5")  # before the search, not after it
+    return writer
+
+
+def graph_writer(path: str, options: BuildGraphOptions) -> type[GraphWriter]:
+    """Return what writes the output `path` of build-graph, by its suffix.
+
+    Raises:
+        UsageError: as for `graph_format`, or the options are not for the format.
+    """
+    writer = graph_format(path)
     if writer.needs_k and options.k is None:
         raise UsageError(
             f"-k: expected a number for {path}, whose rows are all alike, received all"
         )
-    if writer is KnnGraph:
-        required("h5py", path, "hdf5")  # before the search, not after it
     if options.edge_ids == "rows" and writer is TsvGraph:
         raise UsageError(f"--edge-ids: expected ids for {path}, which is TSV, received rows")
     return writer

@@ -30,6 +30,7 @@ from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.run_output import run_output
 from nsl_tools.formats.graphs.edge_batches import weights_of
+from nsl_tools.formats.graphs.graph_nodes import GraphNodes
 from nsl_tools.formats.graphs.node_names import node_names
 from nsl_tools.formats.graphs.reading import GraphFiles
 from nsl_tools.formats.skipped_records import SkippedRecords
@@ -42,7 +43,6 @@ from nsl_tools.progress import Progress
 from nsl_tools.spread_labels.adjacency import Adjacency
 from nsl_tools.spread_labels.class_values import ClassValues
 from nsl_tools.spread_labels.labels import read_labels
-from nsl_tools.spread_labels.nodes import GraphNodes
 from nsl_tools.spread_labels.records import SpreadNodes, records_of
 from nsl_tools.spread_labels.spreading import (
     Labels,

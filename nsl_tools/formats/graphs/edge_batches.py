@@ -15,7 +15,7 @@ from nsl_tools.errors import DataError
 if TYPE_CHECKING:
     from nsl_tools.statistics import Statistics
 
-    Weights = npt.NDArray[np.float64]
+Weights = npt.NDArray[np.float64]
 
 EDGE_SCHEMA = pa.schema(
     [("source", pa.binary()), ("target", pa.binary()), ("weight", pa.float64())]

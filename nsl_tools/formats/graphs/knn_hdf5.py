@@ -27,6 +27,7 @@ class KnnGraph(GraphWriter):
 
     suffixes = (".h5", ".hdf5")
     needs_k = True
+    by_rows = True
 
     def __init__(self, file: ByteSink, form: GraphForm) -> None:
         """Begin a file, in scratch: HDF5 is not written from start to end."""

@@ -38,6 +38,7 @@ class SparseGraph(GraphWriter):
     """
 
     suffixes = (".npz",)
+    by_rows = True
 
     def __init__(self, file: ByteSink, form: GraphForm) -> None:
         """Begin a file; columns and weights are put aside until their number is known."""

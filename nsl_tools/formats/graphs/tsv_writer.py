@@ -11,6 +11,7 @@ import pyarrow as pa
 from nsl_tools.arrays.byte_spans import copy_spans, offsets_of
 from nsl_tools.arrays.edge_weights import format_lines
 from nsl_tools.arrays.fingerprints import spans_of, texts_of
+from nsl_tools.formats.graphs.edge_batches import weights_of
 from nsl_tools.formats.graphs.writer import GraphWriter
 from nsl_tools.tuning import TUNING
 
@@ -38,6 +39,41 @@ class TsvGraph(GraphWriter):
         shown = self.written(weights) if self.form.distances else weights
         for part in edge_lines(self.form.ids, sources, targets, shown):
             self.file.write(part)
+
+    def add_named(self, edges: pa.RecordBatch) -> None:
+        """Write edges; a weight that has more than six decimals with as many as it takes."""
+        import pyarrow.compute as pc
+
+        texts = weight_texts(self.written(weights_of(edges)))
+        columns = [edges["source"], edges["target"], texts]
+        columns = [column.cast(pa.large_binary()) for column in columns]
+        tab = pa.scalar(b"\t", pa.large_binary())
+        _, offsets, data = pc.binary_join_element_wise(*columns, tab).buffers()
+        bounds = np.frombuffer(offsets, np.int64)
+        self.file.write(memoryview(data or b"")[bounds[0] : bounds[len(edges)]])
+
+
+def weight_texts(weights: Floats) -> pa.Array:
+    """Return weights, shape (n,), as texts with a newline: `%.6f`, where float32 is the same.
+
+    Others have as many digits as tell float32 from its neighbours.
+    """
+    import pyarrow.compute as pc
+
+    values = weights.astype(np.float32)
+    most = 10.0  # what `format_lines` writes is below
+    within = np.abs(values) < most - 1
+    plain = np.where(within, weights, 0)
+    short = within & ((np.round(plain, 6)).astype(np.float32) == values)
+    text, bounds = format_lines(np.where(short, plain, 0))
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(text)]
+    found = pa.Array.from_buffers(pa.binary(), len(weights), buffers)
+    if short.all():
+        return found
+    digits = pa.array(values).cast(pa.string()).cast(pa.binary())
+    empty = pa.scalar(b"", pa.binary())
+    lines = pc.binary_join_element_wise(digits, empty, pa.scalar(b"\n", pa.binary()))
+    return pc.if_else(pa.array(short), found, lines)
 
 
 def edge_lines(

@@ -30,6 +30,8 @@ class GraphForm:
         k: edges of a node at most; None if any number.
         distances: whether weights are distances, 1 less the cosine, not cosines.
         row_numbers: whether nodes are given by their numbers, where ids are possible.
+        exact: whether weights are any numbers, to be written as they are: else they are cosines,
+            of six decimals.
     """
 
     ids: pa.Array
@@ -37,6 +39,7 @@ class GraphForm:
     k: int | None = None
     distances: bool = False
     row_numbers: bool = False
+    exact: bool = False
 
 
 class GraphWriter(ABC):
@@ -45,10 +48,12 @@ class GraphWriter(ABC):
     Attributes:
         suffixes: of the names of its files.
         needs_k: whether a node must have a known number of edges at most.
+        by_rows: whether nodes are the rows of matrices, and have no ids there.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = ()
     needs_k: ClassVar[bool] = False
+    by_rows: ClassVar[bool] = False
 
     def __init__(self, file: ByteSink, form: GraphForm) -> None:
         self.file = file
@@ -67,11 +72,21 @@ class GraphWriter(ABC):
             OutputError: they cannot be written. ScratchError: nor put aside.
         """
 
+    def add_named(self, edges: pa.RecordBatch) -> None:
+        """Write edges of `EDGE_SCHEMA`, whatever their order, where nodes have ids.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        raise NotImplementedError
+
     def finish(self) -> None:  # noqa: B027 - most write nothing more
         """Write what comes at the end, and give back what was held."""
 
     def written(self, weights: Weights) -> Weights:
         """Return weights with the six decimals that TSV has, or the distances these make."""
+        if self.form.exact:
+            return 1 - weights if self.form.distances else weights
         if self.form.distances:
             return np.asarray((MICRO - as_written(weights)) / MICRO)
         return np.asarray(as_written(weights) / MICRO)

@@ -1,4 +1,4 @@
-"""`spread_labels.nodes`: rows in the order in which ids come, whatever the batches."""
+"""`formats.graphs.graph_nodes`: rows in the order in which ids come, whatever the batches."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.errors import UsageError
+from nsl_tools.formats.graphs.graph_nodes import GraphNodes, _Level
 from nsl_tools.memory_budget import MemoryBudget
-from nsl_tools.spread_labels.nodes import GraphNodes, _Level
 
 _IDS = st.integers(0, 300).map(lambda number: b"node%d" % number * (1 + number % 5))
 BUDGET = MemoryBudget(10**9)
