@@ -209,6 +209,23 @@ class ConvertOptions(RunOptions):
 
 
 @dataclass(frozen=True)
+class CheckOptions(RunOptions):
+    """How to check.
+
+    Attributes:
+        quick: look at sizes, manifests and first bytes alone.
+        array: as of `BuildGraphOptions`.
+    """
+
+    quick: bool = False
+    array: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_utf8("--array", self.array)
+
+
+@dataclass(frozen=True)
 class SpreadOptions(RunOptions):
     """How to spread labels.
 

@@ -12,7 +12,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "nsl_tools"
 FLOORS = {"": 0, "arrays": 1, "spill": 2, "files": 3, "formats": 4}
-FLOORS |= {"build_graph": 5, "pack_nbrs": 5, "spread_labels": 5, "convert": 5}  # the wings
+FLOORS |= {
+    "build_graph": 5,
+    "pack_nbrs": 5,
+    "spread_labels": 5,
+    "convert": 5,
+    "check": 5,
+}  # the wings
 WAYS_IN = {"cli", "tools", "__main__"}
 FLOORS |= {"data": 5}  # a wing as well, of which the tools know nothing
 TRAINING = {"keras", "lib", "configs"}

@@ -38,6 +38,7 @@ def test_files_are_read_at_one_sitting(found: Any) -> None:
 WITHOUT_A_TEST_OF_ITS_NAME = {
     "__main__": "three lines, by which the tests of processes start",
     "cli/build_graph": "its options, which test_commands tries",
+    "cli/check": "its options, which tests/check tries",
     "cli/convert": "its options, which tests/convert tries",
     "cli/pack_nbrs": "its options, which test_commands tries",
     "cli/spread_labels": "its options, which test_commands tries",

@@ -18,6 +18,7 @@ import click
 from nsl_tools import __version__
 from nsl_tools.cli.absl_flags import normalize
 from nsl_tools.cli.build_graph import build_graph
+from nsl_tools.cli.check import check
 from nsl_tools.cli.convert import convert
 from nsl_tools.cli.exit_status import line_of, status_of
 from nsl_tools.cli.pack_nbrs import pack_nbrs
@@ -69,7 +70,7 @@ def cli(context: click.Context) -> None:
         context.exit(USAGE_ERROR)
 
 
-for _command in (build_graph, pack_nbrs, spread_labels, convert, version_command):
+for _command in (build_graph, pack_nbrs, spread_labels, convert, check, version_command):
     cli.add_command(_command)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -30,64 +30,73 @@ def _size(_: click.Context, parameter: click.Parameter, value: str | None) -> in
     return None if value is None else parse_size(value, parameter.opts[0])
 
 
-_COMMON_OPTIONS = (
-    click.option("--debug", is_flag=True, help="Show a traceback when something fails."),
-    click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings."),
-    click.option("--allow-empty", is_flag=True, help="Accept inputs without any record or edge."),
-    click.option(
-        "--memory-limit",
-        metavar="SIZE",
-        callback=_size,
-        help="Memory to stay within, beside the libraries' own: 512MB, 2GB, 1GiB. What does "
-        "not fit goes to scratch files in TMPDIR.  [default: half of what there is]",
-    ),
-    click.option(
-        "--id-feature-name",
-        "id_feature",
-        default=DEFAULT_ID_FEATURE,
-        show_default=True,
-        help="Feature that holds an example's id: one bytes value.",
-    ),
-    click.option(
-        "--max-errors",
-        type=int,
-        default=0,
-        show_default=True,
-        help="Skip up to this many records and lines that are not usable, and count them.",
-    ),
-    click.option(
-        "--on-duplicate",
-        type=click.Choice(get_args(OnDuplicate)),
-        default="error",
-        show_default=True,
-        help="Of examples of one input with the same id, take the first or the last.",
-    ),
-    click.option(
-        "--resume",
-        is_flag=True,
-        help="Go on from the shards that the same command finished before it was ended: "
-        "write only the others. Keep what is finished if this run is ended too.",
-    ),
-    click.option(
-        "--report",
-        metavar="FILE.json",
-        help="Write what was read, written, counted, dropped and skipped, and why it failed.",
-    ),
-    click.option(
-        "--max-record-bytes",
-        type=int,
-        default=DEFAULT_MAX_RECORD_BYTES,
-        show_default=True,
-        help="The longest record to accept.",
-    ),
-)
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of every command that reads."""
+    options = (
+        click.option("--debug", is_flag=True, help="Show a traceback when something fails."),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings."),
+        click.option(
+            "--memory-limit",
+            metavar="SIZE",
+            callback=_size,
+            help="Memory to stay within, beside the libraries' own: 512MB, 2GB, 1GiB. What does "
+            "not fit goes to scratch files in TMPDIR.  [default: half of what there is]",
+        ),
+        click.option(
+            "--id-feature-name",
+            "id_feature",
+            default=DEFAULT_ID_FEATURE,
+            show_default=True,
+            help="Feature that holds an example's id: one bytes value.",
+        ),
+        click.option(
+            "--max-record-bytes",
+            type=int,
+            default=DEFAULT_MAX_RECORD_BYTES,
+            show_default=True,
+            help="The longest record to accept.",
+        ),
+    )
+    for option in options:
+        command = option(command)
+    return command
 
 
 def common_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that every command has."""
-    for option in _COMMON_OPTIONS:
+    """Add the options of every command that reads and writes."""
+    options = (
+        click.option(
+            "--allow-empty", is_flag=True, help="Accept inputs without any record or edge."
+        ),
+        click.option(
+            "--max-errors",
+            type=int,
+            default=0,
+            show_default=True,
+            help="Skip up to this many records and lines that are not usable, and count them.",
+        ),
+        click.option(
+            "--on-duplicate",
+            type=click.Choice(get_args(OnDuplicate)),
+            default="error",
+            show_default=True,
+            help="Of examples of one input with the same id, take the first or the last.",
+        ),
+        click.option(
+            "--resume",
+            is_flag=True,
+            help="Go on from the shards that the same command finished before it was ended: "
+            "write only the others. Keep what is finished if this run is ended too.",
+        ),
+        click.option(
+            "--report",
+            metavar="FILE.json",
+            help="Write what was read, written, counted, dropped and skipped, and why it failed.",
+        ),
+    )
+    for option in options:
         command = option(command)
-    return command
+    return reading_options(command)
 
 
 def compression_option(command: Callable[..., None]) -> Callable[..., None]:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nsl_tools.convert.graphs import GraphConversion
-from nsl_tools.convert.kinds import kind_of, output_kind
 from nsl_tools.convert.matrices import EmbeddingFiles
 from nsl_tools.errors import UsageError
 from nsl_tools.files.outputs import marked_if_incomplete
@@ -26,6 +25,7 @@ from nsl_tools.files.shards.run_output import run_output
 from nsl_tools.formats.example_batch import read_examples, refuse_empty
 from nsl_tools.formats.graphs.node_names import node_names
 from nsl_tools.formats.graphs.reading import GraphFiles
+from nsl_tools.formats.kinds import kind_of, output_kind
 from nsl_tools.formats.tables.example_table import ExampleTable, is_table_output
 from nsl_tools.formats.tables.examples import opened_examples
 from nsl_tools.formats.tables.feature_types import FeatureTypes, said_types
@@ -39,11 +39,11 @@ from nsl_tools.statistics import Statistics
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nsl_tools.convert.kinds import Kind
     from nsl_tools.files.compression import ByteSink
     from nsl_tools.files.run_report import Report
     from nsl_tools.files.shards.shard_set import ShardSet
     from nsl_tools.files.streams import Source
+    from nsl_tools.formats.kinds import Kind
     from nsl_tools.formats.tfrecord.writer import RecordSink
     from nsl_tools.options import ConvertOptions
 

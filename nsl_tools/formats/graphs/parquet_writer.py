@@ -35,7 +35,9 @@ class ParquetGraph(GraphWriter):
             self._schema = self._schema.with_metadata({"weights": "distance"})
         self._sink = Sink(file)
         # Sources come in runs, which a dictionary makes short; targets do not.
-        self._writer = pq.ParquetWriter(self._sink, self._schema, use_dictionary=["source"])
+        self._writer = pq.ParquetWriter(
+            self._sink, self._schema, use_dictionary=["source"], write_page_checksum=True
+        )
         self._rows = _rows_of_a_group(form)
         self._waiting: list[tuple[Rows, Rows, Weights]] = []
         self._count = 0

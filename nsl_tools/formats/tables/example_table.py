@@ -61,7 +61,7 @@ class ExampleTable:
 
         self._types = types
         self._schema = pa.schema([(each.name, each.arrow) for each in types])
-        self._writer = pq.ParquetWriter(Sink(file), self._schema)
+        self._writer = pq.ParquetWriter(Sink(file), self._schema, write_page_checksum=True)
         self._parser = ExampleParser()
         self._waiting: list[pa.RecordBatch] = []
         self._bytes = self._rows = 0

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from nsl_tools.convert.kinds import kind_of, output_kind
 from nsl_tools.errors import UsageError
 from nsl_tools.formats.example_writer import write_examples
 from nsl_tools.formats.graphs.parquet_writer import ParquetGraph
 from nsl_tools.formats.graphs.tsv_writer import TsvGraph
+from nsl_tools.formats.kinds import kind_of, output_kind
 
 if TYPE_CHECKING:
     from pathlib import Path

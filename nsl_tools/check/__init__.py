@@ -1,0 +1,1 @@
+"""Tells whether files are what they should be."""
