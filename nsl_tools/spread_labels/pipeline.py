@@ -238,8 +238,10 @@ class _Job:
         self, rows: Rows, nodes: GraphNodes, labels: Labels, values: ClassValues, scales: Floats
     ) -> Iterator[Framed]:
         """Yield the nodes in ascending `rows` as records."""
-        numbers = 1 << 20  # that become records together, some copies of them in memory
-        most = max(1, numbers // len(scales))
+        copies = 4  # of an id, until it is in a record
+        row_bytes = 8 * len(scales) + copies * nodes.mean_id_bytes
+        together = 8 << 20  # bytes of numbers and ids that become records, some copies in memory
+        most = max(1, int(together / row_bytes))
         counts, sure = self.statistics.counts, np.full(len(nodes), -1, np.int32)
         sure[labels.rows] = labels.classes
         for first in range(0, len(rows), most):

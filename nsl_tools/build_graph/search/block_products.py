@@ -118,7 +118,7 @@ class _Sweep:
         self._limits = [TUNING.crowd * (wanted.best or 0) * height] * len(self._tiles)
         tile_floats = height * max(1, queries.shape[1])
         self._band = _band_tiles(len(self._tiles), tile_floats, store.budget)
-        self._batch_size = _pairs_of_batch(store)
+        self._batch_size = pairs_of_batch(store)
         self._buffers = Buffers()
         self._stopped = False
 
@@ -279,7 +279,7 @@ def _band_tiles(tiles: int, tile_floats: int, budget: int) -> int:
     return max(1, min(fitting, max(least, eighth), most))
 
 
-def _pairs_of_batch(store: MatrixStore) -> int:
+def pairs_of_batch(store: MatrixStore) -> int:
     """Return how many candidates are weighed together."""
     pair_bytes = 512  # some batches at a time, with all that weighing a pair takes
     # Reading a file wants large batches; without, those that stay in the cache are faster.

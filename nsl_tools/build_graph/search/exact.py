@@ -18,7 +18,12 @@ import numpy.typing as npt
 from nsl_tools.arrays.edge_weights import MICRO
 from nsl_tools.arrays.groups import blocks, rank_in_group
 from nsl_tools.build_graph.embeddings import UnitRows
-from nsl_tools.build_graph.search.block_products import Wanted, all_pairs, pairs_between
+from nsl_tools.build_graph.search.block_products import (
+    Wanted,
+    all_pairs,
+    pairs_between,
+    pairs_of_batch,
+)
 from nsl_tools.build_graph.search.ivf import InvertedLists
 from nsl_tools.build_graph.search.ties import Ties
 from nsl_tools.spill.matrix import Rows, row_hashes
@@ -97,15 +102,27 @@ class NearestNeighbors:
         units = UnitRows(self.embeddings, base)
         pool, ties = self.workers.products, self._ties(base, base)
         for i, j in all_pairs(units, self._wanted, pool, self.store, ties):
-            sources, targets = [base[i]], [base[j]]
             # A row meets itself, so the largest source is the end of the batch.
-            due = int(np.searchsorted(rest, sources[0].max()))
-            for more in self._between(rest[done:due], base):
-                sources.append(more[0])
-                targets.append(more[1])
+            due = int(np.searchsorted(rest, base[i].max()))
+            yield from self._with_surplus(base[i], base[j], rest[done:due], base)
             done = due
-            yield np.concatenate(sources), np.concatenate(targets)
         yield from self._between(rest[done:], base)
+
+    def _with_surplus(
+        self, sources: Rows, targets: Rows, surplus: Rows, base: Rows
+    ) -> Iterator[tuple[Rows, Rows]]:
+        """Yield pairs, and the candidates of surplus rows that come before the last source.
+
+        Of as many of these at a time as make a batch.
+        """
+        step = max(TUNING.tile_rows, pairs_of_batch(self.store) // (self._wanted.best or 1))
+        for first in range(0, len(surplus), step):
+            some = surplus[first : first + step]
+            early = sources <= some[-1]
+            parts = [(sources[early], targets[early]), *self._between(some, base)]
+            yield np.concatenate([i for i, _ in parts]), np.concatenate([j for _, j in parts])
+            sources, targets = sources[~early], targets[~early]
+        yield sources, targets
 
     def _surplus_duplicates(self, rows: Rows) -> npt.NDArray[np.bool_]:
         """Tell which rows need not be candidates: those with k + 1 equal vectors of larger ids.

@@ -71,6 +71,11 @@ class GraphNodes:
     def __len__(self) -> int:
         return len(self._texts)
 
+    @property
+    def mean_id_bytes(self) -> float:
+        """How many bytes an id has on average."""
+        return self._texts.mean_size
+
     def rows(self, ids: pa.Array) -> Rows:
         """Return the row of each of m ids; unknown ones get the next rows, in order.
 

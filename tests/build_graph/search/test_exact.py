@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+from unittest import mock
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,11 +13,19 @@ from hypothesis import strategies as st
 
 from nsl_tools.arrays.cosines import norms_of
 from nsl_tools.build_graph.embeddings import Embeddings
+from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.build_graph.search.exact import NearestNeighbors, bytes_per_thread
 from nsl_tools.build_graph.weigher import EdgeWeigher, IdRanks
+from nsl_tools.options import BuildGraphOptions
 from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.threads import workers
 from nsl_tools.tuning import TUNING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nsl_tools.build_graph.edges import Edges
+    from nsl_tools.spill.matrix import Rows
 
 ROWS = 90
 
@@ -89,3 +100,22 @@ def test_wide_vectors_take_more_of_a_thread() -> None:
     taken = [bytes_per_thread(width) for width in widths]
     assert taken == sorted(taken)
     assert taken[0] < taken[-1]
+
+
+@pytest.mark.own_memory("sets the limit")
+def test_many_equal_vectors_are_weighed_in_small_batches(tmp_path: Path) -> None:
+    """Those that are no candidates of others have candidates themselves, some at a time."""
+    values = np.random.default_rng(0).integers(1, 20, (40_000, 1)).astype(np.float32)
+    np.save(tmp_path / "v.npy", values)
+    sizes: list[int] = []
+    best = EdgeWeigher.best
+
+    def noting(weigher: EdgeWeigher, sources: Rows, targets: Rows) -> Edges:
+        sizes.append(len(sources))
+        return best(weigher, sources, targets)
+
+    with mock.patch.object(EdgeWeigher, "best", noting):
+        options = BuildGraphOptions(k=10, memory_limit=32_000_000)
+        found = build_graph([f"{tmp_path}/v.npy"], f"{tmp_path}/g", options)
+    assert found.counts["edges"] == 400_000
+    assert max(sizes) < 60_000
