@@ -32,7 +32,7 @@ class StoredFile(io.RawIOBase):
     """
 
     page_bytes = 2 << 20
-    most_pages = 8
+    most_pages = 4
     attempts = 5
 
     def __init__(self, path: str, size: int) -> None:

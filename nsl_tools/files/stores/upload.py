@@ -20,11 +20,11 @@ class Upload:
     """A file on its way to a store.
 
     Attributes:
-        part_bytes: of one part. A store takes 10,000, so that a file may have 320 GB.
+        part_bytes: of one part. A store takes 10,000, so that a file may have 160 GB.
         path: its URL.
     """
 
-    part_bytes = 32 << 20
+    part_bytes = 16 << 20
 
     def __init__(self, path: str) -> None:
         """Begin to write a file.

@@ -63,7 +63,7 @@ def test_more_and_more_is_asked_for_ahead_of_a_reader_in_order(s3: S3Server) -> 
         assert file.read(10) == DATA[:10]
         assert len(ranges_of(s3)) == 1
         assert read_exactly(file, 10_000) == DATA[10:]
-    assert len(ranges_of(s3)) == 6  # of 1, 1, 2, 4, 8 and 4 pages of 500 bytes
+    assert len(ranges_of(s3)) == 7  # of 1, 1, 2, 4, 4, 4 and 4 pages of 500 bytes
 
 
 def test_what_is_far_away_is_read_alone(s3: S3Server) -> None:
