@@ -136,7 +136,9 @@ def bounded(limit: int) -> Iterator[None]:
     import pyarrow.parquet  # noqa: F401 - their own memory does not count
 
     # Arrow's own pool reserves memory by the GiB, so that its size says nothing about its use.
+    # Some of Arrow uses it in any case: what it reserves is there before memory is counted.
     pool, threads = pa.default_memory_pool(), pa.io_thread_count()
+    pa.allocate_buffer(1 << 16, memory_pool=pool)
     pa.set_memory_pool(pa.system_memory_pool())
     pa.set_io_thread_count(1)  # the stack of each counts, 8 MB
     try:

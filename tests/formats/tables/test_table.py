@@ -1,7 +1,12 @@
 """Columns of tables, and the memory that reading them takes."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nsl_tools.errors import DataError
@@ -64,3 +69,19 @@ def test_memory_is_bounded() -> None:
     with pytest.raises((MemoryError, pa.ArrowMemoryError)), bounded(1 << 20):
         pa.allocate_buffer(1 << 30)
     assert pa.default_memory_pool().backend_name == before
+
+
+@pytest.mark.own_memory("sets the limit")
+@pytest.mark.parametrize("limit", ["64MB", "1GB", "1080MB"])
+def test_what_arrow_reserves_is_not_counted(tmp_path: Path, limit: str) -> None:
+    """A GiB at once, of which little is in use: no limit may be met by that."""
+    rows = 20_000
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(64 * rows, np.float32)), 64)
+    ids = [f"n{i}" for i in range(rows)]
+    pq.write_table(pa.table({"id": ids, "vector": vectors}), tmp_path / "x.parquet")
+    (tmp_path / "g.tsv").write_text("n1\tn2\t1\n")
+    command = [sys.executable, "-m", "nsl_tools", "pack-nbrs", "-q", f"--memory-limit={limit}"]
+    paths = [f"{tmp_path}/x.parquet", "", f"{tmp_path}/g.tsv", f"{tmp_path}/out.parquet"]
+    done = subprocess.run([*command, *paths], check=False, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.returncode == 0
