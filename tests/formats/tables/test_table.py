@@ -81,7 +81,7 @@ def test_what_arrow_reserves_is_not_counted(tmp_path: Path, limit: str) -> None:
     pq.write_table(pa.table({"id": ids, "vector": vectors}), tmp_path / "x.parquet")
     (tmp_path / "g.tsv").write_text("n1\tn2\t1\n")
     command = [sys.executable, "-m", "nsl_tools", "pack-nbrs", "-q", f"--memory-limit={limit}"]
-    paths = [f"{tmp_path}/x.parquet", "", f"{tmp_path}/g.tsv", f"{tmp_path}/out.parquet"]
+    paths = [f"{tmp_path}/x.parquet", "", f"{tmp_path}/g.tsv", f"{tmp_path}/out"]
     done = subprocess.run([*command, *paths], check=False, capture_output=True, text=True)
     assert done.stderr == ""
     assert done.returncode == 0
