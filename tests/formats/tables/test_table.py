@@ -75,11 +75,15 @@ def test_memory_is_bounded() -> None:
 @pytest.mark.parametrize("limit", ["64MB", "1GB", "1080MB"])
 def test_what_arrow_reserves_is_not_counted(tmp_path: Path, limit: str) -> None:
     """A GiB at once, of which little is in use: no limit may be met by that."""
-    rows = 20_000
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(64 * rows, np.float32)), 64)
-    ids = [f"n{i}" for i in range(rows)]
-    pq.write_table(pa.table({"id": ids, "vector": vectors}), tmp_path / "x.parquet")
-    (tmp_path / "g.tsv").write_text("n1\tn2\t1\n")
+    random, rows = np.random.default_rng(0), 33_333
+    numbers = pa.array(random.random(64 * rows, np.float32))
+    columns = {
+        "id": [f"document {i}" for i in range(rows)],
+        "vector": pa.ListArray.from_arrays(range(0, 64 * rows + 1, 64), numbers),
+        "title": ["x" * n for n in random.integers(0, 80, rows).tolist()],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    (tmp_path / "g.tsv").write_text("document 1\tdocument 2\t1\n")
     command = [sys.executable, "-m", "nsl_tools", "pack-nbrs", "-q", f"--memory-limit={limit}"]
     paths = [f"{tmp_path}/x.parquet", "", f"{tmp_path}/g.tsv", f"{tmp_path}/out"]
     done = subprocess.run([*command, *paths], check=False, capture_output=True, text=True)
