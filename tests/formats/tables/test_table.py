@@ -84,8 +84,9 @@ def test_what_arrow_reserves_is_not_counted(tmp_path: Path, limit: str) -> None:
     }
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
     (tmp_path / "g.tsv").write_text("document 1\tdocument 2\t1\n")
-    command = [sys.executable, "-m", "nsl_tools", "pack-nbrs", "-q", f"--memory-limit={limit}"]
-    paths = [f"{tmp_path}/x.parquet", "", f"{tmp_path}/g.tsv", f"{tmp_path}/out"]
+    command = [sys.executable, "-m", "nsl_tools", "pack-nbrs", "-q", "--max-nbrs=2"]
+    command.append(f"--memory-limit={limit}")
+    paths = [f"{tmp_path}/x.parquet", "", f"{tmp_path}/g.tsv", f"{tmp_path}/out.parquet"]
     done = subprocess.run([*command, *paths], check=False, capture_output=True, text=True)
     assert done.stderr == ""
     assert done.returncode == 0
