@@ -154,8 +154,6 @@ def test_a_killed_run_leaves_all_or_nothing(s3: S3Server, output: str) -> None:
         found = s3.objects()
         if "@" not in output:
             assert found == whole
-        if signaled == signal.SIGTERM:
-            assert s3.uploads() == []
     run(*command[3:], output)
     assert s3.objects() == whole
     assert s3.uploads() == []

@@ -21,7 +21,7 @@ from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 Example = dict[str, Value]
 Edge = tuple[str, str, str | None]
 
-JOINS = drawn(1200)
+JOINS = drawn(800)
 POOL = [
     "a", "b", "ab", "B", "é", "z", "10", "9", "\U0001d4b3", "\uffff", "#x", " s",
     "an id of more than sixteen bytes", "i" * 130,

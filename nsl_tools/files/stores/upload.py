@@ -88,6 +88,9 @@ class Upload:
             else:
                 self._file.closed = True  # else it would send what is left when it is collected
                 self._file.discard()
+        # A signal may come before the store has told the number of an upload that it has begun.
+        with contextlib.suppress(OSError):
+            abort_left_uploads([self.path])
 
 
 def abort_left_uploads(paths: Iterable[str]) -> None:

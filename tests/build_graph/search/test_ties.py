@@ -89,7 +89,7 @@ def nearly_parallel(draw: st.DrawFn) -> tuple[list[str], Floats]:
 
 @pytest.mark.own_memory("sets tiles and the budget")
 @pytest.mark.thorough
-@settings(max_examples=drawn(400), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=drawn(200), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     nodes=nearly_parallel(),
     k=st.sampled_from([1, 2, 5, 10]),

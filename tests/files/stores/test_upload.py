@@ -51,6 +51,16 @@ def test_a_failure_leaves_nothing(s3: S3Server) -> None:
     assert s3.uploads() == []
 
 
+def test_an_upload_whose_number_is_not_known_is_removed(s3: S3Server) -> None:
+    """As where a signal comes while the store answers."""
+    upload = Upload("s3://box/x")
+    upload.write(memoryview(DATA))
+    assert s3.uploads() == ["x"]
+    upload._file.mpu = None
+    upload.discard()
+    assert s3.uploads() == []
+
+
 def test_what_a_killed_run_left_is_removed_by_the_next(s3: S3Server) -> None:
     for key in ("x", "x2"):
         s3.client.create_multipart_upload(Bucket="box", Key=key)
