@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from s3_server import S3Server
 
+pytestmark = pytest.mark.slow  # processes, and a server in Python
+
 SAMPLES = "data/samples"
 INPUTS = ("embeddings.tfr", "labeled.tfr", "unlabeled.tfr")
 

@@ -61,6 +61,7 @@ def whole(payload: bytes) -> bytes:
     return write_field(example.ITEM, entries) + bytes(unknown.outside)
 
 
+@pytest.mark.slow
 @NEEDS_PROTOBUF_7
 def test_odd_examples_are_kept_as_protobuf_keeps_them(tf: Any) -> None:
     """Every field of every level, known or not, in 20,000 of them."""

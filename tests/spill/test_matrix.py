@@ -64,6 +64,7 @@ def test_equal_rows_and_no_others_share_a_number(rows: list[list[int]]) -> None:
     assert len(set(zip(hashes, map(tuple, rows), strict=True))) == len(set(hashes))
 
 
+@pytest.mark.slow
 def test_rows_that_differ_in_signs_alone_have_their_own_numbers() -> None:
     """Bits at the top of a word, which products modulo 2^64 nearly lose; whatever the secret."""
     signs = np.random.default_rng(0).choice(np.array([-1, 1], np.float32), (300_000, 40))

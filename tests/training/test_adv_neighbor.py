@@ -330,6 +330,7 @@ def test_a_tape_spares_the_first_forward_pass() -> None:
     assert len(calls) == 1
 
 
+@pytest.mark.slow
 def test_a_graph_needs_no_tape() -> None:
     @tf.function
     def attack(x: Any) -> Any:

@@ -127,6 +127,7 @@ def test_several_outputs_are_named_as_the_model_within_names_them(
     assert squared == [pytest.approx(4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 def test_evaluation_has_the_adversarial_term_and_not_that_of_the_graph(order: Any) -> None:
     """With neighbours or without, alone and while it trains."""

@@ -148,6 +148,7 @@ def test_a_list_that_varies_later_on_can_be_named(tmp_path: Path) -> None:
     assert features["words"].numpy().tolist() == [[1, 2, 3, 0]] * 120 + [[5, 6, 7, 8]]
 
 
+@pytest.mark.slow
 def test_a_model_of_words_trains_with_neighbours(tmp_path: Path) -> None:
     """Batches differ in length; padding is masked, in a sample and in its neighbours.
 

@@ -26,6 +26,7 @@ def units(seed: int, rows: int) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 99),
     rows=st.integers(1, 70),

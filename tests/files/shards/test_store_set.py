@@ -103,6 +103,7 @@ def test_what_a_killed_run_left_is_removed(s3: S3Server) -> None:
     assert s3.uploads() == ["another"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refused", range(5))
 def test_a_store_that_refuses_to_complete_leaves_a_set_that_says_so(
     s3: S3Server, refused: int
