@@ -110,7 +110,8 @@ def held_within(limit: int) -> Iterator[None]:
         yield
         return
     resident, data = pages[1] * resource.getpagesize(), pages[5] * resource.getpagesize()
-    later = 20_000_000  # bytes of `LIBRARIES` for code that is only loaded later
+    # Bytes of `LIBRARIES` for code that is only loaded later, and of reserves that Arrow has.
+    later = 45_000_000
     most = data + limit + max(0, LIBRARIES - later - resident)
     known = [most, *(bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY)]
     resource.setrlimit(resource.RLIMIT_DATA, (min(known), hard))
