@@ -25,14 +25,15 @@ from nsl_tools.options import BuildGraphOptions, ConvertOptions
 if TYPE_CHECKING:
     from pathlib import Path
 
-COUNT = 60
+COUNT = 30
 IDS = [f"node {i:03d}" for i in range(COUNT)]
 SUFFIXES = [".tsv", ".tsv.gz", ".tsv.zst", ".parquet", ".npz", ".h5"]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one graph, as build-graph writes it in each format, and the ids."""
+    tmp_path = tmp_path_factory.mktemp("graphs")
     vectors = np.random.default_rng(0).normal(size=(COUNT, 4))
     rows = ({"id": i, "embedding": v} for i, v in zip(IDS, vectors.astype("f4"), strict=True))
     write_examples(f"{tmp_path}/v.tfr", rows)
