@@ -203,6 +203,9 @@ class ConvertOptions(RunOptions):
         _require(not self.max_errors, "--max-errors", f"0{why}", self.max_errors)
         _require(self.on_duplicate == "error", "--on-duplicate", f"none{why}", self.on_duplicate)
         _require_utf8("--embedding-feature-name", self.embedding_feature)
+        ids_out = self.ids_out if self.resume else None
+        why = "none with --resume, which writes some of the rows"
+        _require(ids_out is None, "--ids-out", why, ids_out)
         for name in ("ids", "ids_out", "graph_ids"):
             _require_path(f"--{name.replace('_', '-')}", getattr(self, name))
         _require_choice(WeightKind, "--weights", self.weights)

@@ -76,7 +76,12 @@ class GraphConversion:
         edges = pa.RecordBatch.from_pylist([], EDGE_SCHEMA)
         # How many edges there are matters to a set alone: a stream is read once.
         total = sum(map(len, self.graphs.edges(Statistics()))) if is_set else None
+        place = 0  # of the next edge among all
         for path, rows in shards.parts(total or 0):
+            while total is not None and place < rows.start:  # in a shard that is kept
+                edges = edges if len(edges) else next(left)
+                passed = min(len(edges), rows.start - place)
+                edges, place = edges.slice(passed), place + passed
             with shards.open_part(path) as file:
                 sink = writer(file, form)
                 while total is None or file.records < len(rows):
@@ -87,6 +92,7 @@ class GraphConversion:
                     sink.add_named(edges.slice(0, missing))
                     file.records += min(missing, len(edges))
                     edges = edges.slice(missing)
+                place += file.records
                 self.statistics.counts["edges"] += file.records
                 sink.finish()
 

@@ -104,23 +104,32 @@ class EmbeddingFiles:
         kind = _number_type(output)
         left = self.batches()
         waiting: list[EmbeddingBatch] = []
+
+        def taken(most: int) -> EmbeddingBatch:
+            batch = waiting.pop() if waiting else next(left)
+            if len(batch.ids) > most:
+                waiting.append(_part(batch, slice(most, None)))
+                batch = _part(batch, slice(most))
+            return batch
+
+        place = 0  # of the next row among all
         with contextlib.ExitStack() as stack:
             ids = None
             if self.options.ids_out:
                 outputs = stack.enter_context(Outputs())
                 ids = stack.enter_context(outputs.open(self.options.ids_out))
             for path, rows in shards.parts(shape[0]):
+                while place < rows.start:  # in a shard that is kept
+                    place += len(taken(rows.start - place).ids)
                 with shards.open_part(path) as file:
                     file.write(_header(output, (len(rows), shape[1])))
                     while (missing := len(rows) - file.records) > 0:
-                        batch = waiting.pop() if waiting else next(left)
-                        if len(batch.ids) > missing:
-                            waiting.append(_part(batch, slice(missing, None)))
-                            batch = _part(batch, slice(missing))
+                        batch = taken(missing)
                         file.write(_as_kind(batch.vectors, kind, output).data)
                         file.records += len(batch.ids)
                         if ids:
                             ids.write(b"".join(node + b"\n" for node in batch.ids.to_pylist()))
+                place += len(rows)
         statistics.counts["rows"] = shape[0]
 
     def _shape(self) -> tuple[int, int]:

@@ -179,3 +179,16 @@ def test_weights_of_six_decimals_look_as_those_of_build_graph() -> None:
         b"1e-9\n",
         b"12.5\n",
     ]
+
+
+@pytest.mark.parametrize("write", [".tsv", ".parquet", ".npz", ".h5"])
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_only_shards_that_are_not_there_are_written(folder: Path, write: str, lost: int) -> None:
+    """With their own edges."""
+    options = options_for(folder, write)
+    names = [f"r{write}-0000{i}-of-00003" for i in range(3)]
+    converted(folder, "g.tsv", f"r{write}@3", **options)
+    whole = [(folder / name).read_bytes() for name in names]
+    (folder / names[lost]).unlink()
+    converted(folder, "g.tsv", f"r{write}@3", resume=True, **options)
+    assert [(folder / name).read_bytes() for name in names] == whole

@@ -99,3 +99,20 @@ def test_options_without_use_are_refused(
     with pytest.raises(UsageError, match=said):
         converted(folder, name, to, **options)
     assert not list(folder.glob("o*"))
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".i8bin"])
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_only_shards_that_are_not_there_are_written(folder: Path, suffix: str, lost: int) -> None:
+    """With their own rows."""
+    names = [f"o{suffix}-0000{i}-of-00003" for i in range(3)]
+    converted(folder, "v.tfr", f"o{suffix}@3")
+    whole = [(folder / name).read_bytes() for name in names]
+    (folder / names[lost]).unlink()
+    converted(folder, "v.tfr", f"o{suffix}@3", resume=True)
+    assert [(folder / name).read_bytes() for name in names] == whole
+
+
+def test_ids_are_not_written_in_part() -> None:
+    with pytest.raises(UsageError, match="--ids-out: expected none with --resume"):
+        ConvertOptions(ids_out="ids", resume=True)

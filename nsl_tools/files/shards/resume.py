@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.files.shards.manifest import Provenance
     from nsl_tools.files.staging import StagingDirectory
+    from nsl_tools.files.streams import ByteStream
 
 _NOTE = ".shard.json"  # what the name of a note has beyond that of its file
 
@@ -93,10 +94,19 @@ def sweep(staging: StagingDirectory) -> int:
 
 
 def _crc32c(descriptor: int) -> str:
-    crc = 0
     with open(descriptor, "rb", buffering=0, closefd=False) as file:
-        while data := file.read(CHUNK):
-            crc = google_crc32c.extend(crc, data)
+        return crc32c_of(file)
+
+
+def crc32c_of(file: ByteStream) -> str:
+    """Return the CRC32C of what is left of a stream, as a manifest has it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    crc = 0
+    while data := file.read(CHUNK):
+        crc = google_crc32c.extend(crc, data)
     return f"{crc:08x}"
 
 

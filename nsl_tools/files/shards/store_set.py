@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import google_crc32c
-
 from nsl_tools.files.filesystem import open_to_read
 from nsl_tools.files.paths import files_of_output
 from nsl_tools.files.publishing import Written, os_errors_as_output_errors, publish
 from nsl_tools.files.shards.manifest import Manifest, manifest_path, read_manifest
+from nsl_tools.files.shards.resume import crc32c_of
 from nsl_tools.files.shards.shard_set import ShardSet
 from nsl_tools.files.stores.upload import abort_left_uploads
-from nsl_tools.files.streams import CHUNK
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -45,10 +43,7 @@ class StoreSet(ShardSet):
     def _is_intact(self, name: str, shard: Shard) -> bool:
         try:
             with open_to_read(name) as file:
-                crc = 0
-                while data := file.read(CHUNK):
-                    crc = google_crc32c.extend(crc, data)
-                return file.tell() == shard.bytes and f"{crc:08x}" == shard.crc32c
+                return crc32c_of(file) == shard.crc32c and file.tell() == shard.bytes
         except OSError:
             return False
 

@@ -38,16 +38,18 @@ def store_of(path: str) -> tuple[Any, str]:
         raise UsageError(f"{path}: expected the path of a local file, without {scheme}://")
     try:
         from fsspec.core import url_to_fs  # here, since it is an extra, and slow to import
+        from fsspec.registry import get_filesystem_class
 
-        with store_errors():
-            # What changes meanwhile must be seen.
-            fs, name = url_to_fs(path, use_listings_cache=False)
+        get_filesystem_class(scheme)
     except ImportError as err:
         install = f"pip install 'nsl-tools[{extra or 'stores'}]'"
         problem = f"{path}: {scheme}:// takes a package that is not installed"
         raise UsageError(f"{problem}: {install} ({err})") from err
     except ValueError as err:
         raise UsageError(f"{path}: expected s3, gs, az, hdfs or https, received {scheme}") from err
+    with store_errors():
+        # What changes meanwhile must be seen.
+        fs, name = url_to_fs(path, use_listings_cache=False)
     return fs, name
 
 
@@ -56,7 +58,7 @@ def store_errors() -> Iterator[None]:
     """Turn whatever the package of a store raises into an OSError."""
     try:
         yield
-    except (OSError, NslToolsError, ImportError, ValueError, MemoryError):
+    except (OSError, NslToolsError, MemoryError):
         raise
     except Exception as err:  # each package has errors of its own
         text = str(err).strip() or type(err).__name__

@@ -112,6 +112,8 @@ def test_what_is_not_installed_is_said(url: str, package: str, extra: str) -> No
 def test_whatever_a_package_raises_is_one_line() -> None:
     with pytest.raises(OSError, match=r"^.Errno 5. one$"), store_errors():
         raise RuntimeError("one\ntwo")
+    with pytest.raises(OSError, match="odd"), store_errors():
+        raise ValueError("odd")
     with pytest.raises(OSError, match="KeyboardTrouble"), store_errors():
         raise type("KeyboardTrouble", (Exception,), {})
     with pytest.raises(FileNotFoundError), store_errors():
