@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from nsl_tools.errors import UsageError
+from nsl_tools.files.filesystem import first_bytes
 from nsl_tools.files.paths import STANDARD_STREAM, shard_set_of
 from nsl_tools.files.readings import opened
 from nsl_tools.formats.matrices.hdf5 import Hdf5Embeddings, hdf5_errors_as_data_errors
@@ -48,12 +49,20 @@ def _kind_of(path: str) -> Kind:
         with opened_table(path) as table:
             is_graph = {"source", "target", "weight"} <= set(table.schema.names)
             return "a graph" if is_graph else "examples"
+    if _starts_as_lines(path):
+        return "a graph"
     reader = embedding_format(path)
     if reader is NpzEmbeddings and "indptr.npy" in _names_of_zip(path):
         return "a graph"
     if reader is Hdf5Embeddings and "knns" in _names_of_hdf5(path):
         return "a graph"
     return "a matrix" if issubclass(reader, MatrixEmbeddings) else "examples"
+
+
+def _starts_as_lines(path: str) -> bool:
+    """Tell whether the first line of a file is text with tabs: a graph, of any suffix as in NSL."""
+    first = first_bytes(path, 1 << 12).partition(b"\n")[0]
+    return b"\t" in first and first.replace(b"\t", b"").decode(errors="replace").isprintable()
 
 
 def _names_of_zip(path: str) -> list[str]:

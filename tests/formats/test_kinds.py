@@ -36,6 +36,8 @@ def folder(tmp_path: Path) -> Path:
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
             file[array] = MATRIX
     (tmp_path / "g.tsv").write_text("a\tb\t1\n")
+    (tmp_path / "g.tfv").write_text("né\tb\t1\n")
+    (tmp_path / "g").write_text("a\tb\n")
     (tmp_path / "x.csv").write_text("id,x\na,1\n")
     return tmp_path
 
@@ -44,7 +46,8 @@ def folder(tmp_path: Path) -> Path:
     ("name", "kind"),
     [("x.tfr", "examples"), ("x.parquet", "examples"), ("x.csv", "examples")]
     + [(f"x.{suffix}", "a matrix") for suffix in ("npy", "npz", "h5")]
-    + [(f"g.{suffix}", "a graph") for suffix in ("tsv", "parquet", "npz", "h5")],
+    + [(f"g.{suffix}", "a graph") for suffix in ("tsv", "tfv", "parquet", "npz", "h5")]
+    + [("g", "a graph")],
 )
 def test_a_kind(folder: Path, name: str, kind: str) -> None:
     assert kind_of([f"{folder}/{name}"]) == kind
