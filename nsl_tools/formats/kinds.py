@@ -52,9 +52,8 @@ def _kind_of(path: str) -> Kind:
     if _starts_as_lines(path):
         return "a graph"
     reader = embedding_format(path)
-    if reader is NpzEmbeddings and "indptr.npy" in _names_of_zip(path):
-        return "a graph"
-    if reader is Hdf5Embeddings and "knns" in _names_of_hdf5(path):
+    is_sparse = reader is NpzEmbeddings and "indptr.npy" in _names_of_zip(path)
+    if is_sparse or (reader is Hdf5Embeddings and "knns" in _names_of_hdf5(path)):
         return "a graph"
     return "a matrix" if issubclass(reader, MatrixEmbeddings) else "examples"
 

@@ -78,7 +78,7 @@ class GraphWriter(ABC):
         Raises:
             OutputError: they cannot be written.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # where `by_rows`, nobody asks
 
     def finish(self) -> None:  # noqa: B027 - most write nothing more
         """Write what comes at the end, and give back what was held."""
