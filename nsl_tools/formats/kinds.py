@@ -47,7 +47,7 @@ def _kind_of(path: str) -> Kind:
         return "a graph"
     if is_table(path):
         with opened_table(path) as table:
-            is_graph = {"source", "target", "weight"} <= set(table.schema.names)
+            is_graph = {"source", "target", "weight"} <= set(table.names)
             return "a graph" if is_graph else "examples"
     if _starts_as_lines(path):
         return "a graph"

@@ -103,7 +103,7 @@ def read_knn(path: str, statistics: Statistics, names: NodeNames, before: int = 
                 f"knns of shape {knns.shape}, dists of {dists.shape}, expected one matrix each"
             )
             raise DataError(path, "", problem)
-        distances = dists.attrs.get("weights") == "distance"
+        distances = _are_distances(path, dists)
         step = max(1, TUNING.graph_bytes // (16 * max(1, knns.shape[1])))
         for row in range(0, knns.shape[0], step):
             targets, weights = knns[row : row + step], dists[row : row + step]
@@ -115,6 +115,25 @@ def read_knn(path: str, statistics: Statistics, names: NodeNames, before: int = 
     if not first:
         statistics.counts["empty files"] += 1
     return int(knns.shape[0])
+
+
+def _are_distances(path: str, dists: Any) -> bool:
+    """Tell whether the weights of a data set are distances, by its attribute, if it has one.
+
+    Raises:
+        DataError: the attribute is something else, or a text of varying length: in a damaged
+            file, libhdf5 may search for that without an end.
+    """
+    name, known = "weights", (b"similarity", b"distance")
+    if name not in dists.attrs:
+        return False
+    is_text = dists.attrs.get_id(name).dtype.kind == "S"
+    found = dists.attrs[name] if is_text else None
+    if found not in known:
+        shown = repr(found) if is_text else "no text of fixed length"
+        expected = f"expected {' or '.join(map(repr, known))} (numpy.bytes_), or none"
+        raise DataError(path, "", f"the attribute {name!r} of dists is {shown}, {expected}")
+    return bool(found == known[1])
 
 
 def _named(

@@ -63,7 +63,7 @@ def _columns(table: Table) -> list[str]:
             expected = "strings, bytes or whole numbers"
             problem = f"column {name!r} is of type {kind}, expected {expected}"
             raise DataError(table.path, "", problem)
-    if "weight" not in table.schema.names:
+    if "weight" not in table.names:
         return ["source", "target"]
     kind = table.column_type("weight")
     if not pa.types.is_floating(kind) and not pa.types.is_integer(kind):

@@ -43,7 +43,9 @@ class KnnGraph(GraphWriter):
         wide = np.int32 if len(form.ids) < 1 << 31 else np.int64
         self._knns = self._archive.create_dataset("knns", shape, wide, fillvalue=-1)
         self._dists = self._archive.create_dataset("dists", shape, np.float32, fillvalue=np.nan)
-        self._dists.attrs["weights"] = "distance" if form.distances else "similarity"
+        # Of a fixed length: where a text of any length lies, a damaged file makes libhdf5 search
+        # without an end.
+        self._dists.attrs["weights"] = np.bytes_("distance" if form.distances else "similarity")
 
     def add(self, sources: Rows, targets: Rows, weights: Weights) -> None:
         """Write the rows of some nodes."""

@@ -45,7 +45,7 @@ class ArrowTable(Table):
             DataError: the file is damaged.
         """
         with arrow_errors_as_data_errors(self.path, self.format_name):
-            places = sorted(self.schema.names.index(name) for name in columns)
+            places = sorted(self.names.index(name) for name in columns)
             for batch in _batches(self._reader(places)):
                 # pyarrow would believe any offset, and read what is not its own.
                 batch.validate(full=True)

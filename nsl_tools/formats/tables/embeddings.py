@@ -127,7 +127,7 @@ class _Columns:
     def id(self) -> str | None:
         """That of the ids; None if these come from elsewhere."""
         name = self.options.id_feature
-        absent = name == DEFAULT_ID_FEATURE and name not in self.table.schema.names
+        absent = name == DEFAULT_ID_FEATURE and name not in self.table.names
         if self.options.ids or absent:
             return None
         self._check(
@@ -145,7 +145,7 @@ class _Columns:
             self._check(name, kind, _is_list_of_numbers, "lists of numbers")
             return [name]
         # The ids are no dimension, even where others are given by --ids.
-        known = [name for name in self.table.schema.names if name != self.options.id_feature]
+        known = [name for name in self.table.names if name != self.options.id_feature]
         patterns = pattern.split(",")
         for one in patterns:
             if not any(fnmatchcase(name, one) for name in known):

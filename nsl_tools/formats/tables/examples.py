@@ -99,12 +99,12 @@ def _checked_names(table: Table, id_column: str) -> list[str]:
         raise DataError(
             table.path, "", f"column {id_column!r} is of type {kind}, expected {expected}"
         )
-    for name in table.schema.names:
+    for name in table.names:
         kind = storage_type(table.column_type(name))
         if not _is_feature(kind):
             problem = f"column {name!r} is of type {kind}, expected numbers, texts, bytes or lists"
             raise DataError(table.path, "", f"{problem} of these: leave it out of the table")
-    return list(table.schema.names)
+    return list(table.names)
 
 
 def _is_feature(kind: pa.DataType) -> bool:

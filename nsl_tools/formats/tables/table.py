@@ -28,6 +28,7 @@ class Table(ABC):
         magic: how its files start, if they always start alike.
         path: of the file.
         schema: names and types of the columns.
+        names: of the columns.
     """
 
     format_name: ClassVar[str]
@@ -37,6 +38,8 @@ class Table(ABC):
     def __init__(self, path: str, schema: pa.Schema) -> None:
         self.path = path
         self.schema = schema
+        # Arrow decodes them only now, and raises if one is not UTF-8.
+        self.names: list[str] = schema.names
 
     @classmethod
     @contextlib.contextmanager
@@ -91,9 +94,9 @@ class Table(ABC):
         Raises:
             DataError: there is no such column, or more than one.
         """
-        places = [place for place, known in enumerate(self.schema.names) if known == name]
+        places = [place for place, known in enumerate(self.names) if known == name]
         if not places:
-            found = ", ".join(self.schema.names[:8])
+            found = ", ".join(self.names[:8])
             raise DataError(self.path, "", f"no column {name!r}, expected one; it has {found}")
         if len(places) > 1:
             raise DataError(self.path, "", f"{len(places)} columns {name!r}, expected one")
