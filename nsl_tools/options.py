@@ -21,6 +21,7 @@ OnDuplicate = Literal["error", "first", "last"]
 WeightKind = Literal["similarity", "distance"]
 EdgeIds = Literal["ids", "rows"]
 SpreadMethod = Literal["consistency", "harmonic"]
+EngineName = Literal["local", "spark"]
 
 _MOST = (1 << 63) - 1  # what numpy and Arrow can count to
 
@@ -59,8 +60,32 @@ class RunOptions:
         _require_path("--report", self.report)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions(RunOptions):
+    """The options of commands that run on one machine or on many.
+
+    Attributes:
+        engine: what runs the tasks: threads of this process, or Apache Spark.
+        spark_master: URL of Spark's master; None for what Spark is configured for.
+        work_dir: folder that all machines see, for what tasks leave for each other; None for the
+            folder of the output.
+    """
+
+    engine: EngineName = "local"
+    spark_master: str | None = None
+    work_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_choice(EngineName, "--engine", self.engine)
+        _require_path("--work-dir", self.work_dir)
+        for name, value in (("--spark-master", self.spark_master), ("--work-dir", self.work_dir)):
+            local = self.engine == "local"
+            _require(not local or value is None, name, "none without --engine spark", value)
+
+
 @dataclass(frozen=True)
-class BuildGraphOptions(RunOptions):
+class BuildGraphOptions(EngineOptions):
     """How to build a graph.
 
     Attributes:
@@ -122,6 +147,10 @@ class BuildGraphOptions(RunOptions):
         _require(0 < self.recall <= 1, "--recall", "more than 0, at most 1", self.recall)
         exact = self.recall == 1 or not self.lsh_splits
         _require(exact, "--recall", "1 with --lsh-splits, which has no such promise", self.recall)
+        local = self.engine == "local"
+        why = "with --engine spark, which compares all pairs"
+        _require(local or self.recall == 1, "--recall", f"1 {why}", self.recall)
+        _require(local or not self.lsh_splits, "--lsh-splits", f"0 {why}", self.lsh_splits)
         _require_choice(WeightKind, "--weights", self.weights)
         _require_choice(EdgeIds, "--edge-ids", self.edge_ids)
         _require_within(1, 4096, "--threads", self.threads)

@@ -38,6 +38,8 @@ class Tuning:
     """Share of its memory budget that each part of a run holds before it spills."""
     gap_bytes: int = 8 << 10
     """Rows with fewer bytes between them are read by one call."""
+    merged_rows: int = 128
+    """Rows whose edges, which several tasks found, are merged together; at least those of one."""
     gather_bytes: int = 4 << 20
     """Bytes of rows that are read together."""
     copied_bytes: int = 4 << 20

@@ -16,6 +16,7 @@ import pytest
 import support
 from hypothesis import settings
 from s3_server import s3, s3_of_session  # noqa: F401 - fixtures
+from spark_cluster import session, spark_cluster, spark_master  # noqa: F401 - fixtures
 from spilling import spill_everywhere, spill_in_children
 from users import fill
 
@@ -58,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what `--spill` would change the sense of, and what only `--all` runs."""
-    left_out = [] if config.getoption("--all") else ["slow"]
+    left_out = [] if config.getoption("--all") else ["slow", "spark"]
     if config.getoption("--spill"):
         left_out.append("own_memory")
     others = [item for item in items if any(map(item.get_closest_marker, left_out))]
@@ -122,7 +123,7 @@ def run() -> Run:
     def run_child(*args: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "nsl_tools", *args]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.run(command, check=False, timeout=60, **(pipes | options))
+        return subprocess.run(command, check=False, **({"timeout": 60} | pipes | options))
 
     return run_child
 

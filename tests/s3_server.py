@@ -61,8 +61,7 @@ class S3Server:
 
         return boto3.client(
             "s3", endpoint_url=self.url, aws_access_key_id="key",
-            aws_secret_access_key="x",  # noqa: S106 - of no account
- region_name="us-east-1",
+            aws_secret_access_key="x", region_name="us-east-1",  # noqa: S106 - of no account
         )  # fmt: skip
 
     def put(self, key: str, data: bytes) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -23,7 +23,10 @@ from nsl_tools.build_graph.read import read_embeddings
 from nsl_tools.build_graph.search.exact import NearestNeighbors, bytes_per_thread
 from nsl_tools.build_graph.search.lsh import bucketed_edges
 from nsl_tools.build_graph.search.recall import bytes_for, promised
+from nsl_tools.build_graph.tasks.tiles import edges_by
 from nsl_tools.build_graph.weigher import EdgeWeigher, IdRanks
+from nsl_tools.engines.spark import engine_of
+from nsl_tools.engines.work_folder import work_folder_of
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.files.outputs import marked_if_incomplete
 from nsl_tools.files.paths import (
@@ -72,6 +75,7 @@ def build_graph(
     seeds: Sequence[str] = (),
     progress: Progress = Progress(),  # noqa: B008 - frozen
     report: Report | None = None,
+    session: Any = None,
 ) -> Statistics:
     """Build the graph of the examples in `embeddings` and write it to `output` as TSV.
 
@@ -83,13 +87,20 @@ def build_graph(
             that leave these are built.
         progress: how to report progress.
         report: what to write beside the output.
+        session: a `pyspark.sql.SparkSession` for the engine `spark`; None for one of its own.
 
     Raises:
         DataError: an input is wrong. UsageError: the paths do not make sense.
-        OutputError: the output cannot be written.
+        OutputError: the output cannot be written. EngineError: the engine fails.
     """
-    with marked_if_incomplete(resolve_output(output)):
-        return _build(embeddings, output, options, seeds, progress, report)
+    statistics = report.statistics if report else Statistics(options.max_errors)
+    with (
+        marked_if_incomplete(resolve_output(output)),
+        engine_of(options, session) as engine,
+        work_folder_of(output, options, statistics.warnings) as folder,
+    ):
+        by_engine = partial(edges_by, engine, folder) if engine else None
+        return _build(embeddings, output, options, seeds, progress, report, statistics, by_engine)
 
 
 def _build(
@@ -99,8 +110,9 @@ def _build(
     seeds: Sequence[str],
     progress: Progress,
     report: Report | None,
+    statistics: Statistics,
+    by_engine: Callable[[EdgeWeigher, int, int, Rows], Iterator[Edges]] | None,
 ) -> Statistics:
-    statistics = report.statistics if report else Statistics(options.max_errors)
     files, member = one_member("EMBEDDINGS", embeddings)
     options = _with_array(options, member)
     inputs = resolve_inputs(files, statistics.warnings)
@@ -137,6 +149,8 @@ def _build(
             weigher = EdgeWeigher(nodes, options.k, options.similarity_threshold, order)
             nearest = NearestNeighbors(weigher, pools, store)
             edges_of = _finder(nodes, nearest, options, statistics, approximately=approximately)
+            if by_engine:
+                edges_of = partial(by_engine, weigher, budget, memory_of(options).limit)
             parts = dict(shards.parts(len(queries)))
             rows = {path: queries[p.start : p.stop] for path, p in parts.items()}
             missing = np.concatenate([queries[:0], *rows.values()])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,32 @@ class IdRanks:
         return id_ranks(texts_at(*spans_of(self._ids, distinct)))[places]
 
 
+class Ranks(Protocol):
+    """The order of the ids of some nodes, by their bytes."""
+
+    @property
+    def all(self) -> Rows:
+        """Numbers that order the ids of all of them, shape (n,)."""
+
+    def of(self, rows: Rows) -> Rows:
+        """Return numbers that order `rows`, shape (m,), as their ids are ordered."""
+
+
+@dataclass(frozen=True)
+class KnownRanks:
+    """The order of the ids of some nodes, known before.
+
+    Attributes:
+        all: numbers that order the ids of all of them, shape (n,).
+    """
+
+    all: Rows
+
+    def of(self, rows: Rows) -> Rows:
+        """Return numbers that order `rows`, shape (m,), as their ids are ordered."""
+        return self.all[rows]
+
+
 @dataclass(frozen=True)
 class EdgeWeigher:
     """Weighs pairs of rows, and chooses the best edges of each.
@@ -74,7 +100,7 @@ class EdgeWeigher:
     embeddings: Embeddings
     k: int | None
     threshold: float
-    ids: IdRanks
+    ids: Ranks
     _buffers: Buffers = field(default_factory=Buffers, repr=False)
 
     @property

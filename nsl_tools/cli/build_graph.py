@@ -7,7 +7,7 @@ from typing import Any, get_args
 import click
 
 from nsl_tools.cli.absl_flags import AbslCommand
-from nsl_tools.cli.common import common_options, progress_of, reported, summarize
+from nsl_tools.cli.common import common_options, engine_options, progress_of, reported, summarize
 from nsl_tools.cli.startup import loading
 from nsl_tools.options import DEFAULT_EMBEDDING_FEATURE, BuildGraphOptions, EdgeIds, WeightKind
 
@@ -125,6 +125,7 @@ Examples:
     help="In Parquet, nodes by their ids, or by the numbers of their rows.",
 )
 @click.option("--threads", type=int, help="Threads for the products.  [default: all cores]")
+@engine_options
 @common_options
 def build_graph(
     embeddings: tuple[str, ...],

@@ -14,6 +14,7 @@ from nsl_tools.memory import parse_size
 from nsl_tools.options import (
     DEFAULT_ID_FEATURE,
     DEFAULT_MAX_RECORD_BYTES,
+    EngineName,
     OnDuplicate,
     RunOptions,
 )
@@ -97,6 +98,34 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in options:
         command = option(command)
     return reading_options(command)
+
+
+def engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of commands that run on one machine or on many."""
+    options = (
+        click.option(
+            "--engine",
+            type=click.Choice(get_args(EngineName)),
+            default="local",
+            show_default=True,
+            help="What runs the work: this machine, or a cluster of Apache Spark. The output is "
+            "the same.",
+        ),
+        click.option(
+            "--spark-master",
+            metavar="URL",
+            help="Master of the cluster.  [default: what Spark is configured for]",
+        ),
+        click.option(
+            "--work-dir",
+            metavar="FOLDER",
+            help="Folder that all machines of the cluster see, for what its tasks leave there.  "
+            "[default: the folder of the output]",
+        ),
+    )
+    for option in options:
+        command = option(command)
+    return command
 
 
 def compression_option(command: Callable[..., None]) -> Callable[..., None]:

@@ -66,14 +66,20 @@ class Wanted:
 
 
 def all_pairs(
-    unit: Units, wanted: Wanted, pool: Executor, store: MatrixStore, ties: Ties | None = None
+    unit: Units,
+    wanted: Wanted,
+    pool: Executor,
+    store: MatrixStore,
+    ties: Ties | None = None,
+    apart: int = 0,
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield candidates `(sources, targets)` among the rows of `unit`, shape (n, d), itself.
 
     By batches of consecutive sources, in order; a row may be paired with itself. Without `ties`
-    all that float32 cannot tell apart are candidates.
+    all that float32 cannot tell apart are candidates. If `apart` is not 0, only pairs of a row
+    before it and one from it on are compared.
     """
-    return _Sweep(unit, unit, wanted, pool, store, ties).pairs()
+    return _Sweep(unit, unit, wanted, pool, store, ties, apart).pairs()
 
 
 def pairs_between(
@@ -94,7 +100,8 @@ def pairs_between(
 class _Sweep:
     """The state of one sweep: thresholds, and the candidates found so far for each tile of queries.
 
-    If `queries` is `base`, it is a triangle.
+    If `queries` is `base`, it is a triangle; with `apart`, the rectangle in it of the rows before
+    that and those from it on.
     """
 
     def __init__(
@@ -105,6 +112,7 @@ class _Sweep:
         pool: Executor,
         store: MatrixStore,
         ties: Ties | None,
+        apart: int = 0,
     ) -> None:
         self._queries, self._base = queries, base
         self._ties = ties
@@ -113,7 +121,9 @@ class _Sweep:
         self._pool = pool
         self._thresholds = np.full(len(queries), wanted.threshold, np.float32)
         height = tile_height(store.budget, queries.shape[1])
-        self._tiles, self._base_tiles = _tiles(len(queries), height), _tiles(len(base), height)
+        self._tiles = _tiles(0, apart, height) + _tiles(apart, len(queries), height)
+        self._base_tiles = self._tiles if self._triangle else _tiles(0, len(base), height)
+        self._first_tiles = -(-apart // height)  # of the rows before `apart`
         self._pending = Pending(len(self._tiles), height, store)
         self._limits = [TUNING.crowd * (wanted.best or 0) * height] * len(self._tiles)
         tile_floats = height * max(1, queries.shape[1])
@@ -139,12 +149,21 @@ class _Sweep:
 
     def _start(self, band: range) -> list[Future[None]]:
         """Start multiplying a band with each tile of the base that is due."""
-        queries = self._queries[slice(self._tiles[band[0]].start, self._tiles[band[-1]].stop)]
         due = [*range(len(self._base_tiles))]
         if self._triangle:
             # The tiles of the band itself come last, and those with the most work first.
             due = [*due[band.stop :], *reversed(band)]
+        due = [j for j in due if any(self._is_due(i, j) for i in band)]
+        if not due:
+            return []
+        queries = self._queries[slice(self._tiles[band[0]].start, self._tiles[band[-1]].stop)]
         return [self._pool.submit(self._multiply_band, band, queries, j) for j in due]
+
+    def _is_due(self, i: int, j: int) -> bool:
+        """Tell whether tile `i` of the queries is multiplied with tile `j` of the base."""
+        if self._first_tiles:
+            return i < self._first_tiles <= j
+        return not self._triangle or i <= j
 
     def _batches(self, band: range) -> Iterator[tuple[Rows, Rows]]:
         """Yield the candidates of a band, a batch at a time."""
@@ -166,7 +185,7 @@ class _Sweep:
         base = self._base[self._base_tiles[j]]
         start = self._tiles[band[0]].start
         for i in band:
-            if not self._stopped and (not self._triangle or i <= j):
+            if not self._stopped and self._is_due(i, j):
                 tile = self._tiles[i]
                 self._multiply(i, j, queries[tile.start - start : tile.stop - start], base)
 
@@ -287,8 +306,8 @@ def pairs_of_batch(store: MatrixStore) -> int:
     return min(max(TUNING.least_candidates, store.budget // pair_bytes), largest)
 
 
-def _tiles(rows: int, height: int) -> list[slice]:
-    return [slice(i, min(i + height, rows)) for i in range(0, rows, height)]
+def _tiles(first: int, stop: int, height: int) -> list[slice]:
+    return [slice(i, min(i + height, stop)) for i in range(first, stop, height)]
 
 
 def _concatenated(batch: list[tuple[Rows, Rows]]) -> tuple[Rows, Rows]:

@@ -94,15 +94,33 @@ class NearestNeighbors:
         pairs = self._within(base) if same else self._between(queries, base)
         yield from self.best_of_each(pairs)
 
-    def _within(self, rows: Rows) -> Iterator[tuple[Rows, Rows]]:
-        """Yield candidates among `rows`, ascending by source from yield to yield."""
+    def edges_across(self, first: Rows, others: Rows) -> Iterator[Edges]:
+        """Yield the edges between two sets of rows, in both directions, in order of their sources.
+
+        Args:
+            first: ascending.
+            others: ascending, all after the last of `first`.
+        """
+        first, others = (rows[self.embeddings.norms[rows] > 0] for rows in (first, others))
+        if len(first) and len(others):
+            rows = np.concatenate([first, others])
+            yield from self.best_of_each(self._within(rows, len(first)))
+
+    def _within(self, rows: Rows, apart: int = 0) -> Iterator[tuple[Rows, Rows]]:
+        """Yield candidates among `rows`, ascending by source from yield to yield.
+
+        With `apart`, only those of a row before that place and one from it on; a few others may
+        be among them.
+        """
         surplus = self._surplus_duplicates(rows)
         rest, base = rows[surplus], rows[~surplus]
         done = 0
         units = UnitRows(self.embeddings, base)
         pool, ties = self.workers.products, self._ties(base, base)
-        for i, j in all_pairs(units, self._wanted, pool, self.store, ties):
-            # A row meets itself, so the largest source is the end of the batch.
+        apart -= int(np.count_nonzero(surplus[:apart]))
+        for i, j in all_pairs(units, self._wanted, pool, self.store, ties, apart):
+            if not len(i):
+                continue
             due = int(np.searchsorted(rest, base[i].max()))
             yield from self._with_surplus(base[i], base[j], rest[done:due], base)
             done = due

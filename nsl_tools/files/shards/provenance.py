@@ -27,7 +27,7 @@ def provenance_of(
 ) -> Provenance:
     """Return the provenance of what a run writes, by the files of its inputs, before it reads."""
     # The content of the output does not depend on these options.
-    free = ("memory_limit", "threads", "resume", "report")
+    free = ("memory_limit", "threads", "resume", "report", "engine", "spark_master", "work_dir")
     return {
         "tool": tool,
         "version": __version__,

@@ -1,0 +1,1 @@
+"""The search as tasks, for engines of many machines."""
