@@ -157,7 +157,7 @@ class BuildGraphOptions(EngineOptions):
 
 
 @dataclass(frozen=True)
-class PackOptions(RunOptions):
+class PackOptions(EngineOptions):
     """How to pack neighbours.
 
     Attributes:

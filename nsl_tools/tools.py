@@ -7,7 +7,7 @@ NSL 1.4, `tools/build_graph.py`, `tools/pack_nbrs.py`, `tools/graph_utils.py`.
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nsl_tools.build_graph import pipeline as building
 from nsl_tools.files.outputs import Outputs
@@ -34,6 +34,8 @@ def build_graph(
     lsh_splits: int = 0,
     lsh_rounds: int = 2,
     random_seed: int | None = None,
+    *,
+    spark: Any = None,
 ) -> None:
     """Write the graph of all pairs whose cosine reaches the threshold, as TSV.
 
@@ -46,6 +48,7 @@ def build_graph(
         lsh_splits: random hyperplanes per round; 0 compares all pairs.
         lsh_rounds: rounds of bucketing.
         random_seed: seed of the hyperplanes; None draws one.
+        spark: a `pyspark.sql.SparkSession` to run on; None for this machine. Beyond NSL.
 
     Raises:
         NslToolsError: an input, an option or the output is wrong.
@@ -59,8 +62,9 @@ def build_graph(
         lsh_rounds=lsh_rounds,
         random_seed=secrets.randbits(32) if random_seed is None else random_seed,
         allow_empty=True,
+        engine="spark" if spark else "local",
     )
-    building.build_graph(embedding_files, output_graph_path, options)
+    building.build_graph(embedding_files, output_graph_path, options, session=spark)
 
 
 def build_graph_from_config(
@@ -90,6 +94,8 @@ def pack_nbrs(
     add_undirected_edges: bool = False,
     max_nbrs: int | None = None,
     id_feature_name: str = "id",
+    *,
+    spark: Any = None,
 ) -> None:
     """Merge the features of graph neighbours into the labeled examples.
 
@@ -101,6 +107,7 @@ def pack_nbrs(
         add_undirected_edges: follow each edge backwards too.
         max_nbrs: neighbours per seed at most; None for all.
         id_feature_name: feature that holds the id.
+        spark: as of `build_graph`.
 
     Raises:
         NslToolsError: an input, an option or the output is wrong.
@@ -110,6 +117,7 @@ def pack_nbrs(
         add_undirected_edges=add_undirected_edges,
         id_feature=id_feature_name,
         allow_empty=True,
+        engine="spark" if spark else "local",
     )
     packing.pack_nbrs(
         labeled_examples_path,
@@ -117,6 +125,7 @@ def pack_nbrs(
         graph_path,
         output_training_data_path,
         options,
+        session=spark,
     )
 
 

@@ -10,6 +10,7 @@ from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import (
     common_options,
     compression_option,
+    engine_options,
     graph_ids_option,
     progress_of,
     reported,
@@ -70,6 +71,7 @@ Examples:
     help="Give each seed the class probabilities that spread-labels wrote to FILE, as "
     "NL_soft_label, and its confidence as NL_label_weight.",
 )
+@engine_options
 @common_options
 def pack_nbrs(
     labeled: str,

@@ -110,10 +110,15 @@ def read_examples(
         for records in read_batches(source):
             kept = skipped.applied(records) if skipped else records
             with _located(kept):
-                yield _parsed(parser, kept)
+                yield parsed_batch(parser, kept)
 
 
-def _parsed(parser: ExampleParser, records: RecordBatch) -> ExampleBatch:
+def parsed_batch(parser: ExampleParser, records: RecordBatch) -> ExampleBatch:
+    """Return records as examples.
+
+    Raises:
+        ExampleError: one is none.
+    """
     return ExampleBatch(records, parser.parse(records.data, records.starts, records.ends))
 
 
@@ -163,7 +168,7 @@ def _decoded(
     parser: ExampleParser, records: RecordBatch, decode: Callable[[ExampleBatch], T]
 ) -> tuple[ExampleBatch, T] | ExampleError:
     try:
-        batch = _parsed(parser, records)
+        batch = parsed_batch(parser, records)
         return batch, decode(batch)
     except ExampleError as err:
         return err

@@ -31,6 +31,10 @@ class SkippedRecords:
             return records
         return records.select([i for i, n in enumerate(records.numbers) if n not in numbers])
 
+    def numbers_in(self, source: str) -> set[int]:
+        """Return the numbers of the records of the file `source` that are left out."""
+        return self._numbers.get(source, set())
+
     def skip(self, records: RecordBatch, err: ExampleError) -> RecordBatch:
         """Return the batch without its first record, which is wrong.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from nsl_tools.pack_nbrs.splice import Neighbors, Seeds, added_names, refused_se
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from nsl_tools.options import PackOptions
     from nsl_tools.pack_nbrs.inputs import Input
     from nsl_tools.pack_nbrs.marks import Marks
-    from nsl_tools.pack_nbrs.nodes import NodeRows
     from nsl_tools.pack_nbrs.plan import JoinPlan
     from nsl_tools.spill.partitions import Records
     from nsl_tools.statistics import Statistics
@@ -50,29 +49,40 @@ def needed_blocks(
     Raises:
         DataError: a neighbour has a feature called `weight`, or is too long.
     """
-    row, lacking = 0, set(options.copied_features or ())
+    row, unknown, lacking = 0, 0, set(options.copied_features or ())
     for batch in (batch for part, again in inputs for batch in part.examples(again=again)):
         keys, places, ranges = plan.needs_before(row + len(batch))
         if len(keys):
             rows = rows_of(keys) - row
-            meta, data = _blocks_of(batch, keys, rows, options)
+            meta, data = blocks_of(batch, keys, rows, options)
             yield meta, data, places, ranges
-            _count_unknown(batch, rows, statistics)
+            unknown += unknown_among(batch, rows)
             lacking -= set(batch.parsed.known)
         row += len(batch)
-    for name in sorted(lacking):
-        statistics.warnings[f"--nbr-features: no neighbour has a feature {shown(name)}"] = 1
+    tell_unknown(unknown, statistics)
+    tell_lacking(lacking, statistics)
 
 
-def _count_unknown(batch: ExampleBatch, rows: Places, statistics: Statistics) -> None:
-    """Count the neighbours that hold more than features, of which alone NSL makes copies, too."""
+def unknown_among(batch: ExampleBatch, rows: Places) -> int:
+    """Return how many neighbours hold more than features, which alone NSL copies, too."""
     more = [row for row, odd in batch.parsed.odd.items() if odd.is_counted]
-    if count := int(np.isin(more, rows).sum()):
+    return int(np.isin(more, rows).sum())
+
+
+def tell_unknown(count: int, statistics: Statistics) -> None:
+    """Count neighbours that hold more than features."""
+    if count:
         reason = "neighbours with fields that tf.train.Example does not have, which are not packed"
         statistics.drop(reason, count)
 
 
-def _blocks_of(
+def tell_lacking(names: Iterable[bytes], statistics: Statistics) -> None:
+    """Warn of features that were asked for and that no neighbour has."""
+    for name in sorted(names):
+        statistics.warnings[f"--nbr-features: no neighbour has a feature {shown(name)}"] = 1
+
+
+def blocks_of(
     batch: ExampleBatch, keys: Records, rows: Places, options: PackOptions
 ) -> tuple[Records, Bytes]:
     """Return the blocks with these keys, and what the store wants to know of each."""
@@ -85,22 +95,68 @@ def _blocks_of(
     return meta, blocks.data
 
 
+class SeedNodes(Protocol):
+    """What packing asks of nodes.
+
+    Attributes:
+        is_seed: whether each row is packed, shape (n,), bool.
+    """
+
+    is_seed: npt.NDArray[np.bool_]
+
+    def id_of(self, row: int) -> bytes:
+        """Return the id of a row, for a message."""
+
+
+class SeedRange(NamedTuple):
+    """A range of seeds.
+
+    Attributes:
+        end: the row after its last one.
+        edges: those that leave it, by seed and rank.
+        pool: the blocks of its neighbours.
+    """
+
+    end: int
+    edges: Records
+    pool: Pool
+
+
+def numbered(inputs: Iterable[Input]) -> Iterator[tuple[int, ExampleBatch]]:
+    """Yield all examples of some inputs, and the row of the first of each batch."""
+    row = 0
+    for batch in (batch for part in inputs for batch in part.examples()):
+        yield row, batch
+        row += len(batch)
+
+
+def ranges_of(plan: JoinPlan, pools: Iterable[Pool]) -> Iterator[SeedRange]:
+    """Yield the ranges of a plan, of whose pools one is to be used at a time."""
+    for index, (end, pool) in enumerate(zip(plan.ends, pools, strict=True)):
+        yield SeedRange(end, plan.edges_of(index), pool)
+
+
 def packed_batches(
-    inputs: Sequence[Input],
-    nodes: NodeRows,
-    plan: JoinPlan,
-    pools: Iterable[Pool],
+    examples: Iterable[tuple[int, ExampleBatch]],
+    nodes: SeedNodes,
+    ranges: Iterable[SeedRange],
     marks: Marks,
+    limit: int | None,
 ) -> Iterator[Framed]:
     """Yield the packed examples, in the order of the seeds.
+
+    Args:
+        examples: in order of their rows, with the row of the first of each batch.
+        nodes: tell which rows are seeds.
+        ranges: of the seeds, in order.
+        marks: what seeds get beside neighbours.
+        limit: bytes that the run may use, which bound a record too; None for any.
 
     Raises:
         DataError: a seed has features that packing would add, or is too long with its neighbours.
     """
-    seeds = _SeedReader(inputs, nodes, marks)
-    limit = next((source.memory_limit for part in inputs for source in part.sources), None)
-    for index, (end, pool) in enumerate(zip(plan.ends, pools, strict=True)):
-        edges = plan.edges_of(index)
+    seeds = _SeedReader(examples, nodes, marks)
+    for end, edges, pool in ranges:
         sources = edges["source"].copy()
         for rows, batch in seeds.before(end):
             if len(rows):
@@ -119,20 +175,20 @@ def _bounds(sources: npt.NDArray[np.uint32], rows: Places) -> Places:
 class _SeedReader:
     """Reads the seeds in order, up to any row."""
 
-    def __init__(self, inputs: Sequence[Input], nodes: NodeRows, marks: Marks) -> None:
+    def __init__(
+        self, examples: Iterable[tuple[int, ExampleBatch]], nodes: SeedNodes, marks: Marks
+    ) -> None:
         self._nodes = nodes
         self._marks = marks
-        self._batches = self._read(inputs)
+        self._batches = self._read(examples)
         self._next: tuple[Places, Seeds] | None = None
 
-    def _read(self, inputs: Sequence[Input]) -> Iterator[tuple[Places, Seeds]]:
-        first = 0
-        for batch in (batch for part in inputs for batch in part.examples()):
+    def _read(self, examples: Iterable[tuple[int, ExampleBatch]]) -> Iterator[tuple[Places, Seeds]]:
+        for first, batch in examples:
             rows = np.arange(first, first + len(batch))
             seeds = np.flatnonzero(self._nodes.is_seed[rows])
             with batch.errors():
                 yield rows[seeds], self._seeds(batch, rows[seeds], seeds)
-            first += len(batch)
 
     def _seeds(self, batch: ExampleBatch, rows: Places, seeds: Places) -> Seeds:
         parsed = batch.parsed
@@ -180,7 +236,7 @@ class _Work:
         blocks = np.diff(offsets_of(pool.lengths[self._blocks])[self._bounds])
         self._sizes: Places = seeds.lengths + blocks
 
-    def refuse_long(self, rows: Places, nodes: NodeRows, limit: int | None) -> None:
+    def refuse_long(self, rows: Places, nodes: SeedNodes, limit: int | None) -> None:
         """Raise DataError if a packed record, of the seeds in `rows`, is too long.
 
         No reader takes one of more than 2 GiB; making one takes a multiple of it, within `limit`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,25 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nsl_tools.arrays.byte_spans import Bytes, Places
-    from nsl_tools.pack_nbrs.nodes import NodeRows
     from nsl_tools.pack_nbrs.soft_labels import SoftLabels
+
+
+class MarkedNodes(Protocol):
+    """What marks depend on.
+
+    Attributes:
+        labeled: rows that are labeled; they come first.
+        seed_unlabeled: whether unlabeled rows are packed, too.
+    """
+
+    labeled: int
+    seed_unlabeled: bool
 
 
 class Marks:
     """Entries of feature maps, of as many bytes for each seed."""
 
-    def __init__(self, nodes: NodeRows, soft: SoftLabels | None = None) -> None:
+    def __init__(self, nodes: MarkedNodes, soft: SoftLabels | None = None) -> None:
         """Mark seeds if unlabeled ones are among them, or if there are soft labels."""
         self._nodes = nodes
         self._soft = soft

@@ -132,20 +132,20 @@ class BlockStore:
 
     def _spill(self) -> None:
         meta = np.concatenate(self._blocks)
-        starts = offsets_of(_sizes(meta))[:-1]
+        starts = offsets_of(block_sizes(meta))[:-1]
         blocks, ranges = (np.concatenate(parts) for parts in zip(*self._needs, strict=True))
         order = np.argsort(ranges, kind="stable")
         blocks, bounds = blocks[order], np.searchsorted(ranges[order], np.arange(self._ranges + 1))
         meta, starts = meta[blocks], starts[blocks]
         self._meta.write([meta], bounds)
-        offsets = offsets_of(_sizes(meta))
-        self._bytes.write(_copies(self._data, starts, offsets), offsets[bounds])
+        offsets = offsets_of(block_sizes(meta))
+        self._bytes.write(copies(self._data, starts, offsets), offsets[bounds])
         self._start()
 
     def pools(self) -> Iterator[Pool]:
         """Yield what each range needs, in order; one pool is to be used at a time."""
         if not self._meta.spilled:
-            pool = _pool(np.concatenate(self._blocks), self._data)
+            pool = pool_of(np.concatenate(self._blocks), self._data)
             for _ in range(self._ranges):
                 yield pool
             return
@@ -153,11 +153,17 @@ class BlockStore:
             self._spill()
         del self._data
         for i in range(self._ranges):
-            yield _pool(self._meta.read(i, i + 1), self._bytes.read(i, i + 1))
+            yield pool_of(self._meta.read(i, i + 1), self._bytes.read(i, i + 1))
 
 
-def _copies(data: Bytes, starts: Places, offsets: Places) -> Iterator[Bytes]:
-    """Yield the spans of `data` at `starts` end to end, some MiB at a time."""
+def copies(data: Bytes, starts: Places, offsets: Places) -> Iterator[Bytes]:
+    """Yield the spans of `data` at `starts` end to end, some MiB at a time.
+
+    Args:
+        data: holds them.
+        starts: where each starts there, shape (n,).
+        offsets: where each is to start, and the last to end, shape (n + 1,).
+    """
     cuts = np.searchsorted(offsets, np.arange(0, int(offsets[-1]), TUNING.copied_bytes))
     for first, last in pairwise(np.unique(np.append(cuts, len(starts))).tolist()):
         places = offsets[first : last + 1] - offsets[first]
@@ -166,13 +172,14 @@ def _copies(data: Bytes, starts: Places, offsets: Places) -> Iterator[Bytes]:
         yield out
 
 
-def _sizes(meta: Records) -> Places:
+def block_sizes(meta: Records) -> Places:
     """Return the bytes of each block and of what follows it."""
     return meta["length"].astype(np.int64) + GAP_BYTES * meta["gaps"].astype(np.int64)
 
 
-def _pool(meta: Records, data: Bytes) -> Pool:
-    starts = offsets_of(_sizes(meta))[:-1]
+def pool_of(meta: Records, data: Bytes) -> Pool:
+    """Return the blocks that lie end to end in `data`, n of them, of which `meta` tells, (n,)."""
+    starts = offsets_of(block_sizes(meta))[:-1]
     order = np.argsort(meta["key"], kind="stable")
     meta, starts = meta[order], starts[order]
     lengths, gaps = (meta[name].astype(np.int64) for name in ("length", "gaps"))

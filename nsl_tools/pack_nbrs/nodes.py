@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from nsl_tools.arrays.fingerprints import fingerprints
 from nsl_tools.arrays.groups import one_of_each
 from nsl_tools.background import in_background
 from nsl_tools.formats.example_batch import Places, ids_of, leave_out, read_decoded
+from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES
 from nsl_tools.pack_nbrs.id_index import Entries
 from nsl_tools.spill.id_texts import IdTexts
 
@@ -19,10 +20,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nsl_tools.formats.example_batch import ExampleBatch
+    from nsl_tools.formats.tfrecord.reader import RecordBatch
     from nsl_tools.memory_budget import MemoryBudget
     from nsl_tools.pack_nbrs.inputs import Input
 
 Rows = npt.NDArray[np.int64]
+
+
+class BatchPlace(NamedTuple):
+    """Where a batch of records is.
+
+    Attributes:
+        side: 0 for the labeled input, 1 for the unlabeled one.
+        source: name of the file.
+        start: byte where its first record starts, in the decompressed file.
+        stop: byte where its last one ends.
+        number: of its first one in the file.
+    """
+
+    side: int
+    source: str
+    start: int
+    stop: int
+    number: int
 
 
 class NodeRows:
@@ -35,6 +55,7 @@ class NodeRows:
         twice: unlabeled rows whose id is labeled too, ascending.
         is_seed: whether each row is packed, shape (n,), bool.
         seed_unlabeled: whether unlabeled rows are, and seeds are marked.
+        batch_places: where the records are, batch by batch.
     """
 
     def __init__(
@@ -54,11 +75,12 @@ class NodeRows:
         """
         self._texts = IdTexts(memory, stack)
         self._starts: list[int] = []
+        self.batch_places: list[BatchPlace] = []
         self._means: list[float] = []
         self._original: Rows | None = None
         self._observe = observe
         entries = Entries(memory, stack)
-        places = [self._read(part, id_feature, entries) for part in inputs]
+        places = [self._read(side, part, id_feature, entries) for side, part in enumerate(inputs)]
         counts = [len(part) for part in places]
         self.index, shared, firsts = entries.index()
         self.labeled, self.count, self.twice = counts[0], sum(counts), np.empty(0, np.int64)
@@ -69,13 +91,14 @@ class NodeRows:
         self.is_seed[: self.labeled] = True
         self.is_seed[self.twice] = False
 
-    def _read(self, part: Input, id_feature: str, entries: Entries) -> Places:
+    def _read(self, side: int, part: Input, id_feature: str, entries: Entries) -> Places:
         places = Places()
         longer = 16  # bytes of a feature in a block: for a longer name, and its place
         batches = read_decoded(part.sources, part.skipped, lambda b: ids_of(b, id_feature))
         for batch, ids in in_background(batches):
             records = batch.records
             self._starts.append(len(self._texts))
+            self.batch_places.append(_place_of(side, records))
             size = (records.ends - records.starts).sum() + longer * len(batch.parsed.names)
             self._means.append(float(size / len(batch)))
             if self._observe:
@@ -143,7 +166,18 @@ class NodeRows:
         """Return the places at which `rows` were read."""
         return rows if self._original is None else self._original[rows]
 
+    def batch_rows(self) -> Rows:
+        """Return the row of the first record that is kept of each batch, or of a later one."""
+        starts = np.array(self._starts, np.int64)
+        return starts if self._original is None else np.searchsorted(self._original, starts)
+
     def mean_sizes(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
         """Return for each of `rows` how long its features are in a block thereabouts, (m,)."""
         batches = np.searchsorted(self._starts, rows, side="right") - 1
         return np.array([*self._means, 0.0])[batches]
+
+
+def _place_of(side: int, records: RecordBatch) -> BatchPlace:
+    start = records.offset + int(records.starts[0]) - HEADER_BYTES
+    stop = records.offset + int(records.ends[-1]) + FOOTER_BYTES
+    return BatchPlace(side, records.source, start, stop, records.numbers[0])

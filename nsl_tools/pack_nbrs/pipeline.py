@@ -15,14 +15,17 @@ NSL 1.4, `tools/pack_nbrs.py`.
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.background import in_background
+from nsl_tools.engines.spark import engine_of
+from nsl_tools.engines.work_folder import work_folder_of
 from nsl_tools.errors import DataError
 from nsl_tools.files.compression import is_compressed
 from nsl_tools.files.outputs import marked_if_incomplete
@@ -51,25 +54,29 @@ from nsl_tools.formats.tfrecord.writer import RecordFile, refuse_zstd, write_fra
 from nsl_tools.options import memory_of
 from nsl_tools.pack_nbrs.graph_edges import GraphEdges
 from nsl_tools.pack_nbrs.inputs import Input, RecordMemory
-from nsl_tools.pack_nbrs.join import needed_blocks, packed_batches
+from nsl_tools.pack_nbrs.join import needed_blocks, numbered, packed_batches, ranges_of
 from nsl_tools.pack_nbrs.marks import Marks
 from nsl_tools.pack_nbrs.neighbor_store import BlockStore
 from nsl_tools.pack_nbrs.nodes import NodeRows
 from nsl_tools.pack_nbrs.packed_table import is_parquet, packed_types
 from nsl_tools.pack_nbrs.plan import JoinPlan, refuse_hub
 from nsl_tools.pack_nbrs.soft_labels import SoftLabels, read_soft_labels
+from nsl_tools.pack_nbrs.tasks.packing import TASK_BYTES, packed_by
+from nsl_tools.pack_nbrs.tasks.records import RecordPlaces
 from nsl_tools.pack_nbrs.top_edges import TopEdges
 from nsl_tools.progress import Progress
 from nsl_tools.spill.scratch import claim_space
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from nsl_tools.engines.engine import Engine
     from nsl_tools.files.compression import ByteSink
     from nsl_tools.files.run_report import Report
     from nsl_tools.files.shards.shard_set import ShardSet
     from nsl_tools.formats.tables.feature_types import FeatureTypes
+    from nsl_tools.formats.tfrecord.frames import Framed
     from nsl_tools.formats.tfrecord.writer import RecordSink
     from nsl_tools.memory_budget import MemoryBudget
     from nsl_tools.options import PackOptions
@@ -85,6 +92,7 @@ def pack_nbrs(
     options: PackOptions,
     progress: Progress = Progress(),  # noqa: B008 - frozen
     report: Report | None = None,
+    session: Any = None,
 ) -> Statistics:
     """Write each labeled example with the features of its neighbours merged in.
 
@@ -96,16 +104,19 @@ def pack_nbrs(
         options: how to pack.
         progress: how to report progress.
         report: what to write beside the output.
+        session: a `pyspark.sql.SparkSession` for the engine `spark`; None for one of its own.
 
     Raises:
         DataError: an input is wrong. UsageError: the paths do not make sense.
-        OutputError: the output cannot be written.
+        OutputError: the output cannot be written. EngineError: the engine fails.
     """
     refuse_zstd(output)
     outputs = resolve_output(output)
     statistics = report.statistics if report else Statistics(options.max_errors)
     with contextlib.ExitStack() as stack:
         stack.enter_context(marked_if_incomplete(outputs))
+        engine = stack.enter_context(engine_of(options, session))
+        folder = stack.enter_context(work_folder_of(output, options, statistics.warnings))
         given = (labeled, unlabeled, graph, options.soft_labels)
         paths = [resolve_inputs([path] if path else []) for path in given]
         inputs = [name for part in paths for name in part]
@@ -126,7 +137,10 @@ def pack_nbrs(
         if shards.all_kept(statistics, progress):
             return statistics
         _claim_space(inputs, memory_of(options).limit, progress)
-        _Job(options, statistics, progress, memory_of(options), stack, types).write(paths, shards)
+        memory = memory_of(options)
+        _Job(options, statistics, progress, memory, stack, types, engine, folder).write(
+            paths, shards
+        )
     return statistics
 
 
@@ -169,6 +183,8 @@ class _Job:
     memory: MemoryBudget
     stack: contextlib.ExitStack
     types: FeatureTypes | None = None
+    engine: Engine | None = None
+    folder: str = ""
 
     def write(self, paths: Sequence[Sequence[str]], shards: ShardSet) -> None:
         """Write the seeds, packed, of the labeled and unlabeled files and graphs in `paths`."""
@@ -180,13 +196,16 @@ class _Job:
         nodes = self.read_nodes(*inputs)
         total = int(nodes.is_seed.sum())
         nodes.leave_out_seeds(shards.kept(total))
-        marks = Marks(nodes, self.read_soft_labels(paths[3], nodes))
+        soft = self.read_soft_labels(paths[3], nodes)
         plan = self.read_graph(edges, nodes)
-        blocks = self.read_neighbors(inputs, plan)
-        seeds = inputs if self.options.seed_unlabeled else inputs[:1]
-        spliced = in_background(packed_batches(seeds, nodes, plan, blocks.pools(), marks))
-        packed = in_background(map(seal, spliced))
-        self.stack.enter_context(contextlib.closing(packed))
+        if self.engine is None:
+            packed = self.packed(inputs, nodes, plan, soft)
+        else:
+            places = RecordPlaces(inputs, nodes, self.folder)
+            packed = packed_by(
+                self.engine, self.folder, places, plan, nodes, soft,
+                self.options, self.memory.limit, self.statistics,
+            )  # fmt: skip
         left = int(nodes.is_seed.sum())
         begin: Callable[[ByteSink], RecordSink] = RecordFile
         if self.types:
@@ -194,6 +213,19 @@ class _Job:
         write_framed(shards, self.progress.track(packed, "examples", len, left), total, begin)
         self.statistics.counts["examples packed"] = left
         self.statistics.counts["neighbours packed"] = plan.edges
+
+    def packed(
+        self, inputs: Sequence[Input], nodes: NodeRows, plan: JoinPlan, soft: SoftLabels | None
+    ) -> Iterator[Framed]:
+        """Return the packed records, made by threads of this process."""
+        blocks = self.read_neighbors(inputs, plan)
+        seeds = inputs if self.options.seed_unlabeled else inputs[:1]
+        ranges = ranges_of(plan, blocks.pools())
+        marks, limit = Marks(nodes, soft), self.memory.limit
+        spliced = in_background(packed_batches(numbered(seeds), nodes, ranges, marks, limit))
+        sealed = in_background(map(seal, spliced))
+        self.stack.enter_context(contextlib.closing(sealed))
+        return sealed
 
     def inputs(self, paths: Sequence[Sequence[str]]) -> list[Input]:
         """Return the labeled and the unlabeled input, each to be read several times."""
@@ -259,7 +291,8 @@ class _Job:
         if limit == 0:
             statistics.warnings["--max-nbrs 0: no edge is packed"] = count
         nodes.forget_ids()
-        return JoinPlan(top.best(), nodes, self.memory, self.stack)
+        most = TASK_BYTES if self.engine else math.inf
+        return JoinPlan(top.best(), nodes, self.memory, self.stack, most)
 
     def read_neighbors(self, inputs: Sequence[Input], plan: JoinPlan) -> BlockStore:
         """Read the records of all neighbours that are kept."""

@@ -7,6 +7,7 @@ by row, the order in which records are read.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ class JoinPlan:
         nodes: NodeRows,
         memory: MemoryBudget,
         stack: contextlib.ExitStack,
+        most_bytes: float = math.inf,
     ) -> None:
         """Cut seeds into ranges.
 
@@ -57,6 +59,7 @@ class JoinPlan:
             nodes: all nodes, which tell about how long their records are.
             memory: of which a share is for the blocks of one range.
             stack: closes scratch files.
+            most_bytes: of the blocks of one range, where that is less.
 
         Raises:
             UsageError: the neighbours of one seed take more memory than there is.
@@ -67,7 +70,7 @@ class JoinPlan:
         self._width = -(-nodes.count // _PARTITIONS) or 1
         self._nodes = nodes
         self._limit = memory.limit
-        self._budget = memory.share("blocks")
+        self._budget = min(memory.share("blocks"), most_bytes)
         self._edges = SpilledPartitions(EDGE, 1, memory.share("plan_edges"), stack)
         self._needs = SpilledPartitions(NEED, _PARTITIONS, memory.share("plan_needs"), stack)
         self._partition, self._loaded = 0, np.empty(0, NEED)

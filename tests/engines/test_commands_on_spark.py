@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.spark, pytest.mark.own_memory("runs in processes of its own")]
 
 
-def test_build_graph_gives_the_same_file(job: Path, spark_master: str, run: Run) -> None:
+def test_both_commands_give_the_same_files(job: Path, spark_master: str, run: Run) -> None:
     on_spark = ["--engine=spark", f"--spark-master={spark_master}"]
     for name, engine in (("a.tsv", []), ("b.tsv", on_spark)):
         done = run("build-graph", *engine, "embeddings", name, timeout=240)
         assert done.returncode == 0, done.stderr
-    assert (job / "a.tsv").read_bytes() == (job / "b.tsv").read_bytes() != b""
+        packed = name.replace("tsv", "tfr")
+        done = run("pack-nbrs", *engine, "labeled", "unlabeled", name, packed, timeout=240)
+        assert done.returncode == 0, done.stderr
+    for kind in ("tsv", "tfr"):
+        assert (job / f"a.{kind}").read_bytes() == (job / f"b.{kind}").read_bytes() != b""
     assert not [path.name for path in job.iterdir() if "nsl-tools" in path.name]
 
 

@@ -11,7 +11,10 @@ from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.engines.spark import EngineError, SparkEngine, _Guarded, _reason, engine_of
 from nsl_tools.errors import UsageError
 from nsl_tools.formats.example_writer import write_examples
-from nsl_tools.options import BuildGraphOptions
+from nsl_tools.options import BuildGraphOptions, PackOptions
+from nsl_tools.pack_nbrs.pipeline import pack_nbrs
+from nsl_tools.tools import build_graph as nsl_build_graph
+from nsl_tools.tools import pack_nbrs as nsl_pack_nbrs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +82,52 @@ def test_a_graph_is_the_same(
         results.append((found.counts, {n: d for n, d in files.items() if not n.startswith(".")}))
         assert not [file for file in folder.iterdir() if file.is_dir()]
     assert results[0] == results[1]
+
+
+PACKED: dict[str, dict[str, Any]] = {
+    "out": {"max_neighbors": 5},
+    "all@3": {"add_undirected_edges": True, "seed_unlabeled": True},
+    "few.gz": {"max_neighbors": 2, "nbr_features": "text"},
+    "few.parquet": {"max_neighbors": 2, "memory_limit": 64_000_000},
+}
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_examples_are_the_same(
+    session: Any,
+    embeddings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.chdir(embeddings)
+    build_graph(["v.tfr"], f"{tmp_path}/graph.tsv", BuildGraphOptions())
+    # Tasks of some records each.
+    for module in ("pipeline", "tasks.packing"):
+        monkeypatch.setattr(f"nsl_tools.pack_nbrs.{module}.TASK_BYTES", 100_000)
+    results = []
+    for engine in ("local", "spark"):
+        (folder := tmp_path / engine).mkdir()
+        given = PackOptions(engine=engine, **PACKED[name])  # type: ignore[arg-type]
+        inputs = "v.tfr", "", f"{tmp_path}/graph.tsv"
+        found = pack_nbrs(*inputs, f"{folder}/{name}", given, session=session)
+        files = {file.name: file.read_bytes() for file in folder.iterdir()}
+        results.append((found.counts, {n: d for n, d in files.items() if not n.startswith(".")}))
+    assert results[0] == results[1]
+
+
+@pytest.mark.spark
+def test_the_functions_of_nsl_take_a_session(
+    session: Any, embeddings: Path, tmp_path: Path
+) -> None:
+    written = []
+    for spark in (None, session):
+        graph, out = f"{tmp_path}/graph.tsv", f"{tmp_path}/out"
+        nsl_build_graph([f"{embeddings}/v.tfr"], graph, 0.95, spark=spark)
+        nsl_pack_nbrs(f"{embeddings}/v.tfr", "", graph, out, max_nbrs=3, spark=spark)
+        written.append([(tmp_path / name).read_bytes() for name in ("graph.tsv", "out")])
+    assert written[0] == written[1]
 
 
 @pytest.mark.spark

@@ -14,7 +14,10 @@ from nsl_tools.files.shards import provenance
 from nsl_tools.files.shards.provenance import difference, input_state, provenance_of, streams_of
 from nsl_tools.options import BuildGraphOptions, PackOptions
 
-_FREE = {"memory_limit": 10**9, "threads": 2, "resume": True, "report": "r.json"}
+_FREE = {
+    "memory_limit": 10**9, "threads": 2, "resume": True, "report": "r.json",
+    "engine": "spark", "spark_master": "spark://x:7077", "work_dir": "w",
+}  # fmt: skip
 _OTHERS: dict[str, object] = {
     "k": None, "similarity_threshold": 0.5, "embedding_feature": "e", "lsh_splits": 1,
     "lsh_rounds": 3, "random_seed": 1, "ids": "i", "recall": 0.5, "id_feature": "i",

@@ -1,0 +1,1 @@
+"""Packing as tasks, for engines of many machines."""
