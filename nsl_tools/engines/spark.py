@@ -46,15 +46,17 @@ class SparkEngine:
 
     def __init__(self, session: Any = None, master: str | None = None) -> None:
         self._sessions: Any = None if session else _session_class()
-        self._session, self._master = session, master
+        self._given, self._master = session, master
         self._own: Any = None
 
     @cached_property
-    def _context(self) -> Any:
-        if self._session is None:
-            active = self._sessions.getActiveSession()
-            self._session = active or self._started()
-        return self._session.sparkContext
+    def session(self) -> Any:
+        """The session.
+
+        Raises:
+            EngineError: it cannot be started.
+        """
+        return self._given or self._sessions.getActiveSession() or self._started()
 
     def _started(self) -> Any:
         # Executors would take the first `python3` that they find.
@@ -75,7 +77,7 @@ class SparkEngine:
         Raises:
             EngineError: a session cannot be started.
         """
-        return int(self._context.defaultParallelism)
+        return int(self.session.sparkContext.defaultParallelism)
 
     def stop(self) -> None:
         """End its own session, if it has one."""
@@ -92,14 +94,15 @@ class SparkEngine:
         """
         if not tasks:
             return []
-        self._context.setJobDescription(f"nsl-tools: {what}")
+        context = self.session.sparkContext
+        context.setJobDescription(f"nsl-tools: {what}")
         try:
-            distributed = self._context.parallelize(tasks, len(tasks))
+            distributed = context.parallelize(tasks, len(tasks))
             return list(distributed.map(_Guarded(function)).collect())
         except Exception as err:
             raise EngineError(printable(f"spark, {what}: {_reason(err)}")) from err
         finally:
-            self._context.setJobDescription(None)
+            context.setJobDescription(None)
 
 
 class _Guarded:

@@ -8,6 +8,7 @@ copied to the work folder first, as plain records.
 from __future__ import annotations
 
 import io
+import os
 from bisect import bisect_left
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -18,6 +19,7 @@ import numpy as np
 from nsl_tools.engines.work_folder import write_work
 from nsl_tools.errors import DataError
 from nsl_tools.files.filesystem import state_of
+from nsl_tools.files.stores.store import is_remote
 from nsl_tools.files.streams import CHUNK, Source
 from nsl_tools.formats.example_batch import parsed_batch
 from nsl_tools.formats.protobuf.example_columns import ExampleParser
@@ -197,7 +199,9 @@ def _visible(source: Source, folder: str) -> RecordFile:
     if source.spool is not None:
         return _copied(source, source.spool, folder)
     found = state_of(source.name)
-    return RecordFile(source.name, source.name, source.noun, found.size, found.times[0])
+    # Executors have another current folder.
+    path = source.name if is_remote(source.name) else os.path.abspath(source.name)
+    return RecordFile(path, source.name, source.noun, found.size, found.times[0])
 
 
 def _copied(source: Source, spool: Rewindable, folder: str) -> RecordFile:

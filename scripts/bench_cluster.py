@@ -1,0 +1,223 @@
+"""Both commands on a cluster of Spark, on the cores of this machine: cost, and faults.
+
+    pip install -e '.[dev]'
+    python scripts/bench_cluster.py cost --nodes 200000 --examples 2000000
+    python scripts/bench_cluster.py faults --runs 20
+
+`cost` times the commands in one process, local and on a cluster of two workers of one core each,
+whose session has started; the files must be the same. `faults` kills a worker with all it runs,
+or the driver, at a random moment, and starts another: the output must be right or absent, and
+nothing left over after the next run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from bench_support import print_machine
+from spark_cluster import LOOPBACK, SparkCluster
+
+from nsl_tools.build_graph.pipeline import build_graph
+from nsl_tools.engines.spark import SparkEngine, engine_of
+from nsl_tools.formats.protobuf import example
+from nsl_tools.formats.tfrecord.writer import write_records
+from nsl_tools.options import BuildGraphOptions, PackOptions
+from nsl_tools.pack_nbrs.pipeline import pack_nbrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+WIDTH, NEIGHBORS = 128, 5
+
+
+def vectors_of(count: int) -> np.ndarray:
+    """Return clusters of varying size, in noise."""
+    draws = np.random.default_rng(0)
+    centers = draws.normal(size=(max(1, count // 200), WIDTH)).astype(np.float32)
+    homes = (draws.pareto(1.0, count) * len(centers) / 20).astype(np.int64) % len(centers)
+    return centers[homes] + 0.5 * draws.normal(size=(count, WIDTH)).astype(np.float32)
+
+
+def write_inputs(folder: Path, count: int) -> None:
+    """Write examples of varying length, a tenth of them labeled, and a graph of them."""
+    draws = np.random.default_rng(1)
+    sizes = np.minimum(draws.pareto(1.5, count) * 200, 20_000).astype(int)
+
+    def payloads(first: int, stop: int) -> Iterator[bytes]:
+        for row in range(first, stop):
+            features = {b"id": example.encode_bytes([b"%d" % row])}
+            features[b"text"] = example.encode_bytes([b"w" * sizes[row]])
+            if row % 3:
+                features[b"tags"] = example.encode_int64([row, row + 1])
+            yield example.encode(features)
+
+    labeled = count // 10
+    write_records(f"{folder}/labeled.tfr", payloads(0, labeled), labeled)
+    write_records(f"{folder}/unlabeled.tfr", payloads(labeled, count), count - labeled)
+    targets = draws.integers(0, count, (labeled, NEIGHBORS))
+    weights = draws.random((labeled, NEIGHBORS))
+    with (folder / "graph.tsv").open("w") as file:
+        for source in range(labeled):
+            for target, weight in zip(targets[source], weights[source], strict=True):
+                file.write(f"{source}\t{target}\t{weight:.6f}\n")
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def compared(
+    name: str, runs: int, local: Callable[[str], object], spark: Callable[[str], object]
+) -> str:
+    """Return a line of a table: medians of both, in turn, and that of the ratios."""
+    ratios, times = [], []
+    for _ in range(runs):
+        pair = timed(lambda: local("local.out")), timed(lambda: spark("spark.out"))
+        times.append(pair)
+        ratios.append(pair[1] / pair[0])
+        if not filecmp.cmp("local.out", "spark.out", shallow=False):
+            raise AssertionError(f"{name}: the files differ")
+    here, there = (statistics.median(each) for each in zip(*times, strict=True))
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    return f"| {name} | {here:.1f} s | {there:.1f} s | {statistics.median(ratios):.2f} ({spread}) |"
+
+
+def cost(given: argparse.Namespace, cluster: SparkCluster) -> None:
+    """Print the table of times."""
+    with engine_of(BuildGraphOptions(engine="spark", spark_master=cluster.url)) as engine:
+        assert isinstance(engine, SparkEngine)  # noqa: S101 - for the type checker
+        print(f"start of the session: {timed(lambda: engine.slots):.1f} s\n")
+        session = engine.session
+        print("| | local | Spark, 2 workers | ratio |\n|---|---|---|---|")
+        if given.nodes:
+            np.save("v.npy", vectors_of(given.nodes))
+            for_graph = {"k": 10, "similarity_threshold": 0.5}
+            print(compared(
+                f"build-graph, {given.nodes:,} x {WIDTH}, exact", given.runs,
+                lambda out: build_graph(["v.npy"], out, BuildGraphOptions(**for_graph)),
+                lambda out: build_graph(
+                    ["v.npy"], out, BuildGraphOptions(engine="spark", **for_graph), session=session
+                ),
+            ), flush=True)  # fmt: skip
+        if given.examples:
+            write_inputs(Path(), given.examples)
+            inputs = "labeled.tfr", "unlabeled.tfr", "graph.tsv"
+            print(compared(
+                f"pack-nbrs, {given.examples:,} examples", given.runs,
+                lambda out: pack_nbrs(*inputs, out, PackOptions(NEIGHBORS)),
+                lambda out: pack_nbrs(
+                    *inputs, out, PackOptions(NEIGHBORS, engine="spark"), session=session
+                ),
+            ), flush=True)  # fmt: skip
+
+
+def commands(master: str) -> dict[str, list[str]]:
+    """Return the command lines whose workers are killed."""
+    nsl_tools = [sys.executable, "-m", "nsl_tools"]
+    engine = ["--engine", "spark", "--spark-master", master]
+    return {
+        "build-graph": [
+            *nsl_tools, "build-graph", "--similarity-threshold", "0.5", *engine, "v.npy", "out@3"
+        ],
+        "pack-nbrs": [
+            *nsl_tools, "pack-nbrs", "--max-nbrs", "5", *engine, "labeled.tfr", "unlabeled.tfr",
+            "graph.tsv", "out@3",
+        ],
+    }  # fmt: skip
+
+
+def contents() -> dict[str, bytes]:
+    """Return the shards of the output, and whatever else lies about."""
+    return {
+        path.name: path.read_bytes() if path.is_file() else b""
+        for path in sorted(Path().iterdir())
+        if path.name.startswith(("out-", "."))
+    }
+
+
+def faults(given: argparse.Namespace, cluster: SparkCluster) -> None:
+    """Print what became of each run, and how many were wrong or left something."""
+    np.save("v.npy", vectors_of(20_000))
+    write_inputs(Path(), 60_000)
+    draws = random.Random(given.seed)  # noqa: S311 - no secret
+    wrong = left = 0
+    for name, command in commands(cluster.url).items():
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        right, length = contents(), time.perf_counter() - start
+        for number in range(given.runs):
+            for path in Path().glob("out-*"):
+                path.unlink()
+            # The session takes a few seconds to start, in which nothing is to be lost.
+            status, whom = _killed(command, cluster, draws, length)
+            found = contents()
+            whole = all(found.get(shard) == data for shard, data in right.items())
+            wrong += (
+                not whole
+                if status == 0
+                else any(
+                    found[shard] != right.get(shard) for shard in found if shard.startswith("out-")
+                )
+            )
+            subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+            left += contents() != right
+            print(f"{name} {number}: {whom} killed, exit status {status}", flush=True)
+    print(f"{2 * given.runs} runs: {wrong} wrong, {left} with something left after the next run")
+
+
+def _killed(
+    command: list[str], cluster: SparkCluster, draws: random.Random, length: float
+) -> tuple[int, str]:
+    """Run a command, kill a worker or the driver meanwhile; return the exit status, and whom."""
+    run = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    time.sleep(draws.uniform(0.3, 1.0) * length)
+    if draws.random() < 0.25:
+        os.killpg(run.pid, signal.SIGKILL)
+        return run.wait(), "the driver"
+    place = draws.randrange(len(cluster.workers))
+    os.killpg(cluster.workers[place].pid, signal.SIGKILL)
+    cluster.workers[place].wait()
+    cluster.workers[place] = cluster.start_worker()
+    return run.wait(), "a worker"
+
+
+def main() -> None:
+    """Run what is asked for in a scratch folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["cost", "faults"])
+    parser.add_argument("--nodes", type=int, default=200_000)
+    parser.add_argument("--examples", type=int, default=2_000_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    print_machine("pyspark")
+    os.environ["SPARK_LOCAL_IP"] = LOOPBACK
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chdir(scratch)
+        (logs := Path("logs")).mkdir()
+        cluster = SparkCluster(logs.resolve())
+        try:
+            (cost if given.what == "cost" else faults)(given, cluster)
+        finally:
+            cluster.stop()
+
+
+if __name__ == "__main__":
+    main()
