@@ -38,6 +38,8 @@ class Tuning:
     """Share of its memory budget that each part of a run holds before it spills."""
     gap_bytes: int = 8 << 10
     """Rows with fewer bytes between them are read by one call."""
+    task_bytes: int = 1 << 26
+    """Bytes of records of a task of packing, and of the blocks of a range: it takes seconds."""
     merged_rows: int = 128
     """Rows whose edges, which several tasks found, are merged together; at least those of one."""
     gather_bytes: int = 4 << 20

@@ -47,6 +47,7 @@ WITHOUT_A_TEST_OF_ITS_NAME = {
     "files/shards/run_output": "one line, which test_store_set and test_shard_set go through",
     "feature_names": "names of NSL, which the tests of packing spell out",
     "lib/utils": "of training: tests/training/test_lib",
+    "pack_nbrs/tasks/blocks": "between two others, through which test_packing goes",
     "tuning": "sizes, which --spill sets for all tests",
 }
 

@@ -61,7 +61,7 @@ from nsl_tools.pack_nbrs.nodes import NodeRows
 from nsl_tools.pack_nbrs.packed_table import is_parquet, packed_types
 from nsl_tools.pack_nbrs.plan import JoinPlan, refuse_hub
 from nsl_tools.pack_nbrs.soft_labels import SoftLabels, read_soft_labels
-from nsl_tools.pack_nbrs.tasks.packing import TASK_BYTES, packed_by
+from nsl_tools.pack_nbrs.tasks.packing import packed_by, task_bytes
 from nsl_tools.pack_nbrs.tasks.records import RecordPlaces
 from nsl_tools.pack_nbrs.top_edges import TopEdges
 from nsl_tools.progress import Progress
@@ -291,7 +291,7 @@ class _Job:
         if limit == 0:
             statistics.warnings["--max-nbrs 0: no edge is packed"] = count
         nodes.forget_ids()
-        most = TASK_BYTES if self.engine else math.inf
+        most = task_bytes(self.memory.limit) if self.engine else math.inf
         return JoinPlan(top.best(), nodes, self.memory, self.stack, most)
 
     def read_neighbors(self, inputs: Sequence[Input], plan: JoinPlan) -> BlockStore:

@@ -15,6 +15,7 @@ from nsl_tools.options import BuildGraphOptions, PackOptions
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 from nsl_tools.tools import build_graph as nsl_build_graph
 from nsl_tools.tools import pack_nbrs as nsl_pack_nbrs
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,8 +105,7 @@ def test_packed_examples_are_the_same(
     monkeypatch.chdir(embeddings)
     build_graph(["v.tfr"], f"{tmp_path}/graph.tsv", BuildGraphOptions())
     # Tasks of some records each.
-    for module in ("pipeline", "tasks.packing"):
-        monkeypatch.setattr(f"nsl_tools.pack_nbrs.{module}.TASK_BYTES", 100_000)
+    monkeypatch.setattr(TUNING, "task_bytes", 100_000)
     results = []
     for engine in ("local", "spark"):
         (folder := tmp_path / engine).mkdir()

@@ -198,6 +198,9 @@ class _RanksInFile:
         return self.nodes.ranks_of(np.arange(self.nodes.shape[0]))
 
     def of(self, rows: Rows) -> Rows:
+        few = 64  # of all: each is read by a call of its own
+        if len(rows) * few > self.nodes.shape[0]:
+            return self.all[rows]
         distinct, places = np.unique(rows, return_inverse=True)
         return self.nodes.ranks_of(distinct)[places]
 

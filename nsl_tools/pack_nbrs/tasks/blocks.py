@@ -47,18 +47,33 @@ class BlocksTask:
 
 
 @dataclass(frozen=True)
-class MadeBlocks:
-    """Blocks by ranges of seeds, in a file.
+class BlocksOfRange:
+    """The blocks that one range of seeds needs of some records.
 
     Attributes:
-        file: of each range, what is known of its blocks, then their bytes.
-        spans: of each range that has some: where that is, how many blocks, and their bytes.
+        file: holds what is known of each, then their bytes.
+        place: byte where that starts.
+        count: how many there are.
+        size: bytes of all of them.
+    """
+
+    file: WorkFile
+    place: int
+    count: int
+    size: int
+
+
+@dataclass(frozen=True)
+class MadeBlocks:
+    """Blocks that a task made.
+
+    Attributes:
+        ranges: those of each range that needs some.
         unknown: records among them with fields that are not packed.
         names: which of the features that were asked for by name they have.
     """
 
-    file: WorkFile
-    spans: dict[int, tuple[int, int, int]]
+    ranges: dict[int, BlocksOfRange]
     unknown: int
     names: frozenset[bytes]
 
@@ -112,11 +127,6 @@ class _Found:
         blocks, ranges = blocks[order], ranges[order]
         numbers, firsts = np.unique(ranges, return_index=True)
         parts = np.split(blocks, firsts[1:])
-        spans, place = {}, 0
-        for number, some in zip(numbers.tolist(), parts, strict=False):
-            size = int(block_sizes(meta[some]).sum())
-            spans[number] = place, len(some), size
-            place += META.itemsize * len(some) + size
 
         def written() -> Iterator[npt.NDArray[Any]]:
             for some in parts if len(numbers) else ():
@@ -124,17 +134,20 @@ class _Found:
                 yield from copies(data, starts[some], offsets_of(block_sizes(meta[some])))
 
         file = write_work(folder, "blocks", written())
-        return MadeBlocks(file, spans, self.unknown, frozenset(self.names))
+        found, place = {}, 0
+        for number, some in zip(numbers.tolist(), parts, strict=False):
+            size = int(block_sizes(meta[some]).sum())
+            found[number] = BlocksOfRange(file, place, len(some), size)
+            place += META.itemsize * len(some) + size
+        return MadeBlocks(found, self.unknown, frozenset(self.names))
 
 
-def pool_for(number: int, made: Sequence[MadeBlocks]) -> Pool:
-    """Return the blocks that a range of seeds needs, of those that all tasks made."""
+def pool_for(made: Sequence[BlocksOfRange]) -> Pool:
+    """Return the blocks that a range of seeds needs, which several tasks made."""
     metas, datas = [np.empty(0, META)], [np.empty(0, np.uint8)]
     for each in made:
-        if number in each.spans:
-            place, count, size = each.spans[number]
-            both = np.empty(META.itemsize * count + size, np.uint8)
-            each.file.fill(both, [(place, len(both))])
-            metas.append(both[: META.itemsize * count].view(META))
-            datas.append(both[META.itemsize * count :])
+        both = np.empty(META.itemsize * each.count + each.size, np.uint8)
+        each.file.fill(both, [(each.place, len(both))])
+        metas.append(both[: META.itemsize * each.count].view(META))
+        datas.append(both[META.itemsize * each.count :])
     return pool_of(np.concatenate(metas), np.concatenate(datas))

@@ -23,7 +23,7 @@ from nsl_tools.pack_nbrs.join import SeedRange, packed_batches, tell_lacking, te
 from nsl_tools.pack_nbrs.marks import Marks
 from nsl_tools.pack_nbrs.plan import NEED
 from nsl_tools.pack_nbrs.soft_labels import SoftLabels
-from nsl_tools.pack_nbrs.tasks.blocks import BlocksTask, MadeBlocks, make_blocks_of, pool_for
+from nsl_tools.pack_nbrs.tasks.blocks import BlocksOfRange, BlocksTask, make_blocks_of, pool_for
 from nsl_tools.pack_nbrs.top_edges import EDGE
 from nsl_tools.tuning import TUNING
 
@@ -37,11 +37,16 @@ if TYPE_CHECKING:
     from nsl_tools.options import PackOptions
     from nsl_tools.pack_nbrs.nodes import NodeRows
     from nsl_tools.pack_nbrs.plan import JoinPlan
+    from nsl_tools.pack_nbrs.tasks.blocks import MadeBlocks
     from nsl_tools.pack_nbrs.tasks.records import Part, RecordPlaces
     from nsl_tools.statistics import Statistics
 
-TASK_BYTES = 1 << 26
-"""Bytes of records of a task, and of the blocks that a range of seeds needs: it takes seconds."""
+
+def task_bytes(limit: int) -> int:
+    """Return how many bytes of records, and of blocks, a task has that may take `limit` bytes."""
+    return min(
+        TUNING.task_bytes, limit // 8
+    )  # records, as read and as parsed; blocks; what is made
 
 
 @dataclass(frozen=True)
@@ -77,23 +82,21 @@ class PackTask:
 
     Attributes:
         seeds: what is known of all nodes.
-        number: of the range of the plan that they are in.
         part: the records of their rows, and perhaps of others.
         first: row.
         stop: row after the last one.
         first_edge: place of the first edge that leaves them.
         stop_edge: place after the last one.
-        made: the blocks of their neighbours, and of others.
+        blocks: those of their neighbours, and of others.
     """
 
     seeds: SeedFiles
-    number: int
     part: Part
     first: int
     stop: int
     first_edge: int
     stop_edge: int
-    made: tuple[MadeBlocks, ...]
+    blocks: tuple[BlocksOfRange, ...]
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def pack_range(task: PackTask) -> PackedFile:
     edges = np.empty(task.stop_edge - task.first_edge, EDGE)
     task.seeds.edges.fill(edges, [(task.first_edge, len(edges))])
     edges["source"] -= task.first
-    pool = pool_for(task.number, task.made)
+    pool = pool_for(task.blocks)
     seeds = SeedRange(task.stop - task.first, edges, pool)
     marks = Marks(nodes, nodes.soft())
     sizes: list[npt.NDArray[np.int64]] = []
@@ -210,7 +213,7 @@ def packed_by(
     Raises:
         EngineError: a task failed again and again. WorkError: the folder cannot be used.
     """
-    tasks = _block_tasks(folder, places, plan, nodes, options)
+    tasks = _block_tasks(folder, places, plan, nodes, options, task_bytes(limit))
     made = tuple(engine.run(make_blocks_of, tasks, "copying neighbours"))
     tell_unknown(sum(each.unknown for each in made), statistics)
     if plan.edges:
@@ -222,10 +225,15 @@ def packed_by(
 
 
 def _block_tasks(
-    folder: str, places: RecordPlaces, plan: JoinPlan, nodes: NodeRows, options: PackOptions
+    folder: str,
+    places: RecordPlaces,
+    plan: JoinPlan,
+    nodes: NodeRows,
+    options: PackOptions,
+    most: int,
 ) -> list[BlocksTask]:
     """Return tasks for all records that some range needs; what each needs is in a file."""
-    parts = places.parts(0, nodes.count, TASK_BYTES)
+    parts = places.parts(0, nodes.count, most)
     bounds = [0]
 
     def needs() -> Iterator[npt.NDArray[Any]]:
@@ -246,7 +254,7 @@ def _block_tasks(
 
 @dataclass(frozen=True)
 class _Seeds:
-    """Some seeds, before what tasks know of all is written: as of `PackTask`."""
+    """Some seeds of a range of the plan, as of `PackTask`, before all that tasks need is there."""
 
     number: int
     part: Part
@@ -276,7 +284,7 @@ def _pack_tasks(
             own = plan.edges_of(number)
             # A range without edges ends nowhere; the last one has the seeds that are left.
             stop = max(first, min(plan.ends[number], end))
-            for part in places.parts(first, stop, TASK_BYTES):
+            for part in places.parts(first, stop, task_bytes(limit)):
                 rows = max(first, part.row), min(stop, part.row + part.rows)
                 between = (place + np.searchsorted(own["source"], rows)).tolist()
                 found.append(_Seeds(number, part, *rows, *between))
@@ -298,8 +306,14 @@ def _pack_tasks(
         options,
         limit,
     )
-    by_range = {
-        number: tuple(each for each in made if number in each.spans)
-        for number in {some.number for some in found}
-    }
-    return [PackTask(seeds, made=by_range[some.number], **vars(some)) for some in found]
+    blocks: dict[int, list[BlocksOfRange]] = {some.number: [] for some in found}
+    for each in made:
+        for number, of_range in each.ranges.items():
+            blocks[number].append(of_range)
+    return [
+        PackTask(
+            seeds, some.part, some.first, some.stop, some.first_edge, some.stop_edge,
+            tuple(blocks[some.number]),
+        )
+        for some in found
+    ]  # fmt: skip

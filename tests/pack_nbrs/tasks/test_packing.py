@@ -20,7 +20,7 @@ from nsl_tools.formats.tfrecord.frames import frame
 from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs import pipeline
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
-from nsl_tools.pack_nbrs.tasks import packing
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +36,7 @@ def on_engine(task_bytes: int) -> Iterator[None]:
     """Let `pack_nbrs` run its tasks one by one here, twice each, with so many bytes a task."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "engine_of", lambda *_: contextlib.nullcontext(Here()))
-        for module in (pipeline, packing):
-            patch.setattr(module, "TASK_BYTES", task_bytes)
+        patch.setattr(TUNING, "task_bytes", task_bytes)
         yield
 
 
