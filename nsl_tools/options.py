@@ -147,10 +147,8 @@ class BuildGraphOptions(EngineOptions):
         _require(0 < self.recall <= 1, "--recall", "more than 0, at most 1", self.recall)
         exact = self.recall == 1 or not self.lsh_splits
         _require(exact, "--recall", "1 with --lsh-splits, which has no such promise", self.recall)
-        local = self.engine == "local"
-        why = "with --engine spark, which compares all pairs"
-        _require(local or self.recall == 1, "--recall", f"1 {why}", self.recall)
-        _require(local or not self.lsh_splits, "--lsh-splits", f"0 {why}", self.lsh_splits)
+        here = self.engine == "local" or not self.lsh_splits
+        _require(here, "--lsh-splits", "0 with --engine spark", self.lsh_splits)
         _require_choice(WeightKind, "--weights", self.weights)
         _require_choice(EdgeIds, "--edge-ids", self.edge_ids)
         _require_within(1, 4096, "--threads", self.threads)

@@ -23,6 +23,7 @@ from nsl_tools.build_graph.read import read_embeddings
 from nsl_tools.build_graph.search.exact import NearestNeighbors, bytes_per_thread
 from nsl_tools.build_graph.search.lsh import bucketed_edges
 from nsl_tools.build_graph.search.recall import bytes_for, promised
+from nsl_tools.build_graph.tasks.lists import ListTasks
 from nsl_tools.build_graph.tasks.tiles import edges_by
 from nsl_tools.build_graph.weigher import EdgeWeigher, IdRanks
 from nsl_tools.engines.spark import engine_of
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.build_graph.edges import Edges
     from nsl_tools.build_graph.embeddings import Embeddings
+    from nsl_tools.engines.engine import Engine
     from nsl_tools.files.run_report import Report
     from nsl_tools.files.shards.shard_set import Part
     from nsl_tools.formats.embedding_batch import EmbeddingReader
@@ -99,8 +101,8 @@ def build_graph(
         engine_of(options, session) as engine,
         work_folder_of(output, options, statistics.warnings) as folder,
     ):
-        by_engine = partial(edges_by, engine, folder) if engine else None
-        return _build(embeddings, output, options, seeds, progress, report, statistics, by_engine)
+        place = (engine, folder) if engine else None
+        return _build(embeddings, output, options, seeds, progress, report, statistics, place)
 
 
 def _build(
@@ -111,7 +113,7 @@ def _build(
     progress: Progress,
     report: Report | None,
     statistics: Statistics,
-    by_engine: Callable[[EdgeWeigher, int, int, Rows], Iterator[Edges]] | None,
+    place: tuple[Engine, str] | None,
 ) -> Statistics:
     files, member = one_member("EMBEDDINGS", embeddings)
     options = _with_array(options, member)
@@ -147,10 +149,10 @@ def _build(
         with workers(_threads(options, nodes, statistics)) as pools:
             order = IdRanks(nodes.ids)
             weigher = EdgeWeigher(nodes, options.k, options.similarity_threshold, order)
-            nearest = NearestNeighbors(weigher, pools, store)
-            edges_of = _finder(nodes, nearest, options, statistics, approximately=approximately)
-            if by_engine:
-                edges_of = partial(by_engine, weigher, budget, memory_of(options).limit)
+            runner = ListTasks(*place, weigher) if place else None
+            nearest = NearestNeighbors(weigher, pools, store, runner)
+            exact = _exact(nearest, place, options)
+            edges_of = _finder(exact, nearest, options, statistics, approximately=approximately)
             parts = dict(shards.parts(len(queries)))
             rows = {path: queries[p.start : p.stop] for path, p in parts.items()}
             missing = np.concatenate([queries[:0], *rows.values()])
@@ -251,8 +253,18 @@ def _query_rows(nodes: Embeddings, seed_ids: SeedIds, statistics: Statistics) ->
     return rows
 
 
+def _exact(
+    nearest: NearestNeighbors, place: tuple[Engine, str] | None, options: BuildGraphOptions
+) -> Callable[[Rows], Iterator[Edges]]:
+    """Return the exact search, by the engine at `place`, in its folder, if there is one."""
+    if place is None:
+        return partial(nearest.edges, base=np.arange(len(nearest.embeddings.ids)))
+    budget, limit = nearest.store.budget, memory_of(options).limit
+    return partial(edges_by, *place, nearest.weigher, budget, limit)
+
+
 def _finder(
-    nodes: Embeddings,
+    exact: Callable[[Rows], Iterator[Edges]],
     nearest: NearestNeighbors,
     options: BuildGraphOptions,
     statistics: Statistics,
@@ -261,15 +273,16 @@ def _finder(
 ) -> Callable[[Rows], Iterator[Edges]]:
     """Return the function from any rows, ascending, to the edges that leave them.
 
-    What it finds for a row does not depend on the others that it is asked for.
+    It is `exact`, unless the options ask for less. What it finds for a row does not depend on
+    the others that it is asked for.
     """
     if options.lsh_splits:
         return partial(bucketed_edges, nearest, options)
-    exact = partial(nearest.edges, base=np.arange(len(nodes.ids)))
     if options.recall == 1:
         return exact
     if approximately:
-        search = _approximate(np.flatnonzero(nodes.norms), nearest, options, statistics)
+        rows = np.flatnonzero(nearest.embeddings.norms)
+        search = _approximate(rows, nearest, options, statistics)
         if search is not None:
             return search
     statistics.measures["recall"] = 1.0

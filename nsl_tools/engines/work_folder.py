@@ -25,6 +25,7 @@ from nsl_tools.spill.scratch import read_spans
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable, Iterator
+    from typing import IO
 
     from nsl_tools.options import EngineOptions
 
@@ -57,10 +58,25 @@ class WorkFile:
         """
         row = array.itemsize * math.prod(array.shape[1:])
         with _errors(self.path), open(self.path, "rb", buffering=0) as file:
-            found = os.fstat(file.fileno()).st_size
-            if found != self.size:
-                raise OSError(f"{found:,} bytes long, expected {self.size:,}")
+            self._check(file)
             read_spans(file.fileno(), _bytes(array), ((row * i, row * count) for i, count in spans))
+
+    def mapped(self, kind: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        """Return the array that the whole file is, read where it is touched.
+
+        Raises:
+            WorkError: it cannot be read, or is not as long as it was.
+        """
+        if not self.size:
+            return np.empty(shape, kind)
+        with _errors(self.path), open(self.path, "rb", buffering=0) as file:
+            self._check(file)
+            return np.asarray(np.memmap(file, kind, "r", shape=shape))
+
+    def _check(self, file: IO[bytes]) -> None:
+        found = os.fstat(file.fileno()).st_size
+        if found != self.size:
+            raise OSError(f"{found:,} bytes long, expected {self.size:,}")
 
 
 def _bytes(array: npt.NDArray[Any]) -> memoryview:

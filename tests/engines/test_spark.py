@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nsl_tools.build_graph.pipeline import build_graph
+from nsl_tools.build_graph.search import recall
 from nsl_tools.engines.spark import EngineError, SparkEngine, _Guarded, _reason, engine_of
 from nsl_tools.errors import UsageError
 from nsl_tools.formats.example_writer import write_examples
@@ -53,6 +54,7 @@ FORMS: dict[str, tuple[str, dict[str, Any], str]] = {
     "all": ("v.tfr", {"k": None, "similarity_threshold": 0.9}, ""),
     "below any threshold": ("v.tfr", {"k": 3, "similarity_threshold": -1.0}, ""),
     "seeds": ("v.tfr", {}, "seeds.txt"),
+    "recall": ("v.tfr", {"recall": 0.9, "k": 5, "similarity_threshold": 0.2}, ""),
     "rows": ("v.npy", {"ids": "ids.txt"}, ""),
     "little memory": ("v.tfr", {"memory_limit": 64_000_000, "k": 50}, ""),
 }
@@ -70,6 +72,7 @@ def test_a_graph_is_the_same(
     name: str,
 ) -> None:
     monkeypatch.chdir(embeddings)
+    monkeypatch.setattr(recall, "LEAST_ROWS", 1000)
     path, options, seeds = FORMS[form]
     results = []
     for engine in ("local", "spark"):

@@ -63,22 +63,29 @@ class Candidates:
             pool: the threads.
         """
         weights = np.zeros(self.keys.shape, np.int32)
-        places = np.searchsorted(self.rows, rows)
-        order = places[np.argsort(self.cells[places], kind="stable")]
+        order = self.by_cell(rows)
         step = TUNING.weighed_rows
         batches = (order[start : start + step] for start in range(0, len(order), step))
         for _ in pool.map(partial(self._weigh, weigh, weights), batches):
             pass
         return WeighedCandidates(self, weights)
 
+    def by_cell(self, rows: Rows) -> Rows:
+        """Return the places of some of the rows, those of a cell together."""
+        places = np.searchsorted(self.rows, rows)
+        return places[np.argsort(self.cells[places], kind="stable")]
+
     def _weigh(
         self, weigh: Callable[[Rows, Rows], Weights], weights: Weights, places: Rows
     ) -> None:
-        keys = self.keys[places]
+        weights[places] = self.weights_of(self.keys[places], weigh)
+
+    def weights_of(self, keys: Keys, weigh: Callable[[Rows, Rows], Weights]) -> Weights:
+        """Return the weights of the candidates of some rows, 0 where they are not needed."""
         kept = self.hopeful(keys)
         found = np.zeros(keys.shape, np.int32)
         found[kept] = weigh(*self.ends(keys[kept]))
-        weights[places] = found
+        return found
 
     def hopeful(self, keys: Keys) -> npt.NDArray[np.bool_]:
         """Tell which candidates of some rows are no farther than the last best one may be."""

@@ -8,8 +8,9 @@ depend on threads, blocks or the BLAS at hand.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from nsl_tools.build_graph.edges import Edges
+    from nsl_tools.build_graph.search.candidate_keys import Keys
+    from nsl_tools.build_graph.search.candidates import Candidates, WeighedCandidates
+    from nsl_tools.build_graph.search.ivf import ListRunner, ListSearcher
     from nsl_tools.build_graph.weigher import EdgeWeigher
     from nsl_tools.spill.matrix import MatrixStore
     from nsl_tools.threads import Workers
@@ -48,6 +52,30 @@ def bytes_per_thread(dimension: int) -> int:
     )
 
 
+@dataclass(frozen=True)
+class Threads:
+    """Searches lists, and weighs what was found, on threads of this process.
+
+    Attributes:
+        workers: the threads.
+    """
+
+    workers: Workers
+
+    def found(
+        self, searcher: ListSearcher, searches: Iterator[tuple[Rows, Rows]], at_once: int
+    ) -> Iterator[list[Keys]]:
+        """Yield what each search of some members and queries finds, `at_once` of them together."""
+        while some := list(islice(searches, at_once)):
+            yield list(self.workers.products.map(searcher.search, some))
+
+    def weighed(
+        self, candidates: Candidates, rows: Rows, weigher: EdgeWeigher
+    ) -> WeighedCandidates:
+        """Return candidates, those of `rows` weighed as far as they may be among the best."""
+        return candidates.weigh(rows, weigher.weigh_compactly, self.workers.products)
+
+
 class NearestNeighbors:
     """Finds for each node its most similar others.
 
@@ -55,6 +83,7 @@ class NearestNeighbors:
         weigher: weighs pairs of the n nodes and chooses the best.
         workers: the threads.
         store: keeps what may not fit the memory.
+        runner: searches lists; None for the threads.
 
     Attributes:
         weigher: as given.
@@ -62,10 +91,18 @@ class NearestNeighbors:
         k: neighbours per node at most, or None.
         workers: the threads.
         store: keeps what may not fit the memory.
+        runner: searches lists.
     """
 
-    def __init__(self, weigher: EdgeWeigher, workers: Workers, store: MatrixStore) -> None:
+    def __init__(
+        self,
+        weigher: EdgeWeigher,
+        workers: Workers,
+        store: MatrixStore,
+        runner: ListRunner | None = None,
+    ) -> None:
         self.weigher = weigher
+        self.runner = runner or Threads(workers)
         self.embeddings, self.k = weigher.embeddings, weigher.k
         self.workers = workers
         self.store = store
@@ -200,14 +237,15 @@ class NearestNeighbors:
     def inverted_lists(self, rows: Rows, seed: int) -> InvertedLists:
         """Return the inverted lists that find about the k best among `rows`."""
         units, wanted = self.units(rows), self._wanted
-        return InvertedLists(units, self.k or 0, wanted.threshold, wanted.slack, self.workers, seed)
+        return InvertedLists(
+            units, self.k or 0, wanted.threshold, wanted.slack, self.workers, self.runner, seed
+        )
 
     def reordered(self, rows: Rows) -> NearestNeighbors:
         """Return the same for `rows` only; vectors as `spill.matrix.reordered` returns them."""
         embeddings = self.embeddings.reordered(rows, self.store)
-        return NearestNeighbors(
-            replace(self.weigher, embeddings=embeddings), self.workers, self.store
-        )
+        weigher = replace(self.weigher, embeddings=embeddings)
+        return NearestNeighbors(weigher, self.workers, self.store, self.runner)
 
     def units(self, rows: Rows) -> UnitRows:
         """Return the unit vectors of `rows`, ascending."""

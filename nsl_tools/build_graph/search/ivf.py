@@ -12,8 +12,9 @@ are float32 products, so that another BLAS may choose other pairs.
 
 from __future__ import annotations
 
-from itertools import chain, islice
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +37,136 @@ if TYPE_CHECKING:
     from nsl_tools.build_graph.embeddings import UnitRows
     from nsl_tools.build_graph.search.assignment import Numbers
     from nsl_tools.build_graph.search.candidate_keys import Keys
+    from nsl_tools.build_graph.search.candidates import WeighedCandidates
+    from nsl_tools.build_graph.weigher import EdgeWeigher
     from nsl_tools.spill.matrix import Floats, Rows
     from nsl_tools.threads import Workers
+
+
+@dataclass(frozen=True)
+class SearchFacts:
+    """What the search of any list knows of n rows, numbered from 0.
+
+    Attributes:
+        listed: the cells nearest to each row, shape (n, columns).
+        assigned: the cell that each is in, shape (n,).
+        thresholds: the least similarity that each wants, float32; it may rise meanwhile.
+        before: how many of its listed cells each has probed before.
+        probes: how many it has probed after this search.
+        depth: how many candidates a row keeps.
+        table_rows: rows whose candidates are kept together.
+    """
+
+    listed: Numbers
+    assigned: Numbers
+    thresholds: Floats
+    before: Numbers
+    probes: Numbers
+    depth: int
+    table_rows: int
+
+
+class ListSearcher:
+    """Searches one list at a time; threads may share it."""
+
+    def __init__(self, unit: UnitRows, facts: SearchFacts) -> None:
+        """Search among `unit`, of which so much is known."""
+        self._unit, self._facts = unit, facts
+        self._keys = PairKeys(len(unit))
+        self._depth = facts.depth
+        self._most = int(facts.probes.max())
+        self._buffers = Buffers()
+
+    @property
+    def unit(self) -> UnitRows:
+        """The rows that it searches among."""
+        return self._unit
+
+    @property
+    def facts(self) -> SearchFacts:
+        """What it knows of rows."""
+        return self._facts
+
+    def search(self, members_and_queries: tuple[Rows, Rows]) -> Keys:
+        """Return candidates among the members of a cell and its queries, table by table."""
+        members, queries = members_and_queries
+        base = self._units("members", members)
+        found = [np.empty(0, np.uint64)]
+        step = TUNING.probing_rows
+        for start in range(0, len(queries), step):
+            block = queries[start : start + step]
+            products = self._buffers.array("products", np.float32, len(block), len(members))
+            own = queries is members
+            units = base[start : start + step] if own else self._units("queries", block)
+            np.matmul(units, base.T, out=products)
+            if own:
+                np.fill_diagonal(products[:, start:], -np.inf)
+                found.append(self._passing(products, 0, (block, members), strangers=False))
+            else:
+                found += [self._passing(products, axis, (block, members)) for axis in (0, 1)]
+        keys = np.concatenate(found)
+        return self.by_table(keys)
+
+    def by_table(self, keys: Keys) -> Keys:
+        """Return keys in the order of the tables that keep them."""
+        tables = (self._keys.owners(keys) // self._facts.table_rows).astype(np.uint16)
+        return np.asarray(keys.take(np.argsort(tables, kind="stable")))
+
+    def _units(self, name: str, rows: Rows) -> Floats:
+        shape = len(rows), self._unit.shape[1]
+        return self._unit.take(rows, self._buffers.array(name, np.float32, *shape))
+
+    def _passing(
+        self, products: Floats, axis: int, sides: tuple[Rows, Rows], *, strangers: bool = True
+    ) -> Keys:
+        """Return candidates of the rows along `axis` of `products`, shape (queries, members)."""
+        own, depth = sides[axis], self._depth
+        mask = self._buffers.array("passing", np.bool_, *products.shape)
+        places = product_top_k(products, axis, self._facts.thresholds.take(own), depth, mask)
+        found = products.ravel().take(places)
+        pair = np.divmod(places, products.shape[1])
+        both = sides[0].take(pair[0]), sides[1].take(pair[1])
+        keys, owners = self._keys.pack(both[axis], both[1 - axis], found), pair[axis]
+        if strangers:
+            compared = self._compared_already(*both)
+            keys, owners = np.delete(keys, compared), np.delete(owners, compared)
+        if len(keys) <= TUNING.crowd * depth * len(own):
+            return keys
+        best = best_of_each(keys, owners, len(own), depth)
+        return np.asarray(best[best != NO_KEY])
+
+    def _compared_already(self, queries: Rows, members: Rows) -> Rows:
+        """Return the places of pairs compared before, or in a cell of a smaller number too."""
+        assigned = self._facts.assigned.take(queries)
+        back = self._facts.listed.take(members, axis=0)[:, : self._most] == assigned[:, np.newaxis]
+        pair, place = np.divmod(np.flatnonzero(back), self._most)
+        members = members[pair]
+        # The members of one cell were compared at first.
+        compared = place < self._facts.before[members]
+        compared |= (place < self._facts.probes[members]) & (
+            assigned[pair] < self._facts.assigned[members]
+        )
+        return pair[compared]
+
+
+class ListRunner(Protocol):
+    """What searches lists, and weighs what was found: threads, or the tasks of an engine."""
+
+    def found(
+        self, searcher: ListSearcher, searches: Iterator[tuple[Rows, Rows]], at_once: int
+    ) -> Iterator[list[Keys]]:
+        """Yield what each search of some members and queries finds, table by table.
+
+        Args:
+            searcher: of one list.
+            searches: the lists.
+            at_once: how many to search before what they found is kept.
+        """
+
+    def weighed(
+        self, candidates: Candidates, rows: Rows, weigher: EdgeWeigher
+    ) -> WeighedCandidates:
+        """Return candidates, those of `rows` weighed as far as they may be among the best."""
 
 
 class InvertedLists:
@@ -51,6 +180,7 @@ class InvertedLists:
         threshold: smallest similarity.
         slack: by how much two similarities differ if their order is certain.
         workers: the threads.
+        runner: searches the lists.
         seed: of the cells.
 
     Attributes:
@@ -58,9 +188,16 @@ class InvertedLists:
     """
 
     def __init__(
-        self, unit: UnitRows, best: int, threshold: float, slack: float, workers: Workers, seed: int
+        self,
+        unit: UnitRows,
+        best: int,
+        threshold: float,
+        slack: float,
+        workers: Workers,
+        runner: ListRunner,
+        seed: int,
     ) -> None:
-        self._unit, self._pool = unit, workers.products
+        self._unit, self._pool, self._runner = unit, workers.products, runner
         self._keys = PairKeys(len(unit))
         self._best = np.full((len(unit), best + SPARE), NO_KEY)
         self._thresholds = np.full(len(unit), threshold, np.float32)
@@ -73,7 +210,6 @@ class InvertedLists:
         self._assigned = self._quantizer.listed[:, 0].copy()
         self.found = Candidates(unit.rows, self._keys, self._best, slack, self._assigned)
         self._members = self._by_cell(np.arange(len(unit)), self._assigned)
-        self._buffers = Buffers()
         self._before = self._probes = np.zeros(len(unit), np.uint16)
 
     def __len__(self) -> int:
@@ -115,11 +251,19 @@ class InvertedLists:
     def _probe(self, probes: Numbers) -> None:
         self._before = self._probes
         self._probes = np.maximum(self._before, probes)
-        self._most = int(self._probes.max())
+        facts = SearchFacts(
+            self._quantizer.listed,
+            self._assigned,
+            self._thresholds,
+            self._before,
+            self._probes,
+            self._best.shape[1],
+            self._table_rows,
+        )
+        searcher = ListSearcher(self._unit, facts)
         found: list[Keys] = []
-        searches = self._searches()
-        while some := list(islice(searches, self._at_once)):
-            found += self._pool.map(self._search_list, some)
+        for some in self._runner.found(searcher, self._searches(), self._at_once):
+            found += some
             if sum(map(len, found)) > self._best.size // 2:
                 self._keep(found)
                 found = []
@@ -141,63 +285,6 @@ class InvertedLists:
         """Return for each cell the `rows` whose cell it is, shapes (m,), (m,)."""
         order = rows.take(np.argsort(cells, kind="stable"))
         return np.split(order, np.cumsum(np.bincount(cells, minlength=len(self._quantizer)))[:-1])
-
-    def _search_list(self, search: tuple[Rows, Rows]) -> Keys:
-        """Return candidates among the members of a cell and its queries, table by table."""
-        members, queries = search
-        base = self._units("members", members)
-        found = [np.empty(0, np.uint64)]
-        step = TUNING.probing_rows
-        for start in range(0, len(queries), step):
-            block = queries[start : start + step]
-            products = self._buffers.array("products", np.float32, len(block), len(members))
-            own = queries is members
-            units = base[start : start + step] if own else self._units("queries", block)
-            np.matmul(units, base.T, out=products)
-            if own:
-                np.fill_diagonal(products[:, start:], -np.inf)
-                found.append(self._passing(products, 0, (block, members), strangers=False))
-            else:
-                found += [self._passing(products, axis, (block, members)) for axis in (0, 1)]
-        keys = np.concatenate(found)
-        tables = (self._keys.owners(keys) // self._table_rows).astype(np.uint16)
-        return np.asarray(keys.take(np.argsort(tables, kind="stable")))
-
-    def _units(self, name: str, rows: Rows) -> Floats:
-        shape = len(rows), self._unit.shape[1]
-        return self._unit.take(rows, self._buffers.array(name, np.float32, *shape))
-
-    def _passing(
-        self, products: Floats, axis: int, sides: tuple[Rows, Rows], *, strangers: bool = True
-    ) -> Keys:
-        """Return candidates of the rows along `axis` of `products`, shape (queries, members)."""
-        own, depth = sides[axis], self._best.shape[1]
-        mask = self._buffers.array("passing", np.bool_, *products.shape)
-        places = product_top_k(products, axis, self._thresholds.take(own), depth, mask)
-        found = products.ravel().take(places)
-        pair = np.divmod(places, products.shape[1])
-        both = sides[0].take(pair[0]), sides[1].take(pair[1])
-        keys, owners = self._keys.pack(both[axis], both[1 - axis], found), pair[axis]
-        if strangers:
-            compared = self._compared_already(*both)
-            keys, owners = np.delete(keys, compared), np.delete(owners, compared)
-        if len(keys) <= TUNING.crowd * depth * len(own):
-            return keys
-        best = best_of_each(keys, owners, len(own), depth)
-        return np.asarray(best[best != NO_KEY])
-
-    def _compared_already(self, queries: Rows, members: Rows) -> Rows:
-        """Return the places of pairs compared before, or in a cell of a smaller number too."""
-        assigned = self._assigned.take(queries)
-        back = (
-            self._quantizer.listed.take(members, axis=0)[:, : self._most] == assigned[:, np.newaxis]
-        )
-        pair, place = np.divmod(np.flatnonzero(back), self._most)
-        members = members[pair]
-        # The members of one cell were compared at first.
-        compared = place < self._before[members]
-        compared |= (place < self._probes[members]) & (assigned[pair] < self._assigned[members])
-        return pair[compared]
 
     def _keep(self, found: list[Keys]) -> None:
         """Keep the best of what was kept and of `found`, which go table by table each."""

@@ -110,8 +110,7 @@ class PromisedEdges:
     def edges(self, queries: Rows) -> Iterator[Edges]:
         """Return the best edges found for `queries`, ascending."""
         queries = np.intersect1d(queries, self.candidates.rows, assume_unique=True)
-        pool = self.nearest.workers.products
-        weighed = self.candidates.weigh(queries, self.nearest.weigher.weigh_compactly, pool)
+        weighed = self.nearest.runner.weighed(self.candidates, queries, self.nearest.weigher)
         step = TUNING.weighed_rows
         tiles = (queries[start : start + step] for start in range(0, len(queries), step))
         return self.nearest.choose_of_each(map(weighed.of, tiles))

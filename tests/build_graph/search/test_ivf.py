@@ -9,6 +9,7 @@ import pytest
 from nsl_tools.build_graph.embeddings import Embeddings, UnitRows
 from nsl_tools.build_graph.search import coarse_quantizer
 from nsl_tools.build_graph.search.assignment import NEVER
+from nsl_tools.build_graph.search.exact import Threads
 from nsl_tools.build_graph.search.ivf import InvertedLists
 from nsl_tools.threads import Workers, workers
 from nsl_tools.tuning import TUNING
@@ -33,7 +34,7 @@ def searched_in(
 ) -> InvertedLists:
     ids = pa.array([b"%d" % row for row in range(len(unit))])
     nodes = Embeddings(ids, unit, np.linalg.norm(unit.astype(np.float64), axis=1))
-    return InvertedLists(UnitRows(nodes, rows), BEST, threshold, 1e-6, pool, 0)
+    return InvertedLists(UnitRows(nodes, rows), BEST, threshold, 1e-6, pool, Threads(pool), 0)
 
 
 def found(searched: InvertedLists, rows: np.ndarray) -> set[tuple[int, int]]:
