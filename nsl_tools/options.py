@@ -147,8 +147,6 @@ class BuildGraphOptions(EngineOptions):
         _require(0 < self.recall <= 1, "--recall", "more than 0, at most 1", self.recall)
         exact = self.recall == 1 or not self.lsh_splits
         _require(exact, "--recall", "1 with --lsh-splits, which has no such promise", self.recall)
-        here = self.engine == "local" or not self.lsh_splits
-        _require(here, "--lsh-splits", "0 with --engine spark", self.lsh_splits)
         _require_choice(WeightKind, "--weights", self.weights)
         _require_choice(EdgeIds, "--edge-ids", self.edge_ids)
         _require_within(1, 4096, "--threads", self.threads)

@@ -23,6 +23,7 @@ from nsl_tools.build_graph.read import read_embeddings
 from nsl_tools.build_graph.search.exact import NearestNeighbors, bytes_per_thread
 from nsl_tools.build_graph.search.lsh import bucketed_edges
 from nsl_tools.build_graph.search.recall import bytes_for, promised
+from nsl_tools.build_graph.tasks.buckets import bucketed_by
 from nsl_tools.build_graph.tasks.lists import ListTasks
 from nsl_tools.build_graph.tasks.tiles import edges_by
 from nsl_tools.build_graph.weigher import EdgeWeigher, IdRanks
@@ -151,8 +152,8 @@ def _build(
             weigher = EdgeWeigher(nodes, options.k, options.similarity_threshold, order)
             runner = ListTasks(*place, weigher) if place else None
             nearest = NearestNeighbors(weigher, pools, store, runner)
-            exact = _exact(nearest, place, options)
-            edges_of = _finder(exact, nearest, options, statistics, approximately=approximately)
+            plain = _plain(nearest, place, options)
+            edges_of = _finder(plain, nearest, options, statistics, approximately=approximately)
             parts = dict(shards.parts(len(queries)))
             rows = {path: queries[p.start : p.stop] for path, p in parts.items()}
             missing = np.concatenate([queries[:0], *rows.values()])
@@ -253,18 +254,25 @@ def _query_rows(nodes: Embeddings, seed_ids: SeedIds, statistics: Statistics) ->
     return rows
 
 
-def _exact(
+def _plain(
     nearest: NearestNeighbors, place: tuple[Engine, str] | None, options: BuildGraphOptions
 ) -> Callable[[Rows], Iterator[Edges]]:
-    """Return the exact search, by the engine at `place`, in its folder, if there is one."""
+    """Return the search that keeps to no promise: of all pairs, or of those within buckets.
+
+    By the engine at `place`, in its folder, if there is one.
+    """
     if place is None:
+        if options.lsh_splits:
+            return partial(bucketed_edges, nearest, options)
         return partial(nearest.edges, base=np.arange(len(nearest.embeddings.ids)))
     budget, limit = nearest.store.budget, memory_of(options).limit
+    if options.lsh_splits:
+        return partial(bucketed_by, *place, nearest.weigher, budget, options)
     return partial(edges_by, *place, nearest.weigher, budget, limit)
 
 
 def _finder(
-    exact: Callable[[Rows], Iterator[Edges]],
+    plain: Callable[[Rows], Iterator[Edges]],
     nearest: NearestNeighbors,
     options: BuildGraphOptions,
     statistics: Statistics,
@@ -273,20 +281,18 @@ def _finder(
 ) -> Callable[[Rows], Iterator[Edges]]:
     """Return the function from any rows, ascending, to the edges that leave them.
 
-    It is `exact`, unless the options ask for less. What it finds for a row does not depend on
+    It is the `plain` one, unless a recall is asked for. What it finds for a row does not depend on
     the others that it is asked for.
     """
-    if options.lsh_splits:
-        return partial(bucketed_edges, nearest, options)
     if options.recall == 1:
-        return exact
+        return plain
     if approximately:
         rows = np.flatnonzero(nearest.embeddings.norms)
         search = _approximate(rows, nearest, options, statistics)
         if search is not None:
             return search
     statistics.measures["recall"] = 1.0
-    return exact
+    return plain
 
 
 def _approximate(

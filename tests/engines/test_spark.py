@@ -55,6 +55,7 @@ FORMS: dict[str, tuple[str, dict[str, Any], str]] = {
     "below any threshold": ("v.tfr", {"k": 3, "similarity_threshold": -1.0}, ""),
     "seeds": ("v.tfr", {}, "seeds.txt"),
     "recall": ("v.tfr", {"recall": 0.9, "k": 5, "similarity_threshold": 0.2}, ""),
+    "buckets": ("v.tfr", {"lsh_splits": 3, "similarity_threshold": 0.2}, ""),
     "rows": ("v.npy", {"ids": "ids.txt"}, ""),
     "little memory": ("v.tfr", {"memory_limit": 64_000_000, "k": 50}, ""),
 }

@@ -46,7 +46,7 @@ def bucketed_edges(
         options: splits, rounds and seed.
         queries: the rows that edges leave from.
     """
-    rows, budget = len(nearest.embeddings.ids), nearest.store.budget
+    rows, budget = len(nearest.embeddings.norms), nearest.store.budget
     is_query = np.zeros(rows, np.bool_)
     is_query[queries] = True
     count = min(1024, max(1, rows))
@@ -89,7 +89,7 @@ def _buckets(nodes: Embeddings, planes: npt.NDArray[np.float64]) -> tuple[Rows, 
 
 
 def _bucket_numbers(nodes: Embeddings, planes: npt.NDArray[np.float64]) -> Rows:
-    numbers = np.empty(len(nodes.ids), np.int64)
+    numbers = np.empty(len(nodes.norms), np.int64)
     bits = np.int64(1) << np.arange(len(planes))
     for block in blocks(*nodes.vectors.shape):
         unit = nodes.unit(block)

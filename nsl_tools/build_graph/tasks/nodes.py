@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
+from nsl_tools.arrays.ranking import RANKING_BYTES
+from nsl_tools.build_graph.edges import Edges
 from nsl_tools.build_graph.embeddings import Embeddings
 from nsl_tools.build_graph.weigher import EdgeWeigher, KnownRanks
 from nsl_tools.engines.work_folder import WorkFile, write_work
@@ -17,7 +20,6 @@ from nsl_tools.tuning import TUNING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from nsl_tools.build_graph.edges import Edges
     from nsl_tools.spill.matrix import Rows
     from nsl_tools.spill.partitions import Records
 
@@ -75,6 +77,14 @@ class NodeFiles:
         ranks = KnownRanks(self.ranks_of(rows))
         return EdgeWeigher(self.embeddings(rows), self.k, self.threshold, ranks)
 
+    def weigher_of_all(self) -> EdgeWeigher:
+        """Return what weighs pairs of all nodes, whose vectors are read where they are touched."""
+        rows = self.shape[0]
+        vectors, norms = self.vectors.mapped("<f4", self.shape), self.norms.mapped("<f8", (rows,))
+        ranks = KnownRanks(self.ranks.mapped("<i8", (rows,)))
+        nodes = Embeddings(pa.array([], pa.binary()), vectors, norms)
+        return EdgeWeigher(nodes, self.k, self.threshold, ranks)
+
 
 def _spans(rows: Rows) -> list[tuple[int, int]]:
     """Return first row and number of each run of consecutive rows."""
@@ -105,6 +115,16 @@ class FoundEdges:
         found = np.empty(self.bounds[stop] - self.bounds[first], EDGE)
         self.file.fill(found, [(self.bounds[first], len(found))])
         return found
+
+    def edges(self, budget: int) -> Iterator[Edges]:
+        """Yield all edges, of whole queries, as many at a time as `budget` bytes hold."""
+        most = max(1, budget // RANKING_BYTES)
+        part = (np.array(self.bounds[1:]) - self.bounds[0] - 1) // most
+        cuts = np.flatnonzero(np.diff(part)) + 1
+        for first, stop in pairwise([0, *cuts.tolist(), len(part)]):
+            records = self.groups(first, stop)
+            sources, targets = (records[name].astype(np.int64) for name in ("source", "target"))
+            yield Edges(sources, targets, records["weight"].copy())
 
 
 def written_nodes(folder: str, weigher: EdgeWeigher, queries: Rows, budget: int) -> NodeFiles:

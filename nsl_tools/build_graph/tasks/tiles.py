@@ -253,15 +253,4 @@ def edges_by(
             found[each.queries].append(each)
     merges = [MergeTask(nodes, some, tuple(parts)) for some, parts in found.items() if some]
     for each in engine.run(merge_found, merges, "merging what was found"):
-        yield from _read(each, nodes.budget)
-
-
-def _read(found: FoundEdges, budget: int) -> Iterator[Edges]:
-    """Yield edges of a file, of whole queries, some at a time."""
-    most = max(1, budget // RANKING_BYTES)
-    part = (np.array(found.bounds[1:]) - found.bounds[0] - 1) // most
-    cuts = np.flatnonzero(np.diff(part)) + 1
-    for first, stop in pairwise([0, *cuts.tolist(), len(part)]):
-        records = found.groups(first, stop)
-        sources, targets = (records[name].astype(np.int64) for name in ("source", "target"))
-        yield Edges(sources, targets, records["weight"].copy())
+        yield from each.edges(nodes.budget)
