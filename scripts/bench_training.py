@@ -1,10 +1,11 @@
 """Time a training step of the wrappers against plain training and against the ideal.
 
     python scripts/bench_training.py
+    KERAS_BACKEND=jax python scripts/bench_training.py      # or torch
 
 The ideal of FGSM training is two plain steps: one pass on the examples and one on their
 neighbours. That of graph training is a plain step on a batch with the neighbours in it.
-The last two read the same samples from a packed file: training on it, and
+The last two, on TensorFlow, read the same samples from a packed file: training on it, and
 reading alone, which has to be faster than the model. Contestants take turns, so that
 whatever else the machine does hits all of them; the table has medians over the rounds, and
 the spread from the first to the third quartile.
@@ -107,10 +108,6 @@ def contestants(options: argparse.Namespace, folder: str) -> dict[str, Run]:
     for rank in range(k):
         packed[f"NL_nbr_{rank}_image"] = x
         packed[f"NL_nbr_{rank}_weight"] = np.ones((len(x), 1), "float32")
-    path = str(Path(folder) / "packed.tfr")
-    write_packed(path, packed)
-    dataset, read = reading(path, len(x), options)
-    from_file = graph_model(options)
     return {
         "plain": fitting(build_base(), x, batch),
         f"plain, batch {1 + k} times as large": fitting(
@@ -120,6 +117,21 @@ def contestants(options: argparse.Namespace, folder: str) -> dict[str, Run]:
             nsl.keras.AdversarialRegularization(build_base(), adversarial), x, batch
         ),
         "graph": fitting(graph_model(options), packed, batch),
+        **from_files(packed, len(x), options, folder),
+    }
+
+
+def from_files(
+    packed: dict[str, Any], samples: int, options: argparse.Namespace, folder: str
+) -> dict[str, Run]:
+    """Return what is timed of packed files, which TensorFlow reads here; else nothing."""
+    if keras.backend.backend() != "tensorflow":
+        return {}
+    path = str(Path(folder) / "packed.tfr")
+    write_packed(path, packed)
+    dataset, read = reading(path, samples, options)
+    from_file = graph_model(options)
+    return {
         "graph, from a packed file": lambda: from_file.fit(dataset, shuffle=False, verbose=0),
         "reading the packed file alone": read,
     }
