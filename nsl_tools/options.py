@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
+from nsl_tools.choices import (
+    DEFAULT_EMBEDDING_FEATURE,
+    DEFAULT_ID_FEATURE,
+    DEFAULT_MAX_RECORD_BYTES,
+    EdgeIds,
+    EngineName,
+    OnDuplicate,
+    SpreadMethod,
+    WeightKind,
+)
 from nsl_tools.errors import UsageError
 from nsl_tools.feature_names import WEIGHT_NAME
 from nsl_tools.memory import LEAST_LIMIT, default_limit, shown_size
 
 if TYPE_CHECKING:
     from nsl_tools.memory_budget import MemoryBudget
-
-DEFAULT_ID_FEATURE = "id"
-DEFAULT_EMBEDDING_FEATURE = "embedding"
-DEFAULT_MAX_RECORD_BYTES = 1 << 31
-"""About what protobuf parses at most."""
-OnDuplicate = Literal["error", "first", "last"]
-WeightKind = Literal["similarity", "distance"]
-EdgeIds = Literal["ids", "rows"]
-SpreadMethod = Literal["consistency", "harmonic"]
-EngineName = Literal["local", "spark"]
 
 _MOST = (1 << 63) - 1  # what numpy and Arrow can count to
 

@@ -6,10 +6,10 @@ from typing import Any, get_args
 
 import click
 
+from nsl_tools.choices import DEFAULT_EMBEDDING_FEATURE, EdgeIds, WeightKind
 from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import common_options, engine_options, progress_of, reported, summarize
 from nsl_tools.cli.startup import loading
-from nsl_tools.options import DEFAULT_EMBEDDING_FEATURE, BuildGraphOptions, EdgeIds, WeightKind
 
 
 def _neighbor_count(_: click.Context, __: click.Parameter, value: str) -> int | None:
@@ -145,6 +145,8 @@ def build_graph(
     target, similarity; sorted by source (input order), then similarity and
     target id descending.
     """
+    from nsl_tools.options import BuildGraphOptions  # here, since `--help` does without
+
     options = BuildGraphOptions(**given)
     with loading():
         from nsl_tools.build_graph.pipeline import build_graph as run

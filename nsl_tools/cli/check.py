@@ -10,7 +10,6 @@ from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import reading_options
 from nsl_tools.cli.process import DATA_ERROR, say
 from nsl_tools.cli.startup import loading
-from nsl_tools.options import CheckOptions
 
 if TYPE_CHECKING:
     from nsl_tools.errors import DataError
@@ -36,6 +35,8 @@ def check(paths: tuple[str, ...], *, quiet: bool, debug: bool, **given: Any) -> 
     records, ids and weights are looked at, and that each id occurs once in what a path
     stands for.
     """
+    from nsl_tools.options import CheckOptions  # here, since `--help` does without
+
     options = CheckOptions(**given)
     with loading():
         from nsl_tools.check.pipeline import check as run

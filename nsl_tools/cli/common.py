@@ -7,22 +7,17 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from nsl_tools.choices import DEFAULT_ID_FEATURE, DEFAULT_MAX_RECORD_BYTES, EngineName, OnDuplicate
 from nsl_tools.cli.exit_status import line_of, status_of
 from nsl_tools.cli.process import say
 from nsl_tools.errors import NslToolsError
 from nsl_tools.memory import parse_size
-from nsl_tools.options import (
-    DEFAULT_ID_FEATURE,
-    DEFAULT_MAX_RECORD_BYTES,
-    EngineName,
-    OnDuplicate,
-    RunOptions,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nsl_tools.files.run_report import Report
+    from nsl_tools.options import RunOptions
     from nsl_tools.progress import Progress
     from nsl_tools.statistics import Statistics
 

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import click
 
+from nsl_tools.choices import DEFAULT_EMBEDDING_FEATURE, WeightKind
 from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import (
     common_options,
@@ -15,7 +16,6 @@ from nsl_tools.cli.common import (
     summarize,
 )
 from nsl_tools.cli.startup import loading
-from nsl_tools.options import DEFAULT_EMBEDDING_FEATURE, ConvertOptions, WeightKind
 
 
 @click.command(
@@ -78,6 +78,8 @@ def convert(
     Examples and rows become Parquet, a matrix (.npy, .fbin), else TFRecord; graphs become
     .parquet, .npz, .h5, else TSV.
     """
+    from nsl_tools.options import ConvertOptions  # here, since `--help` does without
+
     options = ConvertOptions(**given)
     with loading():
         from nsl_tools.convert.pipeline import convert as run

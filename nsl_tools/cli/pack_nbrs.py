@@ -17,7 +17,6 @@ from nsl_tools.cli.common import (
     summarize,
 )
 from nsl_tools.cli.startup import loading
-from nsl_tools.options import PackOptions
 
 
 @click.command(
@@ -92,6 +91,8 @@ def pack_nbrs(
     NL_num_nbrs, and for each neighbour i its features as NL_nbr_<i>_<name> and
     the edge weight as NL_nbr_<i>_weight.
     """
+    from nsl_tools.options import PackOptions  # here, since `--help` does without
+
     options = PackOptions(**given)
     with loading():
         from nsl_tools.pack_nbrs.pipeline import pack_nbrs as run

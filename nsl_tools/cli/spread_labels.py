@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import click
 
+from nsl_tools.choices import SpreadMethod
 from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import (
     common_options,
@@ -16,7 +17,6 @@ from nsl_tools.cli.common import (
     summarize,
 )
 from nsl_tools.cli.startup import loading
-from nsl_tools.options import SpreadMethod, SpreadOptions
 
 
 @click.command(
@@ -102,6 +102,8 @@ def spread_labels(
     class, the probabilities of all classes, and a confidence from 0 to 1. pack-nbrs
     --soft-labels gives them to training.
     """
+    from nsl_tools.options import SpreadOptions  # here, since `--help` does without
+
     options = SpreadOptions(**given)
     with loading():
         from nsl_tools.spread_labels.pipeline import spread_labels as run

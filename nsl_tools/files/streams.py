@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import google_crc32c
 
+from nsl_tools.choices import DEFAULT_MAX_RECORD_BYTES
 from nsl_tools.errors import DataError
 from nsl_tools.files.filesystem import open_to_read, state_of
 from nsl_tools.files.paths import STANDARD_STREAM, manifest_of
 from nsl_tools.files.readings import Readings
 from nsl_tools.files.shards.manifest import REMEDY
 from nsl_tools.files.stores.store import is_remote
-from nsl_tools.options import DEFAULT_MAX_RECORD_BYTES, memory_of
+from nsl_tools.options import memory_of
 from nsl_tools.spill.scratch import Spool, read_spans
 
 if TYPE_CHECKING:

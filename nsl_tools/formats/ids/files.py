@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from nsl_tools.choices import DEFAULT_ID_FEATURE
 from nsl_tools.errors import DataError
 from nsl_tools.files.filesystem import first_bytes, state_of_open
 from nsl_tools.files.paths import split_member
@@ -18,7 +19,6 @@ from nsl_tools.formats.matrices.matrix import fill
 from nsl_tools.formats.matrices.npy_header import MAGIC, NpyHeader, read_header
 from nsl_tools.formats.tables.opening import is_table, opened_table
 from nsl_tools.formats.tables.table import column, storage_type
-from nsl_tools.options import DEFAULT_ID_FEATURE
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from nsl_tools.arrays.ids import shown
+from nsl_tools.choices import DEFAULT_EMBEDDING_FEATURE, DEFAULT_ID_FEATURE
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.formats.embedding_batch import EmbeddingReader
 from nsl_tools.formats.ids.files import row_ids
@@ -21,7 +22,7 @@ from nsl_tools.formats.table_rows import IdPlace, Rows, UsableRows
 from nsl_tools.formats.tables import opening
 from nsl_tools.formats.tables.table import bounded, column, storage_type
 from nsl_tools.memory import shown_size
-from nsl_tools.options import DEFAULT_EMBEDDING_FEATURE, DEFAULT_ID_FEATURE, memory_of
+from nsl_tools.options import memory_of
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
