@@ -116,6 +116,16 @@ def cost(given: argparse.Namespace, cluster: SparkCluster) -> None:
                     ["v.npy"], out, BuildGraphOptions(engine="spark", **for_graph), session=session
                 ),
             ), flush=True)  # fmt: skip
+        if given.recall_nodes:
+            np.save("v.npy", vectors_of(given.recall_nodes))
+            promised = {"k": 10, "similarity_threshold": 0.5, "recall": 0.95}
+            print(compared(
+                f"build-graph, {given.recall_nodes:,} x {WIDTH}, recall 0.95", given.runs,
+                lambda out: build_graph(["v.npy"], out, BuildGraphOptions(**promised)),
+                lambda out: build_graph(
+                    ["v.npy"], out, BuildGraphOptions(engine="spark", **promised), session=session
+                ),
+            ), flush=True)  # fmt: skip
         if given.examples:
             write_inputs(Path(), given.examples)
             inputs = "labeled.tfr", "unlabeled.tfr", "graph.tsv"
@@ -203,6 +213,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["cost", "faults"])
     parser.add_argument("--nodes", type=int, default=200_000)
+    parser.add_argument("--recall-nodes", type=int, default=1_000_000)
     parser.add_argument("--examples", type=int, default=2_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)

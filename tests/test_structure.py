@@ -43,6 +43,7 @@ WITHOUT_A_TEST_OF_ITS_NAME = {
     "cli/pack_nbrs": "its options, which test_commands tries",
     "cli/spread_labels": "its options, which test_commands tries",
     "engines/engine": "a protocol, which test_spark and the engine of tests, here, are held to",
+    "choices": "names and defaults, which test_options and test_commands go through",
     "configs": "of training: tests/training/test_configs",
     "files/shards/run_output": "one line, which test_store_set and test_shard_set go through",
     "feature_names": "names of NSL, which the tests of packing spell out",
