@@ -24,7 +24,7 @@ from nsl_tools.formats.tfrecord.reader import RecordBatch
 from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs import join
-from nsl_tools.pack_nbrs.join import needed_blocks, packed_batches
+from nsl_tools.pack_nbrs.join import needed_blocks, numbered, packed_batches, ranges_of
 from nsl_tools.pack_nbrs.marks import Marks
 from nsl_tools.pack_nbrs.neighbor_store import BlockStore
 from nsl_tools.pack_nbrs.plan import JoinPlan
@@ -103,7 +103,9 @@ def packed_in_batches(
         options = PackOptions(rename_weight=rename)
         for found in needed_blocks(inputs, plan, options, statistics or Statistics()):
             store.add(*found)
-        batches = packed_batches(parts, nodes, plan, store.pools(), Marks(nodes))
+        limit = next((each.memory_limit for part in parts for each in part.sources), None)
+        ranges = ranges_of(plan, store.pools())
+        batches = packed_batches(numbered(parts), nodes, ranges, Marks(nodes), limit)
         return [right_records(seal(batch).data.tobytes()) or [] for batch in batches]
 
 
