@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -99,6 +99,20 @@ def compared(
     return f"| {name} | {here:.1f} s | {there:.1f} s | {statistics.median(ratios):.2f} ({spread}) |"
 
 
+def graphs_compared(nodes: int, recall: float, runs: int, session: Any) -> str:
+    """Return the line of a table for graphs of so many nodes."""
+    np.save("v.npy", vectors_of(nodes))
+
+    def build(engine: str) -> Callable[[str], object]:
+        options = BuildGraphOptions(
+            k=10, similarity_threshold=0.5, recall=recall, engine=engine,  # type: ignore[arg-type]
+        )  # fmt: skip
+        return lambda out: build_graph(["v.npy"], out, options, session=session)
+
+    name = f"build-graph, {nodes:,} x {WIDTH}, recall {recall}"
+    return compared(name, runs, build("local"), build("spark"))
+
+
 def cost(given: argparse.Namespace, cluster: SparkCluster) -> None:
     """Print the table of times."""
     with engine_of(BuildGraphOptions(engine="spark", spark_master=cluster.url)) as engine:
@@ -107,25 +121,9 @@ def cost(given: argparse.Namespace, cluster: SparkCluster) -> None:
         session = engine.session
         print("| | local | Spark, 2 workers | ratio |\n|---|---|---|---|")
         if given.nodes:
-            np.save("v.npy", vectors_of(given.nodes))
-            for_graph = {"k": 10, "similarity_threshold": 0.5}
-            print(compared(
-                f"build-graph, {given.nodes:,} x {WIDTH}, exact", given.runs,
-                lambda out: build_graph(["v.npy"], out, BuildGraphOptions(**for_graph)),
-                lambda out: build_graph(
-                    ["v.npy"], out, BuildGraphOptions(engine="spark", **for_graph), session=session
-                ),
-            ), flush=True)  # fmt: skip
+            print(graphs_compared(given.nodes, 1.0, given.runs, session), flush=True)
         if given.recall_nodes:
-            np.save("v.npy", vectors_of(given.recall_nodes))
-            promised = {"k": 10, "similarity_threshold": 0.5, "recall": 0.95}
-            print(compared(
-                f"build-graph, {given.recall_nodes:,} x {WIDTH}, recall 0.95", given.runs,
-                lambda out: build_graph(["v.npy"], out, BuildGraphOptions(**promised)),
-                lambda out: build_graph(
-                    ["v.npy"], out, BuildGraphOptions(engine="spark", **promised), session=session
-                ),
-            ), flush=True)  # fmt: skip
+            print(graphs_compared(given.recall_nodes, 0.95, given.runs, session), flush=True)
         if given.examples:
             write_inputs(Path(), given.examples)
             inputs = "labeled.tfr", "unlabeled.tfr", "graph.tsv"

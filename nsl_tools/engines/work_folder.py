@@ -152,5 +152,5 @@ def _errors(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        problem = f"{path}: {err.strerror or err}: all machines must see this folder (--work-dir)"
-        raise WorkError(printable(problem)) from err
+        remedy = "name a folder that all machines see, with enough space, by --work-dir"
+        raise WorkError(printable(f"{path}: {err.strerror or err}: {remedy}")) from err

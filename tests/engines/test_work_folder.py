@@ -33,7 +33,7 @@ def test_a_file_that_is_cut_or_gone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WorkError, match="16 bytes long, expected 24"):
         file.fill(np.empty(1, np.int64), [(0, 1)])
     Path(file.path).unlink()
-    with pytest.raises(WorkError, match=r"No such file.*all machines must see this folder"):
+    with pytest.raises(WorkError, match=r"No such file.*name a folder that all machines see"):
         file.fill(np.empty(1, np.int64), [(0, 1)])
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from spilling import spill_everywhere
 from support import drawn, serialize
 
+from nsl_tools.errors import DataError
 from nsl_tools.formats.tfrecord.frames import frame
 from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs import pipeline
@@ -168,7 +169,7 @@ def test_an_input_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
     inputs = f"{tmp_path}/l", f"{tmp_path}/u", f"{tmp_path}/g"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "engine_of", lambda *_: contextlib.nullcontext(Later()))
-        with pytest.raises(Exception, match="u: changed while it was read"):
+        with pytest.raises(DataError, match="u: changed while it was read"):
             pack_nbrs(*inputs, f"{tmp_path}/m", PackOptions(engine="spark"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["g", "l", "u"]
 
@@ -186,7 +187,7 @@ def test_a_record_that_is_too_long_is_told_by_its_seed(
         with contextlib.ExitStack() as stack:
             if engine == "spark":
                 stack.enter_context(on_engine(100))
-            with pytest.raises(Exception, match="with its 30 neighbours") as caught:
+            with pytest.raises(DataError, match="with its 30 neighbours") as caught:
                 pack_nbrs(*inputs, f"{tmp_path}/m", PackOptions(engine=engine))  # type: ignore[arg-type]
             said.append(str(caught.value))
     assert said[0] == said[1]
