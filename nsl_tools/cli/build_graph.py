@@ -8,7 +8,15 @@ import click
 
 from nsl_tools.choices import DEFAULT_EMBEDDING_FEATURE, EdgeIds, WeightKind
 from nsl_tools.cli.absl_flags import AbslCommand
-from nsl_tools.cli.common import common_options, engine_options, progress_of, reported, summarize
+from nsl_tools.cli.common import (
+    common_options,
+    dry_run_option,
+    engine_options,
+    progress_of,
+    reported,
+    show_plan,
+    summarize,
+)
 from nsl_tools.cli.startup import loading
 
 
@@ -125,6 +133,7 @@ Examples:
     help="In Parquet, nodes by their ids, or by the numbers of their rows.",
 )
 @click.option("--threads", type=int, help="Threads for the products.  [default: all cores]")
+@dry_run_option
 @engine_options
 @common_options
 def build_graph(
@@ -132,10 +141,11 @@ def build_graph(
     graph: str,
     seeds: tuple[str, ...],
     *,
+    dry_run: bool,
     quiet: bool,
     debug: bool,  # noqa: ARG001 - looked for where errors end the run
     **given: Any,
-) -> None:
+) -> int:
     """Build the cosine nearest-neighbour graph of EMBEDDINGS and write it to GRAPH.
 
     EMBEDDINGS are TFRecord files of tf.train.Example with an id and an
@@ -151,9 +161,16 @@ def build_graph(
     with loading():
         from nsl_tools.build_graph.pipeline import build_graph as run
 
+        if dry_run:
+            from nsl_tools.build_graph.dry_run.estimate import plan_build_graph
+
     progress = progress_of("build-graph", quiet=quiet)
     ids = [options.ids] if options.ids else []
     inputs = {"embeddings": embeddings, "seeds": seeds, "ids": ids}
     with reported("build-graph", options, inputs, graph) as report:
+        if dry_run:
+            plan = plan_build_graph(embeddings, graph, options, seeds, report.statistics)
+            return show_plan(plan, progress, report)
         statistics = run(embeddings, graph, options, seeds, progress, report)
     summarize(progress, statistics)
+    return 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from nsl_tools.choices import DEFAULT_ID_FEATURE, DEFAULT_MAX_RECORD_BYTES, EngineName, OnDuplicate
 from nsl_tools.cli.exit_status import line_of, status_of
-from nsl_tools.cli.process import say
+from nsl_tools.cli.process import DATA_ERROR, say
 from nsl_tools.errors import NslToolsError
 from nsl_tools.memory import parse_size
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from nsl_tools.files.run_report import Report
     from nsl_tools.options import RunOptions
+    from nsl_tools.plans.run_plan import RunPlan
     from nsl_tools.progress import Progress
     from nsl_tools.statistics import Statistics
 
@@ -58,7 +60,7 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def common_options(command: Callable[..., None]) -> Callable[..., None]:
+def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of every command that reads and writes."""
     options = (
         click.option(
@@ -95,7 +97,7 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
     return reading_options(command)
 
 
-def engine_options(command: Callable[..., None]) -> Callable[..., None]:
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of commands that run on one machine or on many."""
     options = (
         click.option(
@@ -131,6 +133,17 @@ def compression_option(command: Callable[..., None]) -> Callable[..., None]:
         default="auto",
         show_default=True,
         help="Compression of the output; auto: GZIP if the name ends in .gz.",
+    )
+    return add(command)
+
+
+def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option of commands that can tell what they would do."""
+    add = click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Only say what the run would do and take, by a sample and short timings: edges, "
+        "memory, scratch, output, time. Exit status 1 if it would not fit.",
     )
     return add(command)
 
@@ -173,9 +186,35 @@ def reported(
         raise
 
 
-def summarize(progress: Progress, statistics: Statistics) -> None:
-    """Say what a run warned of, and what it counted."""
+def show_plan(plan: RunPlan, progress: Progress, report: Report) -> int:
+    """Show a plan on standard output, and put it into the report; return the exit status."""
+    for fact in plan.facts:
+        click.echo(_aligned(fact.label, f"{fact.shown}; {fact.why}" if fact.why else fact.shown))
+    click.echo(_aligned("fits", "no" if plan.problems else "yes"))
+    for problem in plan.problems:
+        click.echo(_aligned("missing", problem))
+    warn(progress, report.statistics)
+    status = DATA_ERROR if plan.problems else 0
+    report.of_plan(status, plan.problems, plan.as_json())
+    return status
+
+
+def _aligned(label: str, text: str) -> str:
+    """Return lines of at most 80 columns, unless a word is longer, with a text beside a label."""
+    return textwrap.fill(
+        text, 80, initial_indent=f"{label:<12}", subsequent_indent=" " * 12,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def warn(progress: Progress, statistics: Statistics) -> None:
+    """Say what a run warned of."""
     for reason, count in statistics.warnings.items():
         say(f"{progress.command}: warning: {reason} ({count:,})")
+
+
+def summarize(progress: Progress, statistics: Statistics) -> None:
+    """Say what a run warned of, and what it counted."""
+    warn(progress, statistics)
     if not progress.quiet:
         say(f"{progress.command}: {statistics.summary()}")

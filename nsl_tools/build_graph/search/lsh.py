@@ -79,6 +79,17 @@ def _found(
             yield from nearest.edges(members[is_query[members]], members)
 
 
+def bucket_products(nodes: Embeddings, options: BuildGraphOptions) -> float:
+    """Return how many pairs share a bucket, those that share several counted as often."""
+    generator = np.random.RandomState(options.random_seed)
+    pairs = 0.0
+    for _ in range(options.lsh_rounds):
+        planes = generator.rand(options.lsh_splits, nodes.vectors.shape[1]) * 2 - 1
+        sizes = np.diff(_buckets(nodes, planes)[1]).astype(np.float64)
+        pairs += float((sizes**2).sum()) / 2
+    return pairs
+
+
 def _buckets(nodes: Embeddings, planes: npt.NDArray[np.float64]) -> tuple[Rows, Rows]:
     """Return the rows that have a direction, bucket by bucket, and the bounds of the buckets."""
     numbers = _bucket_numbers(nodes, planes)

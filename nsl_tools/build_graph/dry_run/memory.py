@@ -1,0 +1,118 @@
+"""What a run holds in memory and puts into scratch files, added up: its shares, and what is beside.
+
+The sizes are those of the code that holds them; the bytes of a row, a pair or a node are as
+measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nsl_tools.build_graph.search.block_products import band_tiles, pairs_at_once, tile_height
+from nsl_tools.build_graph.search.candidate_spill import PAIR_BYTES
+from nsl_tools.build_graph.search.exact import bytes_per_thread
+from nsl_tools.build_graph.search.recall import bytes_for
+from nsl_tools.options import memory_of
+from nsl_tools.tuning import TUNING
+
+if TYPE_CHECKING:
+    from nsl_tools.options import BuildGraphOptions
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large a run is.
+
+    Attributes:
+        options: of the run.
+        shape: of all vectors.
+        id_bytes: of an id.
+        edges_per_node: that are found.
+        threads: that work.
+        lists: whether lists are searched.
+    """
+
+    options: BuildGraphOptions
+    shape: tuple[int, int]
+    id_bytes: float
+    edges_per_node: float
+    threads: int
+    lists: bool = False
+
+    @property
+    def budget(self) -> float:
+        """The bytes that each of the four large things may take."""
+        share = memory_of(self.options).share("vectors")
+        return max(0.0, share - self.held_ids / 4)
+
+    @property
+    def held_ids(self) -> float:
+        """The bytes that ids take while the graph is made."""
+        beside = 24  # as of `arrays.ids.IdColumn`
+        return self.shape[0] * (self.id_bytes + beside)
+
+    @property
+    def vector_bytes(self) -> float:
+        """The bytes of all vectors."""
+        return 4.0 * self.shape[0] * self.shape[1]
+
+    @property
+    def spills_vectors(self) -> bool:
+        """Whether vectors go to a scratch file."""
+        return self.vector_bytes > self.budget
+
+    @property
+    def waiting_pairs(self) -> float:
+        """How many pairs wait to be weighed at once, if all of them are in memory."""
+        rows, k = self.shape[0], self.options.k
+        if self.lists or self.options.lsh_splits:
+            return 0.0
+        if k is None:
+            # Those of later rows: most when half of the rows are done.
+            return rows * (self.edges_per_node + 1) / 3
+        # Of a row that has as many as it may, more are found, and kept until they are too many.
+        full = self.edges_per_node > k / 2
+        return rows * (TUNING.crowd * (k + 1) / 2 if full else self.edges_per_node + 1)
+
+    @property
+    def spills_pairs(self) -> bool:
+        """Whether pairs go to a scratch file."""
+        return PAIR_BYTES * self.waiting_pairs > self.budget
+
+    def scratch(self, set_aside: float = 0.0) -> float:
+        """Return the bytes in scratch files at the end, those `set_aside` for the output too."""
+        vectors = self.vector_bytes * (1 + self.lists) if self.spills_vectors else 0.0
+        found = self.shape[0] * (self.edges_per_node + 1)
+        pairs = PAIR_BYTES * max(found, self.waiting_pairs) if self.spills_pairs else 0.0
+        return vectors + pairs + set_aside
+
+    def memory(self) -> float:
+        """Return the bytes of memory beside the libraries, at most."""
+        rows, width = self.shape
+        budget = self.budget
+        of_row = 100  # places, norms, scales, thresholds, hashes and their order
+        parts = min(budget, self.vector_bytes) + self.held_ids + rows * of_row
+        parts += self.threads * bytes_per_thread(width)
+        parts += self._batches()
+        if self.lists:
+            return parts + bytes_for(rows, self.options.k or 0)
+        if self.options.lsh_splits:
+            return parts + min(budget, 16 * rows * self.edges_per_node)
+        return parts + self._bands() + min(budget, PAIR_BYTES * self.waiting_pairs)
+
+    def _bands(self) -> float:
+        """Return the bytes of unit vectors: of two bands, and of a tile of each thread."""
+        rows, width = self.shape
+        height = tile_height(int(self.budget), width)
+        band = band_tiles(-(-rows // height), height * width, int(self.budget))
+        return 4.0 * width * min(2 * rows, (2 * band + self.threads) * height)
+
+    def _batches(self) -> float:
+        """Return the bytes of pairs that are weighed and written, some batches at a time."""
+        rows, ahead, pair_bytes = self.shape[0], 2, 120
+        pairs = min(
+            pairs_at_once(int(self.budget), spilled=self.spills_vectors),
+            int(rows * (self.edges_per_node + 1)),
+        )
+        return float((self.threads + ahead) * pairs * pair_bytes)

@@ -1,0 +1,148 @@
+"""Some records of a file, from places spread over it: what lies between is not read.
+
+A record starts wherever eight bytes, taken for a length, are followed by their checksum: so it
+is found from any place, and only one place in 2^32 is mistaken for one. Of a compressed file,
+which has to be read from its start, these are its first records.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nsl_tools.arrays.crc32c import length_crcs, masked
+from nsl_tools.files.decompression import inflated_part, looks_gzipped, looks_zlibbed
+from nsl_tools.files.streams import Source, read_exactly
+from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES, HEADER_TYPE
+from nsl_tools.formats.tfrecord.reader import RecordBatch, read_batches, starts_as_tfrecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nsl_tools.arrays.byte_spans import Places
+
+
+@dataclass(frozen=True)
+class RecordSample:
+    """Some records of one file.
+
+    Attributes:
+        batches: the records, in the order of the file.
+        stored: bytes of the file that they take.
+        size: bytes of the whole file.
+    """
+
+    batches: list[RecordBatch]
+    stored: int
+    size: int
+
+    @property
+    def count(self) -> int:
+        """How many records there are here."""
+        return sum(map(len, self.batches))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether these are all records of the file."""
+        return self.stored >= self.size
+
+    @property
+    def expected(self) -> float:
+        """How many records the whole file has about."""
+        return self.count * self.size / max(1, self.stored)
+
+
+def sample_records(source: Source, most_bytes: int) -> RecordSample:
+    """Return records of a file: all, if it is small, or some from places spread over it.
+
+    Args:
+        source: a regular file.
+        most_bytes: about how many bytes of records to return at most.
+
+    Raises:
+        DataError: it cannot be read, or is not what it should be, as far as it is read.
+    """
+    size = source.size() or 0
+    if size <= most_bytes:
+        batches: list[RecordBatch] = []
+        held = 0
+        for batch in read_batches(source):
+            batches.append(batch)
+            held += len(batch.data)
+            if held > most_bytes:  # it is compressed
+                return _first_records(source, size, most_bytes)
+        return RecordSample(batches, size, size)
+    with source.open() as stream:
+        head = read_exactly(stream, HEADER_BYTES)
+    if not starts_as_tfrecord(head):
+        return _first_records(source, size, most_bytes)
+    found = [part for part in _spread_records(source, size, most_bytes) if len(part)]
+    # Where no record fits such a piece, the first ones have to do.
+    found = found or [next(read_batches(source))]
+    return RecordSample(found, sum(map(_stored_bytes, found)), size)
+
+
+def _stored_bytes(batch: RecordBatch) -> int:
+    """Return the bytes that consecutive records of a plain file take in it."""
+    return int(batch.ends[-1] - batch.starts[0]) + HEADER_BYTES + FOOTER_BYTES
+
+
+def _first_records(source: Source, size: int, most_bytes: int) -> RecordSample:
+    """Return the first records of a compressed file."""
+    with source.open() as stream:
+        head = read_exactly(stream, most_bytes)
+    if not (looks_gzipped(head) or looks_zlibbed(head)):
+        return RecordSample(list(read_batches(source))[:1], size, size)  # which says what it is
+    content, taken = inflated_part(head, most_bytes)
+    batch = _framed(source, 0, content, 0)
+    used = int(batch.ends[-1]) + FOOTER_BYTES if len(batch) else 0
+    return RecordSample([batch], round(taken * used / max(1, len(content))), size)
+
+
+def _spread_records(source: Source, size: int, most_bytes: int) -> Iterator[RecordBatch]:
+    pieces = 64  # enough to meet most of what a file has in different places
+    piece_bytes = most_bytes // pieces
+    for start in np.linspace(0, size - piece_bytes, pieces).astype(np.int64).tolist():
+        data = bytearray(piece_bytes)
+        source.read_spans(data, [(start, piece_bytes)])
+        first = _first_header(data) if start else 0
+        if first is not None:
+            yield _framed(source, start, bytes(data), first)
+
+
+def _first_header(data: bytearray) -> int | None:
+    """Return the first place where a record starts; None if there is none."""
+    count = len(data) - HEADER_BYTES + 1
+    headers = np.ndarray((max(0, count),), HEADER_TYPE, data, strides=(1,))
+    longest = np.uint64(1 << 32)  # of which the checksum is known
+    places = np.flatnonzero(headers["length"] < longest)
+    lengths = headers["length"][places]
+    right = masked(length_crcs(lengths)) == headers["crc"][places]
+    return int(places[np.argmax(right)]) if right.any() else None
+
+
+def _framed(source: Source, offset: int, data: bytes, first: int) -> RecordBatch:
+    """Return the whole records in `data`, which was read at `offset`, from the first on.
+
+    Their numbers are not known: they are told by where they start.
+    """
+    starts, ends = [], []
+    place, header = first, np.ndarray((1,), HEADER_TYPE)
+    while place + HEADER_BYTES <= len(data):
+        header = np.frombuffer(data, HEADER_TYPE, 1, place)
+        end = place + HEADER_BYTES + int(header["length"][0])
+        if end + FOOTER_BYTES > len(data):
+            break
+        starts.append(place + HEADER_BYTES)
+        ends.append(end)
+        place = end + FOOTER_BYTES
+    numbers = [offset + start - HEADER_BYTES for start in starts]
+    return RecordBatch(
+        source.name, numbers, offset, data, _places(starts), _places(ends), "record at byte"
+    )
+
+
+def _places(found: list[int]) -> Places:
+    return np.array(found, np.int64)
