@@ -29,14 +29,28 @@ def capped_counts(close: Floats, others: Floats, share: Floats, k: int | None) -
         return close + others / share
     # Rates of which each node has one; so many steps apart, they are told apart by no sample.
     rates = np.r_[0.0, np.geomspace(0.1, max(1.0, 4 * others.max(initial=1.0)) / share.min(), 60)]
-    counts = np.minimum(others, k)
-    likely = _poisson(counts[:, np.newaxis], share[:, np.newaxis] * rates)
-    weights = np.full(len(rates), 1 / len(rates))
+    kinds, of_kind, times = np.unique(
+        np.stack([np.minimum(others, k), share]), axis=1, return_inverse=True, return_counts=True
+    )
+    shares = _posterior(_poisson(kinds[0, :, np.newaxis], kinds[1, :, np.newaxis] * rates), times)
+    kept = np.minimum(k, close[:, np.newaxis] + rates)
+    return np.asarray(np.einsum("ij,ij->i", shares[of_kind.reshape(-1)], kept))
+
+
+def _posterior(likely: Floats, times: npt.NDArray[np.int64]) -> Floats:
+    """Return how likely each rate is for each kind of nodes, of whose distribution nothing is known.
+
+    Args:
+        likely: what is seen of each kind for each rate, shape (kinds, rates).
+        times: how many nodes are of a kind.
+    """
+    weights = np.full(likely.shape[1], 1 / likely.shape[1])
+    shares = likely
     for _ in range(200):  # steps, after which nothing moves
         shares = likely * weights
         shares /= shares.sum(axis=1, keepdims=True)
-        weights = shares.mean(axis=0)
-    return np.asarray((shares * np.minimum(k, close[:, np.newaxis] + rates)).sum(axis=1))
+        weights = times @ shares / times.sum()
+    return shares
 
 
 def _poisson(counts: Floats, means: Floats) -> Floats:

@@ -129,7 +129,7 @@ def pack_nbrs(
     return statistics
 
 
-def _record_memory(inputs: Sequence[Sequence[str]], memory: MemoryBudget) -> RecordMemory:
+def record_memory(inputs: Sequence[Sequence[str]], memory: MemoryBudget) -> RecordMemory:
     """Return the memory budget for records that are kept between readings.
 
     Plain files are read again faster than new memory is allocated, if parsing them is fast.
@@ -205,7 +205,7 @@ class Job:
 
     def inputs(self, paths: Sequence[Sequence[str]]) -> list[Input]:
         """Return the labeled and the unlabeled input, each to be read several times."""
-        options, memory = self.options, _record_memory(paths, self.memory)
+        options, memory = self.options, record_memory(paths, self.memory)
         return [
             Input(
                 [self.stack.enter_context(opened_examples(path, options)) for path in part],

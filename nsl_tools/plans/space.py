@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+def disk_seconds(size: float) -> float:
+    """Return how long a disk takes for so many bytes of output: nothing is written to try it."""
+    rate = 5e8  # bytes a second, of a common one, with their checksums
+    return size / rate
+
+
 def space_problems(outputs: Iterable[str], output_bytes: float, scratch_bytes: float) -> list[str]:
     """Return what is said of space that is missing, a line each, as the run itself would.
 

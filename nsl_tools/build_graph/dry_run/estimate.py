@@ -97,7 +97,11 @@ def plan_build_graph(
             search = searched(asked, sample, nearest, statistics)
         size = graph_size(asked, sample, search.found, search.sources)
     edges_per_node = search.edges / max(1, sample.total)
-    sizes = Sizes(options, sample.shape, sample.id_bytes, edges_per_node, threads, search.lists)
+    # Matrices are written once it is known how large they are.
+    set_aside = size.bytes if asked.writer.by_rows else 0.0
+    sizes = Sizes(
+        options, sample.shape, sample.id_bytes, edges_per_node, threads, search.lists, set_aside
+    )
     return _plan(_Measured(asked, sample, search, size, sizes, started, libraries))
 
 
@@ -149,7 +153,11 @@ def _space_facts(of: _Measured) -> list[PlanFact]:
     libraries = PlanFact("libraries", of.libraries, "bytes", about=True, why="memory beside it")
     spilled = [
         name
-        for name, is_spilled in (("vectors", sizes.spills_vectors), ("pairs", sizes.spills_pairs))
+        for name, is_spilled in (
+            ("vectors", sizes.spills_vectors),
+            ("pairs", sizes.spills_pairs),
+            ("the graph", sizes.set_aside > 0),
+        )
         if is_spilled
     ]
     names = " and ".join(spilled)

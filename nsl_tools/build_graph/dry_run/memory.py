@@ -31,6 +31,7 @@ class Sizes:
         edges_per_node: that are found.
         threads: that work.
         lists: whether lists are searched.
+        set_aside: bytes of the output that are in scratch files first.
     """
 
     options: BuildGraphOptions
@@ -39,6 +40,7 @@ class Sizes:
     edges_per_node: float
     threads: int
     lists: bool = False
+    set_aside: float = 0.0
 
     @property
     def budget(self) -> float:
@@ -80,12 +82,12 @@ class Sizes:
         """Whether pairs go to a scratch file."""
         return PAIR_BYTES * self.waiting_pairs > self.budget
 
-    def scratch(self, set_aside: float = 0.0) -> float:
-        """Return the bytes in scratch files at the end, those `set_aside` for the output too."""
+    def scratch(self) -> float:
+        """Return the bytes that are in scratch files at the end."""
         vectors = self.vector_bytes * (1 + self.lists) if self.spills_vectors else 0.0
         found = self.shape[0] * (self.edges_per_node + 1)
         pairs = PAIR_BYTES * max(found, self.waiting_pairs) if self.spills_pairs else 0.0
-        return vectors + pairs + set_aside
+        return vectors + pairs + self.set_aside
 
     def memory(self) -> float:
         """Return the bytes of memory beside the libraries, at most."""

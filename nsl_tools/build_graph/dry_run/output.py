@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nsl_tools.files.compression import compressor_of
 from nsl_tools.formats.graphs.writer import GraphForm
+from nsl_tools.plans.space import disk_seconds
 
 if TYPE_CHECKING:
     from nsl_tools.build_graph.dry_run.neighbors import SampledNeighbors
@@ -53,7 +54,7 @@ def graph_size(
     per_edge = 4e-8  # seconds, where nothing is measured: numbers, as they are
     known = asked.writer.expected_bytes(sample.total, edges, options.k)
     if known is not None:
-        return GraphSize(known, per_edge * edges + _disk_seconds(known))
+        return GraphSize(known, per_edge * edges + disk_seconds(known))
     if not len(found.edges):
         return GraphSize(0.0 if not edges else 30 * edges, 0.0)
     start, out = time.perf_counter(), _Counter()
@@ -73,10 +74,4 @@ def graph_size(
         file.finish()  # type: ignore[union-attr]
     share = edges / len(found.edges)
     size = out.bytes * share
-    return GraphSize(size, (time.perf_counter() - start) * share + _disk_seconds(size))
-
-
-def _disk_seconds(size: float) -> float:
-    """Return how long a disk takes for so many bytes: nothing was written to try it."""
-    rate = 5e8  # bytes a second, of a common one, with their checksums
-    return size / rate
+    return GraphSize(size, (time.perf_counter() - start) * share + disk_seconds(size))

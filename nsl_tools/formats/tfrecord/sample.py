@@ -7,7 +7,7 @@ which has to be read from its start, these are its first records.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +21,6 @@ from nsl_tools.formats.tfrecord.reader import RecordBatch, read_batches, starts_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nsl_tools.arrays.byte_spans import Places
-
 
 @dataclass(frozen=True)
 class RecordSample:
@@ -30,13 +28,13 @@ class RecordSample:
 
     Attributes:
         batches: the records, in the order of the file.
-        stored: bytes of the file that they take.
-        size: bytes of the whole file.
+        expected: how many the whole file has, about.
+        is_exact: whether it is known how many.
     """
 
     batches: list[RecordBatch]
-    stored: int
-    size: int
+    expected: float
+    is_exact: bool
 
     @property
     def count(self) -> int:
@@ -46,12 +44,17 @@ class RecordSample:
     @property
     def is_whole(self) -> bool:
         """Whether these are all records of the file."""
-        return self.stored >= self.size
+        return self.is_exact and self.count >= self.expected
 
-    @property
-    def expected(self) -> float:
-        """How many records the whole file has about."""
-        return self.count * self.size / max(1, self.stored)
+    def framed(self) -> bytes:
+        """Return the records as they stand in a plain file, end to end."""
+        return b"".join(
+            memoryview(batch.data)[
+                int(batch.starts[0]) - HEADER_BYTES : int(batch.ends[-1]) + FOOTER_BYTES
+            ]
+            for batch in self.batches
+            if len(batch)
+        )
 
 
 def sample_records(source: Source, most_bytes: int) -> RecordSample:
@@ -65,40 +68,37 @@ def sample_records(source: Source, most_bytes: int) -> RecordSample:
         DataError: it cannot be read, or is not what it should be, as far as it is read.
     """
     size = source.size() or 0
-    if size <= most_bytes:
-        batches: list[RecordBatch] = []
-        held = 0
-        for batch in read_batches(source):
-            batches.append(batch)
-            held += len(batch.data)
-            if held > most_bytes:  # it is compressed
-                return _first_records(source, size, most_bytes)
-        return RecordSample(batches, size, size)
     with source.open() as stream:
         head = read_exactly(stream, HEADER_BYTES)
-    if not starts_as_tfrecord(head):
+    if not starts_as_tfrecord(head) and (looks_gzipped(head) or looks_zlibbed(head)):
         return _first_records(source, size, most_bytes)
+    if size <= most_bytes or not starts_as_tfrecord(head):
+        batches = list(read_batches(source))
+        return RecordSample(batches, sum(map(len, batches)), is_exact=True)
     found = [part for part in _spread_records(source, size, most_bytes) if len(part)]
     # Where no record fits such a piece, the first ones have to do.
     found = found or [next(read_batches(source))]
-    return RecordSample(found, sum(map(_stored_bytes, found)), size)
-
-
-def _stored_bytes(batch: RecordBatch) -> int:
-    """Return the bytes that consecutive records of a plain file take in it."""
-    return int(batch.ends[-1] - batch.starts[0]) + HEADER_BYTES + FOOTER_BYTES
+    sample = RecordSample(found, 0.0, is_exact=False)
+    return replace(sample, expected=sample.count * size / len(sample.framed()))
 
 
 def _first_records(source: Source, size: int, most_bytes: int) -> RecordSample:
-    """Return the first records of a compressed file."""
+    """Return all records of a compressed file, or the first ones."""
+    batches: list[RecordBatch] = []
+    held = 0
+    for batch in read_batches(source):
+        batches.append(batch)
+        held += len(batch.data)
+        if held > most_bytes:
+            break
+    else:
+        return RecordSample(batches, sum(map(len, batches)), is_exact=True)
+    # By how many bytes make how many: of those that were read, it is not known exactly.
     with source.open() as stream:
         head = read_exactly(stream, most_bytes)
-    if not (looks_gzipped(head) or looks_zlibbed(head)):
-        return RecordSample(list(read_batches(source))[:1], size, size)  # which says what it is
     content, taken = inflated_part(head, most_bytes)
-    batch = _framed(source, 0, content, 0)
-    used = int(batch.ends[-1]) + FOOTER_BYTES if len(batch) else 0
-    return RecordSample([batch], round(taken * used / max(1, len(content))), size)
+    count = sum(map(len, batches))
+    return RecordSample(batches, count * len(content) / held * size / taken, is_exact=False)
 
 
 def _spread_records(source: Source, size: int, most_bytes: int) -> Iterator[RecordBatch]:
@@ -129,7 +129,7 @@ def _framed(source: Source, offset: int, data: bytes, first: int) -> RecordBatch
     Their numbers are not known: they are told by where they start.
     """
     starts, ends = [], []
-    place, header = first, np.ndarray((1,), HEADER_TYPE)
+    place = first
     while place + HEADER_BYTES <= len(data):
         header = np.frombuffer(data, HEADER_TYPE, 1, place)
         end = place + HEADER_BYTES + int(header["length"][0])
@@ -139,10 +139,5 @@ def _framed(source: Source, offset: int, data: bytes, first: int) -> RecordBatch
         ends.append(end)
         place = end + FOOTER_BYTES
     numbers = [offset + start - HEADER_BYTES for start in starts]
-    return RecordBatch(
-        source.name, numbers, offset, data, _places(starts), _places(ends), "record at byte"
-    )
-
-
-def _places(found: list[int]) -> Places:
-    return np.array(found, np.int64)
+    bounds = np.array([starts, ends], np.int64)
+    return RecordBatch(source.name, numbers, offset, data, *bounds, noun="record at byte")
