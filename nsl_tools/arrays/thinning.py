@@ -38,7 +38,7 @@ def capped_counts(close: Floats, others: Floats, share: Floats, k: int | None) -
 
 
 def _posterior(likely: Floats, times: npt.NDArray[np.int64]) -> Floats:
-    """Return how likely each rate is for each kind of nodes, of whose distribution nothing is known.
+    """Return how likely each rate is for each kind of nodes, where nothing else is known.
 
     Args:
         likely: what is seen of each kind for each rate, shape (kinds, rates).

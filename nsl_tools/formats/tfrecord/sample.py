@@ -140,4 +140,5 @@ def _framed(source: Source, offset: int, data: bytes, first: int) -> RecordBatch
         place = end + FOOTER_BYTES
     numbers = [offset + start - HEADER_BYTES for start in starts]
     bounds = np.array([starts, ends], np.int64)
-    return RecordBatch(source.name, numbers, offset, data, *bounds, noun="record at byte")
+    name, noun = source.name, "record at byte"
+    return RecordBatch(name, numbers, offset, data, bounds[0], bounds[1], noun)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +28,7 @@ from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import memory_of
 from nsl_tools.pack_nbrs.dry_run.edges import Shares, kept_neighbors, resolved
 from nsl_tools.pack_nbrs.dry_run.memory import Sizes
-from nsl_tools.pack_nbrs.dry_run.trial import Trial, chosen_seeds, trial
+from nsl_tools.pack_nbrs.dry_run.trial import chosen_seeds, trial
 from nsl_tools.pack_nbrs.graph_edges import GraphEdges
 from nsl_tools.pack_nbrs.inputs import Input
 from nsl_tools.pack_nbrs.pipeline import Job, record_memory
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from nsl_tools.options import PackOptions
+    from nsl_tools.pack_nbrs.dry_run.trial import Trial
     from nsl_tools.pack_nbrs.nodes import NodeRows
     from nsl_tools.spill.partitions import Records
     from nsl_tools.statistics import Statistics
@@ -209,10 +210,7 @@ def _counted_some(of: _Inputs) -> _Counted:
     seeds = chosen_seeds(nodes, float(kept.mean()) if len(kept) else 0.0)
     own = _any_edges(seeds, kept, nodes)
     found = trial(job, of.inputs, nodes, seeds, own, None, of.asked.outputs[0])
-    found = Trial(
-        found.seeds, found.edges, found.bytes, found.plain,
-        found.reading / max(1e-9, shares.of(nodes)), found.packing,
-    )  # fmt: skip
+    found = replace(found, reading=found.reading / max(1e-9, shares.of(nodes)))
     labeled, unlabeled, is_exact = _totals(of, nodes)
     total = labeled + (unlabeled if options.seed_unlabeled else 0)
     neighbors = float(kept.mean()) * total if len(kept) else 0.0
@@ -258,7 +256,9 @@ def _plan(of: _Inputs, counted: _Counted, started: float, libraries: int, stored
     """Return what was counted as a plan."""
     seeds = counted.labeled + (counted.unlabeled if of.options.seed_unlabeled else 0)
     share = seeds / max(1, counted.trial.seeds)
-    size = counted.trial.bytes * share
+    packed = counted.trial
+    size = packed.bytes * share
+    blocks = counted.needed / max(1, packed.needed)
     sizes = _sizes(of, counted)
     plan = RunPlan("pack-nbrs")
     plan.add(*_count_facts(of, counted), *_space_facts(of, sizes, size, libraries))
@@ -267,7 +267,7 @@ def _plan(of: _Inputs, counted: _Counted, started: float, libraries: int, stored
         "start": started,
         "reading": counted.reading,
         "reading again": counted.trial.reading * again,
-        "packing": counted.trial.packing * share,
+        "packing": packed.splicing * share + packed.encoding * blocks,
         "writing": disk_seconds(size),
     }))  # fmt: skip
     plan.problems += sizes.problems()

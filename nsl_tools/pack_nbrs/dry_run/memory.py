@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nsl_tools.arrays.ranking import RANKING_BYTES
 from nsl_tools.memory import shown_size
 from nsl_tools.memory_budget import sufficient_for
 from nsl_tools.options import memory_of
@@ -106,16 +107,21 @@ class Sizes:
         """Return the bytes of memory beside the libraries, at most."""
         budget = self.budget
         held = {part: min(size, budget.share(part)) for part, size in self._parts().items()}
-        texts = held["id_texts"]
         index = min(self.nodes * 24, budget.share("id_index"))
         kept = min(2 * self.record_bytes, budget.share("kept_records"))
         kept = 0.0 if self.read_again else kept
-        graph = min(self.edges * 60, 2 * (24 << 20))  # batches of edges, on their way
-        waiting = min(self.edges, TUNING.most_edges) * 40  # edges to be cut to the best
-        reading = held["id_entries"] + index + graph
-        joining = index + graph + min(waiting, 3 * budget.share("top_edges"))
-        packing = held["plan_edges"] + held["plan_needs"] + 10 * TUNING.packed_bytes
-        packing += min(self.blocks, budget.share("blocks"))
+        # Edges are parsed ahead while ids are read; half of those that may be, on average.
+        edge_bytes = 72
+        graph = min(self.edges * edge_bytes, max(48e6, budget.share("edges_ahead"))) / 2
+        # As those that are packed are found and planned, each is there several times.
+        ranked = min(2 * self.kept * RANKING_BYTES, budget.share("top_edges"))
+        planned = held["plan_edges"] + held["plan_needs"]
+        blocks = 2 * budget.share("blocks") if self.ranges else self.blocks
+        most = max(
+            held["id_entries"] + index + graph,
+            index + graph / 2 + ranked,
+            ranked / 2 + planned,
+            planned + blocks + 16 * TUNING.packed_bytes,
+        )
         batches, of_node = 12 * TUNING.batch_bytes, 9  # flags and places
-        most = max(reading, joining, packing)
-        return batches + self.nodes * of_node + texts + kept + most
+        return batches + self.nodes * of_node + held["id_texts"] + kept + most

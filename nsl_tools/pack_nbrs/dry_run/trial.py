@@ -38,16 +38,20 @@ class Trial:
         edges: neighbours that they have.
         bytes: that were written of them.
         plain: bytes of their records.
+        needed: distinct examples among these.
         reading: seconds to read all examples once more.
-        packing: seconds, beside that.
+        encoding: seconds to make the blocks of these neighbours, beside that.
+        splicing: seconds to make and write the records, beside reading the seeds.
     """
 
     seeds: int
     edges: int
     bytes: float
     plain: float
+    needed: int
     reading: float
-    packing: float
+    encoding: float
+    splicing: float
 
 
 class Nowhere:
@@ -103,18 +107,25 @@ def trial(
     compressor = None if job.types else compressor_of(output, job.options.compression)
     file: ByteSink = compressor(out) if compressor else out
     sink = _sink(job, file)
-    plain = 0
-    for records in job.packed(inputs, nodes, plan, soft):
+    plain, share = 0, 1.0
+    if not job.options.seed_unlabeled:
+        share = nodes.labeled / max(1, nodes.count)
+    packed = job.packed(inputs, nodes, plan, soft)
+    encoding, start = time.perf_counter() - start, time.perf_counter()
+    for records in packed:
         plain += len(records.data)
         sink.add(records)
     sink.finish()
     if compressor:
         file.finish()  # type: ignore[attr-defined]
-    seconds = time.perf_counter() - start
-    # Both readings are in it: of all examples, and of those that may be seeds.
-    share = 1.0 if job.options.seed_unlabeled else nodes.labeled / max(1, nodes.count)
-    packing = max(0.1 * seconds, seconds - (1 + share) * reading)
-    return Trial(len(seeds), len(edges), out.bytes, plain, reading, packing)
+    splicing = time.perf_counter() - start
+    needed = len(np.unique(edges["target"]))
+    # All examples were read once more, then those that may be seeds.
+    encoding, splicing = (
+        max(0.1 * seconds, seconds - part * reading)
+        for seconds, part in ((encoding, 1.0), (splicing, share))
+    )
+    return Trial(len(seeds), len(edges), out.bytes, plain, needed, reading, encoding, splicing)
 
 
 def _sink(job: Job, file: ByteSink) -> RecordSink:
