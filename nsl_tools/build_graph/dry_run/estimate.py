@@ -23,6 +23,8 @@ from nsl_tools.build_graph.dry_run.timed import TimedWeigher
 from nsl_tools.build_graph.request import requested, threads_for
 from nsl_tools.build_graph.search.exact import NearestNeighbors
 from nsl_tools.build_graph.weigher import IdRanks
+from nsl_tools.formats.graphs.parquet_writer import ParquetGraph
+from nsl_tools.formats.tables.embeddings import TableEmbeddings
 from nsl_tools.memory import peak_memory, shown_size
 from nsl_tools.options import memory_of
 from nsl_tools.plans.inputs import refuse_engine, refuse_streams
@@ -99,9 +101,12 @@ def plan_build_graph(
     edges_per_node = search.edges / max(1, sample.total)
     # Matrices are written once it is known how large they are.
     set_aside = size.bytes if asked.writer.by_rows else 0.0
+    tables = isinstance(asked.reader, TableEmbeddings) + (asked.writer is ParquetGraph)
+    arrow = 20e6 * tables  # bytes, as measured: of pages, and of what is made of them
     sizes = Sizes(
-        options, sample.shape, sample.id_bytes, edges_per_node, threads, search.lists, set_aside
-    )
+        options, sample.shape, sample.id_bytes, edges_per_node, threads, search.lists, set_aside,
+        arrow,
+    )  # fmt: skip
     return _plan(_Measured(asked, sample, search, size, sizes, started, libraries))
 
 

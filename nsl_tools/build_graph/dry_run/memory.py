@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nsl_tools.arrays.ranking import RANKING_BYTES
 from nsl_tools.build_graph.search.block_products import band_tiles, pairs_at_once, tile_height
 from nsl_tools.build_graph.search.candidate_spill import PAIR_BYTES
 from nsl_tools.build_graph.search.exact import bytes_per_thread
@@ -32,6 +33,7 @@ class Sizes:
         threads: that work.
         lists: whether lists are searched.
         set_aside: bytes of the output that are in scratch files first.
+        arrow: bytes of memory that tables take while they are read or written.
     """
 
     options: BuildGraphOptions
@@ -41,6 +43,7 @@ class Sizes:
     threads: int
     lists: bool = False
     set_aside: float = 0.0
+    arrow: float = 0.0
 
     @property
     def budget(self) -> float:
@@ -85,8 +88,11 @@ class Sizes:
     def scratch(self) -> float:
         """Return the bytes that are in scratch files at the end."""
         vectors = self.vector_bytes * (1 + self.lists) if self.spills_vectors else 0.0
-        found = self.shape[0] * (self.edges_per_node + 1)
-        pairs = PAIR_BYTES * max(found, self.waiting_pairs) if self.spills_pairs else 0.0
+        found, k = self.shape[0] * (self.edges_per_node + 1), self.options.k
+        if k is not None and self.edges_per_node > k / 2:
+            # What is in the file is not dropped when better ones are found; as measured.
+            found *= 2.5 * TUNING.crowd
+        pairs = PAIR_BYTES * found if self.spills_pairs else 0.0
         return vectors + pairs + self.set_aside
 
     def memory(self) -> float:
@@ -97,10 +103,14 @@ class Sizes:
         parts = min(budget, self.vector_bytes) + self.held_ids + rows * of_row
         parts += self.threads * bytes_per_thread(width)
         parts += self._batches()
+        parts += self.arrow
         if self.lists:
-            return parts + bytes_for(rows, self.options.k or 0)
+            faiss, listing = 14e6, 16e6  # bytes; of similarities to centroids, for each thread
+            return parts + bytes_for(rows, self.options.k or 0) + faiss + self.threads * listing
         if self.options.lsh_splits:
-            return parts + min(budget, 16 * rows * self.edges_per_node)
+            # Edges of all rounds, chosen from together as far as they fit.
+            edges = self.options.lsh_rounds * rows * self.edges_per_node
+            return parts + min(budget, 16 * edges) + min(budget, RANKING_BYTES * edges)
         return parts + self._bands() + min(budget, PAIR_BYTES * self.waiting_pairs)
 
     def _bands(self) -> float:
@@ -112,7 +122,7 @@ class Sizes:
 
     def _batches(self) -> float:
         """Return the bytes of pairs that are weighed and written, some batches at a time."""
-        rows, ahead, pair_bytes = self.shape[0], 2, 120
+        rows, ahead, pair_bytes = self.shape[0], 2, 130
         pairs = min(
             pairs_at_once(int(self.budget), spilled=self.spills_vectors),
             int(rows * (self.edges_per_node + 1)),

@@ -40,7 +40,6 @@ class SampledNeighbors:
         pairs: candidates that were weighed.
         weighing: seconds that threads took for that, added up.
         seconds: that all of it took.
-        calls: of the search, that it took.
     """
 
     rows: Rows
@@ -50,7 +49,6 @@ class SampledNeighbors:
     pairs: int
     weighing: float
     seconds: float
-    calls: int = 1
 
     @property
     def edges_per_node(self) -> float:
@@ -92,9 +90,7 @@ def sampled_neighbors(
     weigher = nearest.weigher
     assert isinstance(weigher, TimedWeigher)  # noqa: S101 - for the type checker
     weigher.laps.clear()
-    calls = 0
     while step and first < len(order):
-        calls += 1
         found += search(np.sort(order[first : first + step]))
         first = min(len(order), first + step)
         step = _rows_to_go(found, first, time.perf_counter() - start, enough_seconds)
@@ -102,7 +98,7 @@ def sampled_neighbors(
     pairs, seconds = map(sum, zip((0, 0.0), *weigher.laps, strict=True))
     return SampledNeighbors(
         made.rows, made.edges, made.seen, made.expected, int(pairs), float(seconds),
-        time.perf_counter() - start, calls,
+        time.perf_counter() - start,
     )  # fmt: skip
 
 
@@ -116,8 +112,11 @@ def _rows_to_go(found: list[Edges], rows: int, taken: float, enough_seconds: flo
     if edges and rows >= least and error < close**2:
         return 0
     most_edges = 1 << 21  # that are held, of some 50 bytes each
-    share = min(enough_seconds / taken, most_edges / max(1, edges))
-    return max(0, min(2 * rows, int(rows * (share - 1))))
+    share = most_edges / max(1, edges)
+    few = 256  # rows, for which reading the others takes longer than comparing with them
+    if rows >= few:
+        share = min(share, enough_seconds / taken)
+    return max(0, min(max(few - rows, 2 * rows), int(rows * (share - 1))))
 
 
 def _made(

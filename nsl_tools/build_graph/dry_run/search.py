@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nsl_tools.arrays.fingerprints import rows_among
+from nsl_tools.build_graph.dry_run.buckets import bucket_search
 from nsl_tools.build_graph.dry_run.lists import list_search
 from nsl_tools.build_graph.dry_run.neighbors import sampled_neighbors
 from nsl_tools.build_graph.dry_run.sweep import product_seconds, sweep_seconds
-from nsl_tools.build_graph.search.lsh import bucket_products, bucketed_edges
+from nsl_tools.build_graph.search.lsh import bucketed_edges
 
 if TYPE_CHECKING:
     from nsl_tools.build_graph.dry_run.neighbors import SampledNeighbors
@@ -114,19 +114,14 @@ def _in_buckets(
 ) -> Searched:
     """Return what a search in NSL's buckets takes."""
     search = partial(bucketed_edges, nearest, asked.options)
-    start = time.perf_counter()
-    for _ in search(rows[:0]):
-        pass
-    fixed = time.perf_counter() - start
-    found = sampled_neighbors(sample, nearest, search, rows, max(1.0, 20 * fixed))
-    # Drawing took several calls, each of which found the buckets anew.
-    per_row = max(0.0, found.seconds - found.calls * fixed) / max(1, len(found.rows))
-    weighing = found.weighing / nearest.workers.count / max(1, len(found.rows)) * sources
+    found = sampled_neighbors(sample, nearest, search, rows, 0.5)
+    buckets = bucket_search(nearest, asked.options)
+    # Of more rows, buckets are larger; of few seeds, few buckets are searched.
     scale = sample.total / len(sample.nodes.ids)
-    comparing = fixed * scale + max(0.0, per_row * scale * sources - weighing)
-    products = bucket_products(sample.nodes, asked.options) * scale**2
-    splits = asked.options.lsh_splits
+    share = sources / max(1, sample.total)
+    per_pair = found.weighing / max(1, found.pairs) / nearest.workers.count
+    why = f"--lsh-splits {asked.options.lsh_splits}"
     return Searched(
-        found, sources, "pairs within buckets", f"--lsh-splits {splits}", products, comparing,
-        weighing,
+        found, sources, "pairs within buckets", why, buckets.products * scale**2,
+        buckets.seconds * scale**2 * share, per_pair * buckets.weighed * scale**2 * share,
     )  # fmt: skip

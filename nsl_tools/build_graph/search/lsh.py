@@ -65,12 +65,7 @@ def _found(
     nearest: NearestNeighbors, is_query: npt.NDArray[np.bool_], options: BuildGraphOptions
 ) -> Iterator[Edges]:
     """Yield the best edges of each bucket of each round."""
-    nodes = nearest.embeddings
-    # NSL draws from numpy's legacy generator; its numbers are part of the contract.
-    generator = np.random.RandomState(options.random_seed)
-    for _ in range(options.lsh_rounds):
-        planes = generator.rand(options.lsh_splits, nodes.vectors.shape[1]) * 2 - 1
-        order, bounds = _buckets(nodes, planes)
+    for order, bounds in buckets_by_round(nearest.embeddings, options):
         sizes = np.diff(bounds)
         small = sizes <= TUNING.small_bucket
         yield from nearest.best_of_each(_small_pairs(order, bounds, small, is_query))
@@ -79,15 +74,13 @@ def _found(
             yield from nearest.edges(members[is_query[members]], members)
 
 
-def bucket_products(nodes: Embeddings, options: BuildGraphOptions) -> float:
-    """Return how many pairs share a bucket, those that share several counted as often."""
+def buckets_by_round(nodes: Embeddings, options: BuildGraphOptions) -> Iterator[tuple[Rows, Rows]]:
+    """Yield the buckets of each round: rows, bucket by bucket, and their bounds."""
+    # NSL draws from numpy's legacy generator; its numbers are part of the contract.
     generator = np.random.RandomState(options.random_seed)
-    pairs = 0.0
     for _ in range(options.lsh_rounds):
         planes = generator.rand(options.lsh_splits, nodes.vectors.shape[1]) * 2 - 1
-        sizes = np.diff(_buckets(nodes, planes)[1]).astype(np.float64)
-        pairs += float((sizes**2).sum()) / 2
-    return pairs
+        yield _buckets(nodes, planes)
 
 
 def _buckets(nodes: Embeddings, planes: npt.NDArray[np.float64]) -> tuple[Rows, Rows]:
