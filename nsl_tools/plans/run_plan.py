@@ -92,7 +92,7 @@ def shown_seconds(seconds: float) -> str:
     """Return a time as people say it."""
     few, minute, hour = 99.5, 60, 3600
     if seconds < few:
-        return f"{seconds:.2g} s"
+        return f"{seconds:.1f} s" if seconds < few / 10 else f"{seconds:.0f} s"
     if seconds < few * minute:
         return f"{seconds / minute:.2g} min"
     return f"{seconds / hour:,.1f} h"

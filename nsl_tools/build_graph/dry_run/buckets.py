@@ -24,12 +24,12 @@ class BucketSearch:
     Attributes:
         seconds: to find the buckets, and to search the large ones.
         products: of two rows of one bucket.
-        weighed: pairs of small buckets, in both directions.
+        weighing: seconds for the pairs of small buckets, in both directions.
     """
 
     seconds: float
     products: float
-    weighed: float
+    weighing: float
 
 
 def bucket_search(nearest: NearestNeighbors, options: BuildGraphOptions) -> BucketSearch:
@@ -42,9 +42,19 @@ def bucket_search(nearest: NearestNeighbors, options: BuildGraphOptions) -> Buck
     searching = 0.0
     if large.any():
         searching = _seconds_of_large(nearest, *rounds[0]) * float(_cost(sizes[large]).sum())
-    return BucketSearch(
-        finding + searching, float((sizes**2).sum()) / 2, float((sizes[~large] ** 2).sum())
-    )
+    pairs = float((sizes[~large] ** 2).sum())
+    seconds = _seconds_of_pair(nearest) * pairs / nearest.workers.count
+    return BucketSearch(finding + searching, float((sizes**2).sum()) / 2, seconds)
+
+
+def _seconds_of_pair(nearest: NearestNeighbors) -> float:
+    """Return how long it takes one thread to weigh a pair, of many."""
+    count = len(nearest.embeddings.norms)
+    rows = np.arange(min(count, 512))
+    sources, targets = np.repeat(rows, 128), np.random.default_rng(0).integers(0, count, 128)
+    start = time.perf_counter()
+    nearest.weigher.best(sources, np.tile(targets, len(rows)))
+    return (time.perf_counter() - start) / max(1, len(sources))
 
 
 def _seconds_of_large(

@@ -111,10 +111,12 @@ def list_search(
     kept = (options.k or 0) + SPARE
     means = 2 * training.cost * product_seconds  # as measured: it adds up rows, too
     # As measured, beside the products: what is kept of each row is brought up to date so often.
-    updates, per_pair = 8, 3e-9  # times; seconds of a core
+    updates, per_pair = 11, 3e-9  # times; seconds of a core
     row_seconds = updates * _merge_seconds(kept) + per_pair * probed / rows
+    loading = 0.15  # seconds, of FAISS
     seconds = (
-        means
+        loading
+        + means
         + cells.assign_seconds * rows / threads
         + found.seconds / len(found.rows) * drawn
         + probed * product_seconds

@@ -14,6 +14,8 @@ from nsl_tools.build_graph.search.block_products import band_tiles, pairs_at_onc
 from nsl_tools.build_graph.search.candidate_spill import PAIR_BYTES
 from nsl_tools.build_graph.search.exact import bytes_per_thread
 from nsl_tools.build_graph.search.recall import bytes_for
+from nsl_tools.memory import shown_size
+from nsl_tools.memory_budget import sufficient_for
 from nsl_tools.options import memory_of
 from nsl_tools.tuning import TUNING
 
@@ -85,6 +87,16 @@ class Sizes:
         """Whether pairs go to a scratch file."""
         return PAIR_BYTES * self.waiting_pairs > self.budget
 
+    def problems(self) -> list[str]:
+        """Return what is said where ids take more memory than they may, which must hold them."""
+        limit = memory_of(self.options)
+        if self.held_ids <= limit.bound("ids"):
+            return []
+        needed = shown_size(sufficient_for(self.held_ids, "ids"))
+        ids = f"the ids of {self.shape[0]:,} nodes, {shown_size(self.shape[0] * self.id_bytes)}"
+        expected = f"expected at least {needed} for {ids} together"
+        return [f"--memory-limit: {expected}, received {shown_size(limit.limit)}"]
+
     def scratch(self) -> float:
         """Return the bytes that are in scratch files at the end."""
         vectors = self.vector_bytes * (1 + self.lists) if self.spills_vectors else 0.0
@@ -117,14 +129,19 @@ class Sizes:
         """Return the bytes of unit vectors: of two bands, and of a tile of each thread."""
         rows, width = self.shape
         height = tile_height(int(self.budget), width)
-        band = band_tiles(-(-rows // height), height * width, int(self.budget))
-        return 4.0 * width * min(2 * rows, (2 * band + self.threads) * height)
+        return 4.0 * width * min(2 * rows, (2 * self._band_tiles + self.threads) * height)
+
+    @property
+    def _band_tiles(self) -> int:
+        rows, width = self.shape
+        height = tile_height(int(self.budget), width)
+        return band_tiles(-(-rows // height), height * width, int(self.budget))
 
     def _batches(self) -> float:
         """Return the bytes of pairs that are weighed and written, some batches at a time."""
         rows, ahead, pair_bytes = self.shape[0], 2, 130
-        pairs = min(
-            pairs_at_once(int(self.budget), spilled=self.spills_vectors),
-            int(rows * (self.edges_per_node + 1)),
-        )
-        return float((self.threads + ahead) * pairs * pair_bytes)
+        height = tile_height(int(self.budget), self.shape[1])
+        # A batch ends with its band at the latest.
+        of_band = min(rows, self._band_tiles * height) * (self.edges_per_node + 1)
+        most = pairs_at_once(int(self.budget), spilled=self.spills_vectors)
+        return float((self.threads + ahead) * min(most, of_band) * pair_bytes)

@@ -63,8 +63,9 @@ class SampledNeighbors:
     @property
     def error(self) -> float:
         """The standard error of `edges_per_node`, as a share of it; infinite if nothing is seen."""
-        mean, count = self.seen.mean(), len(self.seen)
-        return float(self.seen.std() / mean / count**0.5) if mean else np.inf
+        if not self.seen.any():
+            return np.inf
+        return float(self.seen.std() / self.seen.mean() / len(self.seen) ** 0.5)
 
 
 def sampled_neighbors(
@@ -104,7 +105,8 @@ def sampled_neighbors(
 
 def _rows_to_go(found: list[Edges], rows: int, taken: float, enough_seconds: float) -> int:
     """Return how many rows to draw next, when so many tell so much, in so many seconds."""
-    counts = np.unique(np.concatenate([part.sources for part in found]), return_counts=True)[1]
+    sources = [np.empty(0, np.int64), *(part.sources for part in found)]
+    counts = np.unique(np.concatenate(sources), return_counts=True)[1]
     edges = int(counts.sum())
     # The squared standard error of their mean number, as a share of it.
     error = ((counts.astype(np.float64) ** 2).sum() / max(1, edges) ** 2) - 1 / rows

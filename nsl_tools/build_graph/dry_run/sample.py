@@ -17,7 +17,7 @@ from nsl_tools.build_graph.request import refuse_wide
 from nsl_tools.errors import DataError
 from nsl_tools.formats.example_batch import refuse_empty
 from nsl_tools.formats.skipped_records import SkippedRecords
-from nsl_tools.options import memory_of
+from nsl_tools.memory_budget import MemoryBudget
 
 if TYPE_CHECKING:
     from nsl_tools.build_graph.request import Request
@@ -70,7 +70,8 @@ def sampled_nodes(asked: Request, statistics: Statistics, store: MatrixStore) ->
     skipped = SkippedRecords(statistics, options.on_duplicate)
     start = time.perf_counter()
     if reader.expected_bytes() <= store.budget:
-        ids = IdColumn(reader.sources[0].name, memory_of(options))
+        # Whether the run has memory for them is told by the plan.
+        ids = IdColumn(reader.sources[0].name, MemoryBudget(1 << 62))
         nodes = read_embeddings(reader, skipped, store, ids)
         found = SampledNodes(nodes, np.zeros(len(nodes.ids), np.int64), len(nodes.ids), True, 0.0)
     else:

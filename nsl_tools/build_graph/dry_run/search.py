@@ -119,9 +119,8 @@ def _in_buckets(
     # Of more rows, buckets are larger; of few seeds, few buckets are searched.
     scale = sample.total / len(sample.nodes.ids)
     share = sources / max(1, sample.total)
-    per_pair = found.weighing / max(1, found.pairs) / nearest.workers.count
     why = f"--lsh-splits {asked.options.lsh_splits}"
     return Searched(
         found, sources, "pairs within buckets", why, buckets.products * scale**2,
-        buckets.seconds * scale**2 * share, per_pair * buckets.weighed * scale**2 * share,
+        buckets.seconds * scale**2 * share, buckets.weighing * scale**2 * share,
     )  # fmt: skip
