@@ -88,10 +88,11 @@ def plan_build_graph(
     options = asked.options
     refuse_streams(path for paths in asked.inputs.values() for path in paths)
     enough = 1 << 27  # bytes of vectors, which are read in a fraction of a second
-    budget = min(enough, int(memory_of(options).share("vectors")))
-    with MatrixStore(budget) as store, threadpool_limits(1):
+    most = min(enough, int(memory_of(options).share("vectors")))
+    # What is read and found is little: nothing of it goes to scratch files.
+    with MatrixStore(1 << 30) as store, threadpool_limits(1):
         try:
-            sample = sampled_nodes(asked, statistics, store)
+            sample = sampled_nodes(asked, statistics, store, most)
         except UsageError as err:
             if not str(err).startswith("--memory-limit"):
                 raise

@@ -60,8 +60,10 @@ class SampledNodes:
         return float(offsets[-1] - offsets[0]) / max(1, len(self.nodes.ids))
 
 
-def sampled_nodes(asked: Request, statistics: Statistics, store: MatrixStore) -> SampledNodes:
-    """Return all nodes, or as many as `store` holds in memory.
+def sampled_nodes(
+    asked: Request, statistics: Statistics, store: MatrixStore, most_bytes: int
+) -> SampledNodes:
+    """Return all nodes, or as many as have so many bytes of vectors, which `store` keeps.
 
     Raises:
         DataError: what is read is not what it should be. UsageError: it takes too much memory.
@@ -69,13 +71,13 @@ def sampled_nodes(asked: Request, statistics: Statistics, store: MatrixStore) ->
     reader, options = asked.reader, asked.options
     skipped = SkippedRecords(statistics, options.on_duplicate)
     start = time.perf_counter()
-    if reader.expected_bytes() <= store.budget:
+    if reader.expected_bytes() <= most_bytes:
         # Whether the run has memory for them is told by the plan.
         ids = IdColumn(reader.sources[0].name, MemoryBudget(1 << 62))
         nodes = read_embeddings(reader, skipped, store, ids)
         found = SampledNodes(nodes, np.zeros(len(nodes.ids), np.int64), len(nodes.ids), True, 0.0)
     else:
-        found = _spread_nodes(asked, skipped, store.budget)
+        found = _spread_nodes(asked, skipped, most_bytes)
     refuse_empty(found.total, reader.sources, options)
     refuse_wide(found.shape[1], options)
     seconds = time.perf_counter() - start

@@ -116,13 +116,13 @@ def _spread_rows(
     matrix: NumberMatrix, path: str, ids: RowIds, pieces: int, piece_bytes: int
 ) -> Iterator[Rows]:
     """Yield rows from some places of a matrix; their ids are any, but for the numbers of rows."""
-    count = min(matrix.rows_at_once(piece_bytes), matrix.shape[0] // pieces)
+    pieces = min(pieces, matrix.shape[0])
+    count = min(matrix.rows_at_once(piece_bytes), matrix.shape[0] // max(1, pieces))
     before = ids.taken if isinstance(ids, RowNumbers) else None
     for first in np.linspace(0, matrix.shape[0] - count, pieces).astype(np.int64).tolist():
         if before is not None:
             ids.taken = before + first
-        if count:
-            yield _rows(matrix.read_at(first, count), first, path, ids)
+        yield _rows(matrix.read_at(first, count), first, path, ids)
     if before is not None:
         ids.taken = before + matrix.shape[0]
 

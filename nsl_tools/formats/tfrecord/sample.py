@@ -7,7 +7,7 @@ which has to be read from its start, these are its first records.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,11 +75,15 @@ def sample_records(source: Source, most_bytes: int) -> RecordSample:
     if size <= most_bytes or not starts_as_tfrecord(head):
         batches = list(read_batches(source))
         return RecordSample(batches, sum(map(len, batches)), is_exact=True)
-    found = [part for part in _spread_records(source, size, most_bytes) if len(part)]
+    found, starts, seen = [], 0, 0
+    for piece in _pieces(source, size, most_bytes):
+        seen += piece.bytes
+        starts += piece.starts
+        found += [piece.records] if len(piece.records) else []
     # Where no record fits such a piece, the first ones have to do.
     found = found or [next(read_batches(source))]
-    sample = RecordSample(found, 0.0, is_exact=False)
-    return replace(sample, expected=sample.count * size / len(sample.framed()))
+    # However long records are, as many start in a piece as in any other place.
+    return RecordSample(found, max(starts, 1) * size / seen, is_exact=False)
 
 
 def _first_records(source: Source, size: int, most_bytes: int) -> RecordSample:
@@ -101,15 +105,38 @@ def _first_records(source: Source, size: int, most_bytes: int) -> RecordSample:
     return RecordSample(batches, count * len(content) / held * size / taken, is_exact=False)
 
 
-def _spread_records(source: Source, size: int, most_bytes: int) -> Iterator[RecordBatch]:
-    pieces = 64  # enough to meet most of what a file has in different places
-    piece_bytes = most_bytes // pieces
-    for start in np.linspace(0, size - piece_bytes, pieces).astype(np.int64).tolist():
+@dataclass(frozen=True)
+class _Piece:
+    """What was found in consecutive bytes of a file.
+
+    Attributes:
+        bytes: how many these are.
+        starts: records that start there.
+        records: those of them that were read to their ends.
+    """
+
+    bytes: int
+    starts: int
+    records: RecordBatch
+
+
+def _pieces(source: Source, size: int, most_bytes: int) -> Iterator[_Piece]:
+    count = 64  # enough to meet most of what a file has in different places
+    piece_bytes = most_bytes // count
+    for start in np.linspace(0, size - piece_bytes, count).astype(np.int64).tolist():
         data = bytearray(piece_bytes)
         source.read_spans(data, [(start, piece_bytes)])
         first = _first_header(data) if start else 0
-        if first is not None:
-            yield _framed(source, start, bytes(data), first)
+        starts, ends = _bounds(data, len(data) if first is None else first)
+        # Without the last record, which ends elsewhere, long ones would be missed.
+        missing = ends[-1] + FOOTER_BYTES - piece_bytes if ends else 0
+        if 0 < missing <= most_bytes // 8 and start + piece_bytes + missing <= size:
+            rest = bytearray(missing)
+            source.read_spans(rest, [(start + piece_bytes, missing)])
+            data += rest
+        whole = [end + FOOTER_BYTES <= len(data) for end in ends].count(True)
+        records = _batch(source, start, bytes(data), (starts[:whole], ends[:whole]))
+        yield _Piece(piece_bytes, len(starts), records)
 
 
 def _first_header(data: bytearray) -> int | None:
@@ -123,22 +150,22 @@ def _first_header(data: bytearray) -> int | None:
     return int(places[np.argmax(right)]) if right.any() else None
 
 
-def _framed(source: Source, offset: int, data: bytes, first: int) -> RecordBatch:
-    """Return the whole records in `data`, which was read at `offset`, from the first on.
-
-    Their numbers are not known: they are told by where they start.
-    """
+def _bounds(data: bytearray, place: int) -> tuple[list[int], list[int]]:
+    """Return where the records that start in `data`, the first at `place`, start and end."""
     starts, ends = [], []
-    place = first
     while place + HEADER_BYTES <= len(data):
         header = np.frombuffer(data, HEADER_TYPE, 1, place)
-        end = place + HEADER_BYTES + int(header["length"][0])
-        if end + FOOTER_BYTES > len(data):
-            break
         starts.append(place + HEADER_BYTES)
-        ends.append(end)
-        place = end + FOOTER_BYTES
-    numbers = [offset + start - HEADER_BYTES for start in starts]
-    bounds = np.array([starts, ends], np.int64)
+        ends.append(starts[-1] + int(header["length"][0]))
+        place = ends[-1] + FOOTER_BYTES
+    return starts, ends
+
+
+def _batch(
+    source: Source, offset: int, data: bytes, places: tuple[list[int], list[int]]
+) -> RecordBatch:
+    """Return records in `data`, which was read at `offset`: they are told by where they start."""
+    bounds = np.array(places, np.int64)
+    numbers = [offset + start - HEADER_BYTES for start in places[0]]
     name, noun = source.name, "record at byte"
     return RecordBatch(name, numbers, offset, data, bounds[0], bounds[1], noun)
