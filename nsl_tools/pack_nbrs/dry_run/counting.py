@@ -115,6 +115,12 @@ class Counted:
     problems: Sequence[str] = ()
 
 
+def most_bytes(limit: int) -> int:
+    """Return the bytes of examples, or of edges, that are read for a plan, where so many may be."""
+    enough = 100_000_000  # which takes about a second
+    return min(enough, limit)
+
+
 def sampled_inputs(
     asked: Request, options: PackOptions, statistics: Statistics, stack: contextlib.ExitStack
 ) -> SampledInputs:
@@ -130,7 +136,7 @@ def sampled_inputs(
         DataError: a file is not what it should be, as far as it is read.
     """
     limit = memory_of(options).limit
-    most = min(100_000_000, limit)  # bytes: they are read in about a second
+    most = most_bytes(limit)
     sizes = [sum(source(path).size() or 0 for path in part) for part in asked.paths[:2]]
     samples = [
         [

@@ -65,17 +65,19 @@ def kept_neighbors(
     limit, both_ways = options.max_neighbors, options.add_undirected_edges
     seeds = np.flatnonzero(nodes.is_seed)
     known = min(1.0, _share_known(sources, targets) / shares.of(nodes))
-    counts = np.bincount(sources[sources >= 0], minlength=nodes.count)[seeds].astype(np.float64)
+    leaving = np.bincount(sources[sources >= 0], minlength=nodes.count)[seeds]
+    counts = np.asarray(known * leaving, np.float64)
     if both_ways:
-        counts += np.bincount(targets[targets >= 0], minlength=nodes.count)[seeds]
+        back = min(1.0, _share_known(targets, sources) / shares.of(nodes))
+        counts += back * np.bincount(targets[targets >= 0], minlength=nodes.count)[seeds]
     seen = sample.count / max(1.0, sample.expected)
     if seen < 1 and not both_ways:
         runs = _runs(sample)
-        usual = 1.5  # edges of a run, on average: of fewer, sources do not come together
+        usual = 1.1  # edges of a run, on average: of fewer, sources do not come together
         if len(runs) and runs.mean() > usual:
             return _by_runs(runs, len(seeds), sample, shares.of(nodes), nodes, known, limit)
     share = np.full(len(seeds), max(seen, 1e-9))
-    found = capped_counts(np.zeros(len(seeds)), counts * known, share, limit)
+    found = capped_counts(np.zeros(len(seeds)), counts, share, limit)
     return found if limit is None else np.minimum(found, limit)
 
 
