@@ -2,7 +2,7 @@
 
 How many each node *keeps* of its neighbours, at most `k`, depends on how they are distributed
 among nodes: ten of one node are not five of two. The distribution of their number is that which
-makes what is seen most likely, where what is seen of each is Poisson: found by expectation
+makes what is seen most likely, where what is seen of each is binomial: found by expectation
 maximisation (Kiefer and Wolfowitz, "Consistency of the maximum likelihood estimator in the
 presence of infinitely many incidental parameters", 1956; Laird, "Nonparametric maximum
 likelihood estimation of a mixing distribution", 1978).
@@ -27,21 +27,24 @@ def capped_counts(close: Floats, others: Floats, share: Floats, k: int | None) -
     """
     if k is None:
         return close + others / share
-    # Rates of which each node has one; so many steps apart, they are told apart by no sample.
-    rates = np.r_[0.0, np.geomspace(0.1, max(1.0, 4 * others.max(initial=1.0)) / share.min(), 60)]
+    seen = np.minimum(np.round(others), k)
+    # Numbers of which each node has one: those seen, small ones, and large ones some steps apart.
+    steps = np.geomspace(1, max(2.0, 4 * seen.max(initial=1.0) / share.min()), 60)
+    numbers = np.unique(np.r_[np.arange(20), np.round(steps), seen])
     kinds, of_kind, times = np.unique(
-        np.stack([np.minimum(others, k), share]), axis=1, return_inverse=True, return_counts=True
+        np.stack([seen, share]), axis=1, return_inverse=True, return_counts=True
     )
-    shares = _posterior(_poisson(kinds[0, :, np.newaxis], kinds[1, :, np.newaxis] * rates), times)
-    kept = np.minimum(k, close[:, np.newaxis] + rates)
+    likely = _binomial(numbers, kinds[0, :, np.newaxis], kinds[1, :, np.newaxis])
+    shares = _posterior(likely, times)
+    kept = np.minimum(k, close[:, np.newaxis] + numbers)
     return np.asarray(np.einsum("ij,ij->i", shares[of_kind.reshape(-1)], kept))
 
 
 def _posterior(likely: Floats, times: npt.NDArray[np.int64]) -> Floats:
-    """Return how likely each rate is for each kind of nodes, where nothing else is known.
+    """Return how likely each number is for each kind of nodes, where nothing else is known.
 
     Args:
-        likely: what is seen of each kind for each rate, shape (kinds, rates).
+        likely: what is seen of each kind for each number, shape (kinds, numbers).
         times: how many nodes are of a kind.
     """
     weights = np.full(likely.shape[1], 1 / likely.shape[1])
@@ -53,9 +56,20 @@ def _posterior(likely: Floats, times: npt.NDArray[np.int64]) -> Floats:
     return shares
 
 
-def _poisson(counts: Floats, means: Floats) -> Floats:
-    """Return how likely each count is for each mean, but for a factor of each row."""
+def _binomial(numbers: Floats, seen: Floats, share: Floats) -> Floats:
+    """Return how likely it is to see so many of each of `numbers`, up to a factor of each row."""
+    missed = numbers - seen
+    possible = missed >= 0
+    missed = np.maximum(missed, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.where(counts > 0, counts * np.log(means), 0.0) - means
-    logs -= logs.max(axis=1, keepdims=True)
-    return np.exp(logs)
+        gone = np.where(missed > 0, missed * np.log1p(-share), 0.0)
+    logs = _log_factorial(numbers) - _log_factorial(missed) + gone
+    logs = np.where(possible, logs, -np.inf)
+    return np.asarray(np.exp(logs - logs.max(axis=1, keepdims=True)))
+
+
+def _log_factorial(numbers: Floats) -> Floats:
+    """Return the logarithms of factorials, by Stirling's series."""
+    large = np.maximum(numbers, 1)
+    found = large * np.log(large) - large + np.log(2 * np.pi * large) / 2 + 1 / (12 * large)
+    return np.asarray(np.where(numbers > 1, found, 0.0))

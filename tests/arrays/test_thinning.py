@@ -41,7 +41,14 @@ def test_all_are_as_many_as_the_share_says(rows: list[tuple[int, int, float]]) -
 
 
 def test_those_seen_for_certain_leave_less_room() -> None:
-    close, others = np.array([0.0, 4.0, 9.0]), np.array([3.0, 3.0, 3.0])
+    close, others = np.array([0.0, 4.0, 9.0]), np.ones(3)
     found = capped_counts(close, others, np.full(3, 0.5), 5)
     assert found[0] < found[1] <= found[2]
     assert found[2] == pytest.approx(5)
+
+
+@given(st.lists(st.integers(0, 50), min_size=1), st.integers(1, 30))
+def test_where_all_are_seen_they_are_counted(counts: list[int], k: int) -> None:
+    seen = np.array(counts, float)
+    found = capped_counts(np.zeros(len(seen)), seen, np.ones(len(seen)), k)
+    assert found.tolist() == pytest.approx(np.minimum(seen, k).tolist())

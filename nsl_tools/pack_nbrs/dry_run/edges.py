@@ -64,12 +64,11 @@ def kept_neighbors(
     sources, targets = ends
     limit, both_ways = options.max_neighbors, options.add_undirected_edges
     seeds = np.flatnonzero(nodes.is_seed)
-    known = min(1.0, _share_known(sources, targets) / shares.of(nodes))
-    leaving = np.bincount(sources[sources >= 0], minlength=nodes.count)[seeds]
-    counts = np.asarray(known * leaving, np.float64)
+    known = _share_known(sources, targets, shares.of(nodes))
+    counts = _known_edges(sources, known, nodes)[seeds]
     if both_ways:
-        back = min(1.0, _share_known(targets, sources) / shares.of(nodes))
-        counts += back * np.bincount(targets[targets >= 0], minlength=nodes.count)[seeds]
+        back = _share_known(targets, sources, shares.of(nodes))
+        counts += _known_edges(targets, back, nodes)[seeds]
     seen = sample.count / max(1.0, sample.expected)
     if seen < 1 and not both_ways:
         runs = _runs(sample)
@@ -95,13 +94,25 @@ def resolved(sample: EdgeSample, nodes: NodeRows) -> tuple[Rows, Rows]:
     return sources, targets
 
 
-def _share_known(sources: Rows, targets: Rows) -> float:
-    """Return which part of the edges that leave examples lead to examples that were read."""
+def _known_edges(rows: Rows, known: float, nodes: NodeRows) -> Floats:
+    """Return for each node how many edges have it as an end, and any example as the other one."""
+    counts = np.bincount(rows[rows >= 0], minlength=nodes.count)
+    return np.random.default_rng(0).binomial(counts, known).astype(np.float64)
+
+
+def _share_known(sources: Rows, targets: Rows, read: float) -> float:
+    """Return which part of the edges that leave examples lead to examples.
+
+    Args:
+        sources: rows of the examples that were read, -1 for others.
+        targets: as the sources.
+        read: which part of the examples was read.
+    """
     leaving = sources >= 0
     few = 30  # edges, of which a share is no more than chance
     if np.count_nonzero(leaving) < few:
         leaving = np.ones(len(targets), np.bool_)
-    return float((targets[leaving] >= 0).mean()) if leaving.any() else 0.0
+    return min(1.0, float((targets[leaving] >= 0).mean()) / read) if leaving.any() else 0.0
 
 
 def _runs(sample: EdgeSample) -> Rows:
