@@ -122,7 +122,7 @@ class Sizes:
         if self.options.lsh_splits:
             # Edges of all rounds, chosen from together as far as they fit.
             edges = self.options.lsh_rounds * rows * self.edges_per_node
-            return parts + min(budget, 16 * edges) + min(budget, RANKING_BYTES * edges)
+            return parts + min(budget, 16 * edges) + min(budget, RANKING_BYTES * edges) / 2
         return parts + self._bands() + min(budget, PAIR_BYTES * self.waiting_pairs)
 
     def _bands(self) -> float:
