@@ -14,7 +14,7 @@ from nsl_tools.cli.common import (
     engine_options,
     progress_of,
     reported,
-    show_plan,
+    show_estimate,
     summarize,
 )
 from nsl_tools.cli.startup import loading
@@ -162,15 +162,15 @@ def build_graph(
         from nsl_tools.build_graph.pipeline import build_graph as run
 
         if dry_run:
-            from nsl_tools.build_graph.dry_run.estimate import plan_build_graph
+            from nsl_tools.build_graph.dry_run.estimate import estimate_build_graph
 
     progress = progress_of("build-graph", quiet=quiet)
     ids = [options.ids] if options.ids else []
     inputs = {"embeddings": embeddings, "seeds": seeds, "ids": ids}
     with reported("build-graph", options, inputs, graph) as report:
         if dry_run:
-            plan = plan_build_graph(embeddings, graph, options, seeds, report.statistics)
-            return show_plan(plan, progress, report)
+            estimate = estimate_build_graph(embeddings, graph, options, seeds, report.statistics)
+            return show_estimate(estimate, progress, report)
         statistics = run(embeddings, graph, options, seeds, progress, report)
     summarize(progress, statistics)
     return 0

@@ -17,9 +17,9 @@ from nsl_tools.memory import parse_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from nsl_tools.estimates.run_estimate import RunEstimate
     from nsl_tools.files.run_report import Report
     from nsl_tools.options import RunOptions
-    from nsl_tools.plans.run_plan import RunPlan
     from nsl_tools.progress import Progress
     from nsl_tools.statistics import Statistics
 
@@ -186,23 +186,27 @@ def reported(
         raise
 
 
-def show_plan(plan: RunPlan, progress: Progress, report: Report) -> int:
-    """Show a plan on standard output, and put it into the report; return the exit status."""
-    for fact in plan.facts:
-        click.echo(_aligned(fact.label, f"{fact.shown}; {fact.why}" if fact.why else fact.shown))
-    click.echo(_aligned("fits", "no" if plan.problems else "yes"))
-    for problem in plan.problems:
-        click.echo(_aligned("missing", problem))
+def show_estimate(estimate: RunEstimate, progress: Progress, report: Report) -> int:
+    """Show an estimate on standard output, and put it into the report; return the exit status."""
+    lines = [
+        (fact.label, f"{fact.shown}; {fact.why}" if fact.why else fact.shown)
+        for fact in estimate.facts
+    ]
+    lines.append(("fits", "no" if estimate.problems else "yes"))
+    lines += [("missing", problem) for problem in estimate.problems]
+    width = 2 + max(len(label) for label, _ in lines)
+    for label, text in lines:
+        click.echo(_aligned(label, text, width))
     warn(progress, report.statistics)
-    status = DATA_ERROR if plan.problems else 0
-    report.of_plan(status, plan.problems, plan.as_json())
+    status = DATA_ERROR if estimate.problems else 0
+    report.of_estimate(status, estimate.problems, estimate.as_json())
     return status
 
 
-def _aligned(label: str, text: str) -> str:
+def _aligned(label: str, text: str, width: int) -> str:
     """Return lines of at most 80 columns, unless a word is longer, with a text beside a label."""
     return textwrap.fill(
-        text, 80, initial_indent=f"{label:<12}", subsequent_indent=" " * 12,
+        text, 80, initial_indent=f"{label:<{width}}", subsequent_indent=" " * width,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from nsl_tools.cli.common import (
     graph_ids_option,
     progress_of,
     reported,
-    show_plan,
+    show_estimate,
     summarize,
 )
 from nsl_tools.cli.startup import loading
@@ -102,7 +102,7 @@ def pack_nbrs(
         from nsl_tools.pack_nbrs.pipeline import pack_nbrs as run
 
         if dry_run:
-            from nsl_tools.pack_nbrs.dry_run.estimate import plan_pack_nbrs
+            from nsl_tools.pack_nbrs.dry_run.estimate import estimate_pack_nbrs
 
     progress = progress_of("pack-nbrs", quiet=quiet)
     others = [unlabeled] if unlabeled else []
@@ -112,8 +112,8 @@ def pack_nbrs(
     with reported("pack-nbrs", options, inputs, output) as report:
         if dry_run:
             paths = labeled, unlabeled, graph, output
-            plan = plan_pack_nbrs(*paths, options, report.statistics)
-            return show_plan(plan, progress, report)
+            estimate = estimate_pack_nbrs(*paths, options, report.statistics)
+            return show_estimate(estimate, progress, report)
         statistics = run(labeled, unlabeled, graph, output, options, progress, report)
     summarize(progress, statistics)
     return 0

@@ -71,14 +71,16 @@ class Report:
         files = {file.path: {"bytes": file.bytes, "crc32c": file.crc32c} for file in written}
         return self._options.report, self._encoded(0, None, files)
 
-    def of_plan(self, status: int, problems: Sequence[str], plan: Mapping[str, object]) -> None:
-        """Write the report of a run that was only planned, if one is wanted.
+    def of_estimate(
+        self, status: int, problems: Sequence[str], estimate: Mapping[str, object]
+    ) -> None:
+        """Write the report of a run that was only estimated, if one is wanted.
 
         Raises:
             OutputError: it cannot be written.
         """
         if self._options.report is not None:
-            self._write(self._encoded(status, "; ".join(problems) or None, {}, plan))
+            self._write(self._encoded(status, "; ".join(problems) or None, {}, estimate))
 
     def fail(self, status: int, error: str) -> None:
         """Write the report of a run that failed with an exit status and a line.
@@ -99,7 +101,7 @@ class Report:
         status: int,
         error: str | None,
         written: Mapping[str, Mapping[str, object]],
-        plan: Mapping[str, object] | None = None,
+        estimate: Mapping[str, object] | None = None,
     ) -> bytes:
         content = {
             "format": 1,  # version of these fields
@@ -116,6 +118,6 @@ class Report:
             },
             "outputs": [{"name": name, **written.get(name, {})} for name in self._outputs],
             **self.statistics.report(),
-            **({} if plan is None else {"plan": plan}),
+            **({} if estimate is None else {"estimate": estimate}),
         }
         return (without_secrets(json.dumps(content, indent=1)) + "\n").encode()

@@ -24,13 +24,13 @@ from nsl_tools.build_graph.request import requested, threads_for
 from nsl_tools.build_graph.search.exact import NearestNeighbors
 from nsl_tools.build_graph.weigher import IdRanks
 from nsl_tools.errors import UsageError
+from nsl_tools.estimates.inputs import refuse_engine, refuse_streams
+from nsl_tools.estimates.run_estimate import EstimateFact, RunEstimate, time_facts
+from nsl_tools.estimates.space import space_problems
 from nsl_tools.formats.graphs.parquet_writer import ParquetGraph
 from nsl_tools.formats.tables.embeddings import TableEmbeddings
 from nsl_tools.memory import peak_memory, shown_size
 from nsl_tools.options import memory_of
-from nsl_tools.plans.inputs import refuse_engine, refuse_streams
-from nsl_tools.plans.run_plan import PlanFact, RunPlan, time_facts
-from nsl_tools.plans.space import space_problems
 from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.threads import workers
 
@@ -68,13 +68,13 @@ class _Measured:
     libraries: int
 
 
-def plan_build_graph(
+def estimate_build_graph(
     embeddings: Sequence[str],
     output: str,
     options: BuildGraphOptions,
     seeds: Sequence[str],
     statistics: Statistics,
-) -> RunPlan:
+) -> RunEstimate:
     """Return what `build_graph` would do and take with the same arguments; nothing is written.
 
     Raises:
@@ -96,7 +96,7 @@ def plan_build_graph(
         except UsageError as err:
             if not str(err).startswith("--memory-limit"):
                 raise
-            return RunPlan("build-graph", problems=[str(err)])
+            return RunEstimate("build-graph", problems=[str(err)])
         threads = threads_for(options, sample.shape[1], statistics)
         with workers(threads) as pools:
             nodes = sample.nodes
@@ -115,29 +115,30 @@ def plan_build_graph(
         options, shape, sample.id_bytes, edges_per_node, threads, search.lists, set_aside,
         arrow,
     )  # fmt: skip
-    return _plan(_Measured(asked, sample, search, size, sizes, started, libraries))
+    return _told(_Measured(asked, sample, search, size, sizes, started, libraries))
 
 
-def _plan(of: _Measured) -> RunPlan:
-    """Return what was measured as a plan."""
-    plan = RunPlan("build-graph")
-    plan.add(*_graph_facts(of), *_space_facts(of))
+def _told(of: _Measured) -> RunEstimate:
+    """Return what was measured, for people."""
+    estimate = RunEstimate("build-graph")
+    estimate.add(*_graph_facts(of), *_space_facts(of))
     # Rows that are weighed are read from scratch files; the factor is as measured.
     weighing = of.search.weighing * (3 if of.sizes.spills_vectors else 1)
-    plan.add(*time_facts({
+    estimate.add(*time_facts({
         "start": of.started,
         "reading": of.sample.seconds,
         "comparing": of.search.comparing,
         "weighing": weighing,
         "writing": of.size.seconds,
     }))  # fmt: skip
-    plan.problems += of.sizes.problems()
-    plan.problems += space_problems(of.asked.outputs, of.size.bytes, of.sizes.scratch())
-    return plan
+    estimate.problems += of.sizes.problems()
+    estimate.problems += space_problems(of.asked.outputs, of.size.bytes, of.sizes.scratch())
+    return estimate
 
 
-def _graph_facts(of: _Measured) -> list[PlanFact]:
+def _graph_facts(of: _Measured) -> list[EstimateFact]:
     sample, search = of.sample, of.search
+    products = search.products * sample.shape[1]
     every = sample.is_whole and len(search.found.rows) == search.sources
     seen = f"by the exact neighbours of {len(search.found.rows):,} random nodes"
     if every:
@@ -148,30 +149,30 @@ def _graph_facts(of: _Measured) -> list[PlanFact]:
     if not every and 0.05 < 2 * search.found.error < 1:  # noqa: PLR2004
         seen += f", give or take {2 * search.found.error:.0%}"
     facts = [
-        PlanFact("nodes", sample.total, about=not sample.is_exact),
-        PlanFact("dimension", sample.shape[1]),
-        PlanFact(
+        EstimateFact("nodes", sample.total, about=not sample.is_exact),
+        EstimateFact("dimension", sample.shape[1]),
+        EstimateFact(
             "edges",
             search.edges,
             about=not every,
             why=seen,
         ),
-        PlanFact("search", search.kind, "text", why=search.why),
-        PlanFact("products", search.products * sample.shape[1], about=True, why="multiply-adds"),
-        PlanFact("threads", of.sizes.threads),
-        PlanFact("engine", of.asked.options.engine, "text"),
+        EstimateFact("search", search.kind, "text", why=search.why),
+        EstimateFact("products", products, about=True, why="multiply-adds"),
+        EstimateFact("threads", of.sizes.threads),
+        EstimateFact("engine", of.asked.options.engine, "text"),
     ]
     if of.asked.seeds.paths:
-        facts.insert(2, PlanFact("seeds", search.sources, about=not sample.is_whole))
+        facts.insert(2, EstimateFact("seeds", search.sources, about=not sample.is_whole))
     return facts
 
 
-def _space_facts(of: _Measured) -> list[PlanFact]:
+def _space_facts(of: _Measured) -> list[EstimateFact]:
     sizes, limit = of.sizes, memory_of(of.asked.options).limit
     where = "in scratch files" if sizes.spills_vectors else "in memory"
     why = f"vectors {where}, {shown_size(sizes.vector_bytes)}; --memory-limit {shown_size(limit)}"
-    held = PlanFact("memory", sizes.memory(), "bytes", about=True, why=why)
-    libraries = PlanFact("libraries", of.libraries, "bytes", about=True, why="memory beside it")
+    held = EstimateFact("memory", sizes.memory(), "bytes", about=True, why=why)
+    libraries = EstimateFact("libraries", of.libraries, "bytes", about=True, why="memory beside it")
     spilled = [
         name
         for name, is_spilled in (
@@ -182,6 +183,6 @@ def _space_facts(of: _Measured) -> list[PlanFact]:
         if is_spilled
     ]
     names = " and ".join(spilled)
-    scratch = PlanFact("scratch", sizes.scratch(), "bytes", about=bool(spilled), why=names)
-    output = PlanFact("output", of.size.bytes, "bytes", about=True)
+    scratch = EstimateFact("scratch", sizes.scratch(), "bytes", about=bool(spilled), why=names)
+    output = EstimateFact("output", of.size.bytes, "bytes", about=True)
     return [held, libraries, scratch, output]

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nsl_tools.estimates.space import disk_seconds
 from nsl_tools.files.compression import compressor_of
 from nsl_tools.formats.graphs.writer import GraphForm
-from nsl_tools.plans.space import disk_seconds
 
 if TYPE_CHECKING:
     from nsl_tools.build_graph.dry_run.neighbors import SampledNeighbors

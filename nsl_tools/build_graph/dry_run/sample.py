@@ -1,4 +1,4 @@
-"""The embeddings that a plan is made by: all of them, if they are few, or some from many places."""
+"""The embeddings that are read for an estimate: all, if they are few, or some from many places."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def sampled_nodes(
     skipped = SkippedRecords(statistics, options.on_duplicate)
     start = time.perf_counter()
     if reader.expected_bytes() <= most_bytes:
-        # Whether the run has memory for them is told by the plan.
+        # Whether the run has memory for them is told by the estimate.
         ids = IdColumn(reader.sources[0].name, MemoryBudget(1 << 62))
         nodes = read_embeddings(reader, skipped, store, ids)
         found = SampledNodes(nodes, np.zeros(len(nodes.ids), np.int64), len(nodes.ids), True, 0.0)

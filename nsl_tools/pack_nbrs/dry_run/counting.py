@@ -1,4 +1,4 @@
-"""The inputs that a plan is made by, and what is counted in them: of all, or of a sample.
+"""The inputs that an estimate is made by, and what is counted in them: of all, or of a sample.
 
 Inputs of some ten megabytes are read whole, by the code of the run, so that all is counted but
 what is written; of larger ones a sample is read (`edges`). Some seeds are packed either way
@@ -116,7 +116,7 @@ class Counted:
 
 
 def most_bytes(limit: int) -> int:
-    """Return the bytes of examples, or of edges, that are read for a plan, where so many may be."""
+    """Return how many bytes of examples, or of edges, are read, with a limit of memory."""
     enough = 100_000_000  # which takes about a second
     return min(enough, limit)
 

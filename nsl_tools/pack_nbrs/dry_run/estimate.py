@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nsl_tools.estimates.inputs import refuse_engine, refuse_streams
+from nsl_tools.estimates.run_estimate import EstimateFact, RunEstimate, time_facts
+from nsl_tools.estimates.space import disk_seconds, space_problems
 from nsl_tools.files.streams import source
 from nsl_tools.formats.tfrecord.writer import refuse_zstd
 from nsl_tools.memory import peak_memory, shown_size
@@ -18,9 +21,6 @@ from nsl_tools.options import memory_of
 from nsl_tools.pack_nbrs.dry_run.counting import counted_all, counted_some, sampled_inputs
 from nsl_tools.pack_nbrs.dry_run.memory import Sizes
 from nsl_tools.pack_nbrs.request import requested
-from nsl_tools.plans.inputs import refuse_engine, refuse_streams
-from nsl_tools.plans.run_plan import PlanFact, RunPlan, time_facts
-from nsl_tools.plans.space import disk_seconds, space_problems
 
 if TYPE_CHECKING:
     from nsl_tools.options import PackOptions
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from nsl_tools.statistics import Statistics
 
 
-def plan_pack_nbrs(
+def estimate_pack_nbrs(
     labeled: str,
     unlabeled: str,
     graph: str,
     output: str,
     options: PackOptions,
     statistics: Statistics,
-) -> RunPlan:
+) -> RunEstimate:
     """Return what `pack_nbrs` would do and take with the same arguments; nothing is written.
 
     Raises:
@@ -52,31 +52,31 @@ def plan_pack_nbrs(
     with contextlib.ExitStack() as stack:
         inputs = sampled_inputs(asked, options, statistics, stack)
         counted = counted_all(inputs, stack) if inputs.are_whole else counted_some(inputs)
-        return _plan(inputs, counted, started, libraries, stored)
+        return _told(inputs, counted, started, libraries, stored)
 
 
-def _plan(
+def _told(
     of: SampledInputs, counted: Counted, started: float, libraries: int, stored: int
-) -> RunPlan:
-    """Return what was counted as a plan."""
+) -> RunEstimate:
+    """Return what was counted, for people."""
     packed, seeds = counted.trial, counted.seeds
     share = seeds / max(1, packed.seeds)
     size = packed.bytes * share
     blocks = counted.needed / max(1, packed.needed)
     sizes = _sizes(of, counted)
-    plan = RunPlan("pack-nbrs")
-    plan.add(*_count_facts(of, counted), *_space_facts(of, sizes, size, libraries))
+    estimate = RunEstimate("pack-nbrs")
+    estimate.add(*_count_facts(of, counted), *_space_facts(of, sizes, size, libraries))
     again = 1 + seeds / max(1.0, counted.labeled + counted.unlabeled)
-    plan.add(*time_facts({
+    estimate.add(*time_facts({
         "start": started,
         "reading": counted.reading,
         "reading again": packed.reading * again,
         "packing": packed.splicing * share + packed.encoding * blocks,
         "writing": disk_seconds(size),
     }))  # fmt: skip
-    plan.problems += [*sizes.problems(), *counted.problems]
-    plan.problems += space_problems(of.asked.outputs, size, sizes.claimed(stored))
-    return plan
+    estimate.problems += [*sizes.problems(), *counted.problems]
+    estimate.problems += space_problems(of.asked.outputs, size, sizes.claimed(stored))
+    return estimate
 
 
 def _sizes(of: SampledInputs, counted: Counted) -> Sizes:
@@ -92,27 +92,29 @@ def _sizes(of: SampledInputs, counted: Counted) -> Sizes:
     )  # fmt: skip
 
 
-def _count_facts(of: SampledInputs, counted: Counted) -> list[PlanFact]:
+def _count_facts(of: SampledInputs, counted: Counted) -> list[EstimateFact]:
     about = not counted.is_exact
     edges = not counted.exact_edges
     every = not edges and counted.is_exact
     return [
-        PlanFact("labeled", counted.labeled, about=about, why="examples"),
-        PlanFact("unlabeled", counted.unlabeled, about=about, why="examples"),
-        PlanFact("edges", counted.edges, about=edges),
-        PlanFact("neighbours", counted.neighbors, about=not every, why="that are packed"),
-        PlanFact("engine", of.options.engine, "text"),
+        EstimateFact("labeled_examples", counted.labeled, about=about),
+        EstimateFact("unlabeled_examples", counted.unlabeled, about=about),
+        EstimateFact("edges", counted.edges, about=edges),
+        EstimateFact("neighbours_packed", counted.neighbors, about=not every),
+        EstimateFact("engine", of.options.engine, "text"),
     ]
 
 
-def _space_facts(of: SampledInputs, sizes: Sizes, size: float, libraries: int) -> list[PlanFact]:
+def _space_facts(
+    of: SampledInputs, sizes: Sizes, size: float, libraries: int
+) -> list[EstimateFact]:
     limit = memory_of(of.options).limit
     where = "in ranges that fit it" if sizes.ranges else "all in memory"
     why = f"neighbours {where}; --memory-limit {shown_size(limit)}"
     scratch = sizes.scratch()
     return [
-        PlanFact("memory", sizes.memory(), "bytes", about=True, why=why),
-        PlanFact("libraries", libraries, "bytes", about=True, why="memory beside it"),
-        PlanFact("scratch", scratch, "bytes", about=scratch > 0),
-        PlanFact("output", size, "bytes", about=True),
+        EstimateFact("memory", sizes.memory(), "bytes", about=True, why=why),
+        EstimateFact("libraries", libraries, "bytes", about=True, why="memory beside it"),
+        EstimateFact("scratch", scratch, "bytes", about=scratch > 0),
+        EstimateFact("output", size, "bytes", about=True),
     ]

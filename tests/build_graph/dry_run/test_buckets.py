@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from estimating import asked_for, clustered, sampled
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning import asked_for, clustered, planned
 
 from nsl_tools.build_graph.dry_run.buckets import bucket_search
 
@@ -24,7 +24,7 @@ def test_pairs_of_all_rounds_are_counted(
     vectors = clustered(rows, 5, 20)
     folder = tmp_path_factory.mktemp("b")
     asked = asked_for(folder, vectors, lsh_splits=splits, lsh_rounds=rounds)
-    with planned(asked) as (_, nearest):
+    with sampled(asked) as (_, nearest):
         found = bucket_search(nearest, asked.options)
     random, pairs = np.random.RandomState(0), 0.0
     for _ in range(rounds):
@@ -38,6 +38,6 @@ def test_pairs_of_all_rounds_are_counted(
 
 def test_large_buckets_are_searched(tmp_path: Path) -> None:
     asked = asked_for(tmp_path, clustered(3000, 5, 20), lsh_splits=1, lsh_rounds=1)
-    with planned(asked) as (_, nearest):
+    with sampled(asked) as (_, nearest):
         found = bucket_search(nearest, asked.options)
     assert found.weighing == 0

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from estimating import clustered
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning import clustered
 from support import write_examples
 
-from nsl_tools.build_graph.dry_run.estimate import plan_build_graph
+from nsl_tools.build_graph.dry_run.estimate import estimate_build_graph
 from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.cli.commands import cli
 from nsl_tools.errors import NslToolsError
@@ -23,7 +23,7 @@ from nsl_tools.statistics import Statistics
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nsl_tools.plans.run_plan import RunPlan
+    from nsl_tools.estimates.run_estimate import RunEstimate
 
 
 def listing(folder: Path) -> list[tuple[str, int, int]]:
@@ -32,13 +32,14 @@ def listing(folder: Path) -> list[tuple[str, int, int]]:
     return sorted((name, state.st_size, state.st_mtime_ns) for name, state in states)
 
 
-def plan_of(folder: Path, name: str, output: str = "g.tsv", **options: Any) -> RunPlan:
-    """Plan, and see that nothing is written."""
+def estimate_of(folder: Path, name: str, output: str = "g.tsv", **options: Any) -> RunEstimate:
+    """Estimate, and see that nothing is written."""
     before = listing(folder)
     given = BuildGraphOptions(**options)
-    plan = plan_build_graph([str(folder / name)], str(folder / output), given, (), Statistics())
+    paths = [str(folder / name)], str(folder / output)
+    estimate = estimate_build_graph(*paths, given, (), Statistics())
     assert listing(folder) == before
-    return plan
+    return estimate
 
 
 @settings(max_examples=15)
@@ -57,10 +58,10 @@ def test_what_headers_tell_is_exact_and_the_rest_is_near(
     threshold: float,
     output: str,
 ) -> None:
-    folder = tmp_path_factory.mktemp("plan")
+    folder = tmp_path_factory.mktemp("estimate")
     np.save(folder / "e.npy", clustered(rows, width, 20))
-    plan = plan_of(folder, "e.npy", output, k=k, similarity_threshold=threshold)
-    found = plan.as_json()
+    estimate = estimate_of(folder, "e.npy", output, k=k, similarity_threshold=threshold)
+    found = estimate.as_json()
     assert (found["nodes"], found["dimension"]) == (rows, width)
     assert found["fits"]
     assert found["time"] > 0
@@ -77,7 +78,7 @@ def test_of_records_that_are_read_all_is_counted(tmp_path: Path) -> None:
     vectors = clustered(120, 6, 10).tolist()
     examples = ({"id": [b"n%d" % i], "embedding": v} for i, v in enumerate(vectors))
     write_examples(tmp_path / "e.tfr", examples)
-    found = plan_of(tmp_path, "e.tfr").as_json()
+    found = estimate_of(tmp_path, "e.tfr").as_json()
     assert found["nodes"] == 120
     build_graph([str(tmp_path / "e.tfr")], str(tmp_path / "g"), BuildGraphOptions())
     assert found["output"] == (tmp_path / "g").stat().st_size
@@ -104,7 +105,7 @@ def test_what_is_wrong_is_said_in_the_words_of_the_run(tmp_path: Path, spoil: An
     with pytest.raises(NslToolsError) as expected:
         build_graph(*given)
     with pytest.raises(type(expected.value)) as found:
-        plan_build_graph(*given, (), Statistics())
+        estimate_build_graph(*given, (), Statistics())
     assert str(found.value) == str(expected.value)
 
 
@@ -125,14 +126,14 @@ def test_what_does_not_fit_the_memory_is_a_problem(
 ) -> None:
     """In the words of the run."""
     np.save(tmp_path / "e.npy", vectors)
-    plan = plan_of(tmp_path, "e.npy", memory_limit=32_000_000, **options)
-    assert len(plan.problems) == 1
-    assert plan.problems[0].startswith(problem)
+    estimate = estimate_of(tmp_path, "e.npy", memory_limit=32_000_000, **options)
+    assert len(estimate.problems) == 1
+    assert estimate.problems[0].startswith(problem)
     given = BuildGraphOptions(memory_limit=32_000_000, **options)
     with pytest.raises(NslToolsError) as err:
         build_graph([str(tmp_path / "e.npy")], str(tmp_path / "g"), given)
     if not options:
-        assert str(err.value) == plan.problems[0]
+        assert str(err.value) == estimate.problems[0]
 
 
 @pytest.mark.usefixtures("capsys")
@@ -145,11 +146,11 @@ def test_the_command_tells_people_and_the_report(
     assert cli.main(arguments, standalone_mode=False) == 0
     shown = capsys.readouterr().out
     assert all(len(line) <= 80 for line in shown.splitlines())
-    assert shown.startswith("nodes       50\ndimension   4\nedges       ")
-    assert shown.endswith("fits        yes\n")
+    assert shown.startswith("nodes      50\ndimension  4\nedges      ")
+    assert shown.endswith("fits       yes\n")
     assert not (tmp_path / "g.tsv").exists()
     report = json.loads((tmp_path / "r.json").read_text())
-    assert report["plan"]["nodes"] == 50
+    assert report["estimate"]["nodes"] == 50
     assert report["exit_status"] == 0
     assert report["error"] is None
 

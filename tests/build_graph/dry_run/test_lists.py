@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from planning import asked_for, clustered, planned
+from estimating import asked_for, clustered, sampled
 
 from nsl_tools.build_graph.dry_run import lists as module
 from nsl_tools.build_graph.dry_run.lists import ListSearch, list_search
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def lists_for(asked: Request, seconds: float = 1e-9) -> ListSearch:
-    with planned(asked) as (sample, nearest):
+    with sampled(asked) as (sample, nearest):
         every = np.arange(len(sample.nodes.ids))
         search = partial(nearest.edges, base=every)
         found = sampled_neighbors(sample, nearest, search, every, seconds)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from estimating import asked_for, clustered, sampled
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning import asked_for, clustered, planned
 
 from nsl_tools.build_graph.dry_run.neighbors import SampledNeighbors, sampled_neighbors
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def found_for(asked: Request, most_bytes: int, seconds: float) -> SampledNeighbors:
-    with planned(asked, most_bytes) as (sample, nearest):
+    with sampled(asked, most_bytes) as (sample, nearest):
         rows = np.arange(len(sample.nodes.ids))
         search = partial(nearest.edges, base=rows)
         return sampled_neighbors(sample, nearest, search, rows, seconds)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from planning import asked_for, clustered, planned
+from estimating import asked_for, clustered, sampled
 
 from nsl_tools.build_graph.dry_run.neighbors import sampled_neighbors
 from nsl_tools.build_graph.dry_run.output import graph_size
@@ -29,7 +29,7 @@ def test_bytes_are_those_of_the_run(tmp_path: Path, name: str, options: dict[str
     if name == "g.h5" and options["k"] is None:
         options = {"k": 99}
     asked = asked_for(tmp_path, clustered(1500, 16, 30), name, **options)
-    with planned(asked) as (sample, nearest):
+    with sampled(asked) as (sample, nearest):
         every = np.arange(1500)
         search = partial(nearest.edges, base=every)
         found = sampled_neighbors(sample, nearest, search, every, 1e-9)
@@ -44,7 +44,7 @@ def test_bytes_are_those_of_the_run(tmp_path: Path, name: str, options: dict[str
 def test_a_graph_without_edges_has_no_bytes(tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).normal(size=(100, 60)).astype(np.float32)
     asked = asked_for(tmp_path, vectors)
-    with planned(asked) as (sample, nearest):
+    with sampled(asked) as (sample, nearest):
         search = partial(nearest.edges, base=np.arange(100))
         found = sampled_neighbors(sample, nearest, search, np.arange(100), 1)
         assert graph_size(asked, sample, found, 100).bytes == 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from planning import asked_for, clustered, planned
+from estimating import asked_for, clustered, sampled
 
 from nsl_tools.build_graph.dry_run.search import searched
 from nsl_tools.build_graph.request import requested
@@ -30,7 +30,7 @@ def test_the_search_is_that_of_the_run(
     tmp_path: Path, options: dict[str, Any], kind: str, why: str
 ) -> None:
     asked = asked_for(tmp_path, clustered(600, 8, 20), **options)
-    with planned(asked) as (sample, nearest):
+    with sampled(asked) as (sample, nearest):
         found = searched(asked, sample, nearest, Statistics())
     assert (found.kind, found.why[: len(why)]) == (kind, why)
     assert found.sources == 600
@@ -43,7 +43,7 @@ def test_edges_of_seeds_are_those_that_leave_them(tmp_path: Path) -> None:
     (tmp_path / "seeds").write_text("".join(f"{i}\n" for i in range(0, 600, 6)) + "none\n")
     given = [str(tmp_path / "e.npy")], str(tmp_path / "g"), BuildGraphOptions()
     asked = requested(*given, [str(tmp_path / "seeds")], Statistics())
-    with planned(asked) as (sample, nearest):
+    with sampled(asked) as (sample, nearest):
         found = searched(asked, sample, nearest, Statistics())
     assert found.sources == 100
     assert found.products == 100 * 600
@@ -52,7 +52,7 @@ def test_edges_of_seeds_are_those_that_leave_them(tmp_path: Path) -> None:
 
 def test_lists_are_said_to_be_searched(tmp_path: Path) -> None:
     asked = asked_for(tmp_path, clustered(20_500, 12, 40), recall=0.8)
-    with planned(asked) as (sample, nearest):
+    with sampled(asked) as (sample, nearest):
         found = searched(asked, sample, nearest, Statistics())
     assert found.lists
     assert found.kind == "inverted lists"

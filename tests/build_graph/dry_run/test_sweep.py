@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from estimating import asked_for, clustered, sampled
 from hypothesis import given
 from hypothesis import strategies as st
-from planning import asked_for, clustered, planned
 
 from nsl_tools.build_graph.dry_run.sweep import _extrapolated, product_seconds, sweep_seconds
 
@@ -34,12 +34,12 @@ def test_a_time_that_grows_so_is_extrapolated(square: float, linear: float, rows
 
 
 def test_searching_more_takes_longer(tmp_path: Path) -> None:
-    with planned(asked_for(tmp_path, clustered(900, 8, 20))) as (_, nearest):
+    with sampled(asked_for(tmp_path, clustered(900, 8, 20))) as (_, nearest):
         assert 0 < sweep_seconds(nearest, 900) < sweep_seconds(nearest, 900_000)
         assert 0 < product_seconds(nearest) < 1e-4
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_of_few_rows_it_is_what_it_is(tmp_path: Path, rows: int) -> None:
-    with planned(asked_for(tmp_path, clustered(rows, 3, 2))) as (_, nearest):
+    with sampled(asked_for(tmp_path, clustered(rows, 3, 2))) as (_, nearest):
         assert 0 <= sweep_seconds(nearest, rows) < 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from packing_plans import write_inputs
+from packing_inputs import write_inputs
 
 from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs.dry_run import counting

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packing_plans import write_inputs
+from packing_inputs import write_inputs
 from support import write_examples
 
 from nsl_tools.cli.commands import cli
 from nsl_tools.errors import NslToolsError
 from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs.dry_run import counting
-from nsl_tools.pack_nbrs.dry_run.estimate import plan_pack_nbrs
+from nsl_tools.pack_nbrs.dry_run.estimate import estimate_pack_nbrs
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nsl_tools.plans.run_plan import RunPlan
+    from nsl_tools.estimates.run_estimate import RunEstimate
 
 
 def listing(folder: Path) -> list[tuple[str, int, int]]:
@@ -32,13 +32,13 @@ def listing(folder: Path) -> list[tuple[str, int, int]]:
     return sorted((name, state.st_size, state.st_mtime_ns) for name, state in states)
 
 
-def plan_of(folder: Path, paths: list[str], output: str = "out", **options: Any) -> RunPlan:
-    """Plan, and see that nothing is written."""
+def estimate_of(folder: Path, paths: list[str], output: str = "out", **options: Any) -> RunEstimate:
+    """Estimate, and see that nothing is written."""
     before = listing(folder)
     given = PackOptions(**options)
-    plan = plan_pack_nbrs(*paths, str(folder / output), given, Statistics())
+    estimate = estimate_pack_nbrs(*paths, str(folder / output), given, Statistics())
     assert listing(folder) == before
-    return plan
+    return estimate
 
 
 @settings(max_examples=15)
@@ -63,7 +63,7 @@ def test_counts_are_exact_and_bytes_are_near(
     output: str,
 ) -> None:
     """Where inputs are read whole."""
-    folder = tmp_path_factory.mktemp("plan")
+    folder = tmp_path_factory.mktemp("estimate")
     paths = write_inputs(folder, nodes, edges, shuffled=shuffled)
     options = {
         "max_neighbors": limit,
@@ -71,13 +71,13 @@ def test_counts_are_exact_and_bytes_are_near(
         "add_undirected_edges": both,
         "allow_empty": True,
     }
-    found = plan_of(folder, paths, output, **options).as_json()
+    found = estimate_of(folder, paths, output, **options).as_json()
     statistics = pack_nbrs(*paths, str(folder / output), PackOptions(**options))
     counts = statistics.counts
-    assert found["labeled"] == counts["labeled examples"]
-    assert found["unlabeled"] == counts["unlabeled examples"]
+    assert found["labeled_examples"] == counts["labeled examples"]
+    assert found["unlabeled_examples"] == counts["unlabeled examples"]
     assert found["edges"] == counts["edges"]
-    assert found["neighbours"] == counts["neighbours packed"]
+    assert found["neighbours_packed"] == counts["neighbours packed"]
     assert found["fits"]
     size = (folder / output).stat().st_size
     # Few seeds are all packed: but what is written at the end is there once.
@@ -99,13 +99,13 @@ def test_a_part_of_the_inputs_tells_about_all(
     paths = write_inputs(tmp_path, 2400, 5, shuffled=shuffled)
     options = {"max_neighbors": limit, "add_undirected_edges": both}
     monkeypatch.setattr(counting, "most_bytes", lambda _: 170_000)
-    found = plan_of(tmp_path, paths, **options).as_json()
+    found = estimate_of(tmp_path, paths, **options).as_json()
     statistics = pack_nbrs(*paths, str(tmp_path / "out"), PackOptions(**options))
     counts = statistics.counts
-    assert found["labeled"] == pytest.approx(counts["labeled examples"], rel=0.1)
-    assert found["unlabeled"] == pytest.approx(counts["unlabeled examples"], rel=0.1)
+    assert found["labeled_examples"] == pytest.approx(counts["labeled examples"], rel=0.1)
+    assert found["unlabeled_examples"] == pytest.approx(counts["unlabeled examples"], rel=0.1)
     assert found["edges"] == pytest.approx(counts["edges"], rel=0.1)
-    assert found["neighbours"] == pytest.approx(counts["neighbours packed"], rel=0.3)
+    assert found["neighbours_packed"] == pytest.approx(counts["neighbours packed"], rel=0.3)
     assert found["output"] == pytest.approx((tmp_path / "out").stat().st_size, rel=0.25)
 
 
@@ -140,7 +140,7 @@ def test_what_is_wrong_is_said_in_the_words_of_the_run(tmp_path: Path, spoil: An
     with pytest.raises(NslToolsError) as expected:
         pack_nbrs(*given)
     with pytest.raises(type(expected.value)) as found:
-        plan_pack_nbrs(*given, Statistics())
+        estimate_pack_nbrs(*given, Statistics())
     assert str(found.value) == str(expected.value)
 
 
@@ -149,10 +149,10 @@ def test_neighbours_that_do_not_fit_the_memory_are_a_problem(tmp_path: Path) -> 
     examples = [{"id": [b"%d" % i], "x": [b"x" * 90_000]} for i in range(220)]
     paths = [write_examples(tmp_path / "l", examples), "", str(tmp_path / "g")]
     (tmp_path / "g").write_text("".join(f"0\t{i}\t1\n" for i in range(1, 220)))
-    plan = plan_of(tmp_path, paths, memory_limit=32_000_000)
+    estimate = estimate_of(tmp_path, paths, memory_limit=32_000_000)
     with pytest.raises(NslToolsError, match="--memory-limit: expected about") as err:
         pack_nbrs(*paths, str(tmp_path / "out"), PackOptions(memory_limit=32_000_000))
-    assert plan.problems == [str(err.value)]
+    assert estimate.problems == [str(err.value)]
 
 
 def test_the_command_tells_people_and_the_report(
@@ -164,12 +164,12 @@ def test_the_command_tells_people_and_the_report(
     assert cli.main(given, standalone_mode=False) == 0
     shown = capsys.readouterr().out
     assert all(len(line) <= 80 for line in shown.splitlines())
-    assert shown.startswith("labeled     10; examples\nunlabeled   20; examples\n")
-    assert shown.endswith("fits        yes\n")
+    assert shown.startswith("labeled examples    10\nunlabeled examples  20\n")
+    assert shown.endswith("fits                yes\n")
     assert not (tmp_path / "out").exists()
-    assert json.loads((tmp_path / "r.json").read_text())["plan"]["labeled"] == 10
+    assert json.loads((tmp_path / "r.json").read_text())["estimate"]["labeled_examples"] == 10
     fields = [1, 1, 1 << 20, 100, 100, *os.statvfs("/")[5:10]]
     monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(fields))
     again = ["pack-nbrs", "--dry-run", "labeled", "unlabeled", "graph", "out.gz"]
     assert cli.main(again, standalone_mode=False) == 1
-    assert "missing     out.gz: cannot be written: expected at" in capsys.readouterr().out
+    assert "missing             out.gz: cannot be written: expected" in capsys.readouterr().out

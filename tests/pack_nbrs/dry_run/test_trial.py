@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from packing_plans import write_inputs
+from packing_inputs import write_inputs
 
 from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs.dry_run.counting import counted_all, sampled_inputs

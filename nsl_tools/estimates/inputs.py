@@ -1,4 +1,4 @@
-"""What a plan cannot be made of."""
+"""What an estimate cannot be made of."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def refuse_streams(paths: Iterable[str]) -> None:
 
 
 def refuse_engine(options: EngineOptions) -> None:
-    """Refuse to plan for a cluster: what its machines take cannot be timed on this one.
+    """Refuse to estimate for a cluster: what its machines take cannot be timed on this one.
 
     Raises:
         UsageError: an engine was asked for.
@@ -34,5 +34,5 @@ def refuse_engine(options: EngineOptions) -> None:
     if options.engine != "local":
         raise UsageError(
             f"--dry-run: expected --engine local, received {options.engine}: how fast a cluster is "
-            "cannot be told here; without --engine, the plan is for this machine alone"
+            "cannot be told here; without --engine, the estimate is for this machine alone"
         )

@@ -1,4 +1,4 @@
-"""`plans.space`: what is said of space that is missing, where disks may be the same."""
+"""`estimates.space`: what is said of space that is missing, where disks may be the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nsl_tools.plans.space import disk_seconds, space_problems
+from nsl_tools.estimates.space import disk_seconds, space_problems
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""`plans.inputs`: what no plan can be made of is refused, in one line."""
+"""`estimates.inputs`: what no estimate can be made of is refused, in one line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nsl_tools.errors import UsageError
+from nsl_tools.estimates.inputs import refuse_engine, refuse_streams
 from nsl_tools.options import BuildGraphOptions
-from nsl_tools.plans.inputs import refuse_engine, refuse_streams
 
 if TYPE_CHECKING:
     from pathlib import Path

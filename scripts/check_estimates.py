@@ -1,11 +1,11 @@
 """Compare what `--dry-run` says with what the run then takes: time, memory, scratch, output.
 
-    .venv/bin/python scripts/check_plans.py                      # all sets that are made here
-    .venv/bin/python scripts/check_plans.py --data FOLDER --rounds 3 --cases wordnet mnist
+    .venv/bin/python scripts/check_estimates.py                      # all sets that are made here
+    .venv/bin/python scripts/check_estimates.py --data FOLDER --rounds 3 --cases wordnet mnist
 
-`FOLDER` holds `wordnet_minilm.npz` and `mnist.npz`, as of `bench_graph.py`. Plan and run take
+`FOLDER` holds `wordnet_minilm.npz` and `mnist.npz`, as of `bench_graph.py`. Estimate and run take
 turns, so that what slows the machine slows both; medians of the rounds are compared. Memory is
-what a process has at most less what its libraries take, as the plan says; scratch is what is in
+what a process has at most less what its libraries take, as the estimate says; scratch is what is in
 scratch files at once.
 """
 
@@ -106,7 +106,7 @@ def sparse() -> None:
 
 
 def many() -> None:
-    """400,000 vectors in clusters: more than a plan reads."""
+    """400,000 vectors in clusters: more than an estimate reads."""
     np.save("many.npy", clustered(400_000, 128))
 
 
@@ -226,11 +226,11 @@ def compared(case: Case, rounds: int) -> str:
     """Return a row of the table: what was said, what was so, and their ratio."""
     command, *arguments = case.arguments.split()
     tool, output = [sys.executable, "-m", "nsl_tools"], Path(arguments[-1])
-    said, seconds, plans = [], [], []
+    said, seconds, estimating = [], [], []
     for _ in range(rounds):
-        plan = [command, "--dry-run", "--report=plan.json", *arguments]
-        plans.append(measured([*tool, *plan])[0])
-        found = json.loads(Path("plan.json").read_text())["plan"]
+        estimate = [command, "--dry-run", "--report=estimate.json", *arguments]
+        estimating.append(measured([*tool, *estimate])[0])
+        found = json.loads(Path("estimate.json").read_text())["estimate"]
         said.append(found["time"])
         output.unlink(missing_ok=True)
         took, peak = measured([*tool, command, "-q", *arguments])
@@ -250,7 +250,7 @@ def compared(case: Case, rounds: int) -> str:
         told(found["memory"] + found["libraries"], peak),
         told(found["scratch"], scratch),
         told(found["output"], size),
-        f"{statistics.median(plans):.1f} s",
+        f"{statistics.median(estimating):.1f} s",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -271,7 +271,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="*", metavar="START", help="of the names of cases")
     asked = parser.parse_args()
     data = asked.data and os.path.abspath(asked.data)
-    print("| run | time: said, was | memory | with libraries | scratch | output | planning |")
+    print("| run | time: said, was | memory | with libraries | scratch | output | estimating |")
     print("|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

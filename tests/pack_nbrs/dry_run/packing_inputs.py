@@ -1,4 +1,4 @@
-"""What tests of plans of packing share: examples of varied lengths, and a graph between them."""
+"""What tests of estimates share: examples of varied lengths, and a graph between them."""
 
 from __future__ import annotations
 

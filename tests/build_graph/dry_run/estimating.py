@@ -1,4 +1,4 @@
-"""What tests of plans share: vectors in a file, what is read of them, and a search among these."""
+"""What tests of estimates share: vectors in a file, some of them read, and a search among these."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def asked_for(
 
 
 @contextlib.contextmanager
-def planned(
+def sampled(
     asked: Request, most_bytes: int = 1 << 27
 ) -> Iterator[tuple[SampledNodes, NearestNeighbors]]:
     """Read as much, and search on two threads."""

@@ -15,8 +15,8 @@ Form = Literal["text", "count", "bytes", "seconds"]
 
 
 @dataclass(frozen=True)
-class PlanFact:
-    """One value of a plan.
+class EstimateFact:
+    """One value of an estimate.
 
     Attributes:
         name: of the field in the report: small letters and underscores.
@@ -52,7 +52,7 @@ class PlanFact:
 
 
 @dataclass
-class RunPlan:
+class RunEstimate:
     """What a run would do and take.
 
     Attributes:
@@ -63,11 +63,11 @@ class RunPlan:
     """
 
     command: str
-    facts: list[PlanFact] = field(default_factory=list)
+    facts: list[EstimateFact] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def add(self, *facts: PlanFact) -> None:
+    def add(self, *facts: EstimateFact) -> None:
         """Add facts, after those that are there."""
         self.facts += facts
 
@@ -77,10 +77,10 @@ class RunPlan:
         return {**found, "fits": not self.problems, "problems": list(self.problems)}
 
 
-def time_facts(seconds: Mapping[str, float]) -> list[PlanFact]:
+def time_facts(seconds: Mapping[str, float]) -> list[EstimateFact]:
     """Return the time of a run, and which part of it each phase takes, in their order."""
     parts = ", ".join(f"{name} {shown_seconds(part)}" for name, part in seconds.items())
-    return [PlanFact("time", sum(seconds.values()), "seconds", about=True, why=parts)]
+    return [EstimateFact("time", sum(seconds.values()), "seconds", about=True, why=parts)]
 
 
 def _rounded(value: float) -> float:
