@@ -15,6 +15,8 @@ from nsl_tools.build_graph.dry_run.buckets import bucket_search
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.own_memory("an estimate is of the usual sizes")
+
 
 @settings(max_examples=10)
 @given(splits=st.integers(1, 6), rounds=st.integers(1, 3), rows=st.integers(1, 400))

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from nsl_tools.build_graph.request import Request
 
 
+pytestmark = pytest.mark.own_memory("an estimate is of the usual sizes")
+
+
 def lists_for(asked: Request, seconds: float = 1e-9) -> ListSearch:
     with sampled(asked) as (sample, nearest):
         every = np.arange(len(sample.nodes.ids))

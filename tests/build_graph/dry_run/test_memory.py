@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.build_graph.dry_run.memory import Sizes
 from nsl_tools.memory import LIBRARIES
 from nsl_tools.options import BuildGraphOptions
+
+pytestmark = pytest.mark.own_memory("an estimate is of the usual sizes")
+
 
 SIZES = st.builds(
     Sizes,

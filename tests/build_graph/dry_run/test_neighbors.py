@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from nsl_tools.build_graph.request import Request
 
 
+pytestmark = pytest.mark.own_memory("an estimate is of the usual sizes")
+
+
 def found_for(asked: Request, most_bytes: int, seconds: float) -> SampledNeighbors:
     with sampled(asked, most_bytes) as (sample, nearest):
         rows = np.arange(len(sample.nodes.ids))

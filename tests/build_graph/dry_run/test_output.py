@@ -16,6 +16,8 @@ from nsl_tools.build_graph.pipeline import build_graph
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.own_memory("an estimate is of the usual sizes")
+
 
 @pytest.mark.parametrize("name", ["g.tsv", "g.tsv.gz", "g.tsv.zst", "g.parquet", "g.npz", "g.h5"])
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ from nsl_tools.statistics import Statistics
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.own_memory("an estimate is of the usual sizes")
+
 
 @settings(max_examples=20)
 @given(rows=st.integers(1, 700), width=st.integers(1, 9), part=st.sampled_from([0.2, 1, 2]))

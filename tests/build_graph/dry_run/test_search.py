@@ -16,6 +16,8 @@ from nsl_tools.statistics import Statistics
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.own_memory("an estimate is of the usual sizes")
+
 
 @pytest.mark.parametrize(
     ("options", "kind", "why"),

@@ -14,6 +14,8 @@ from nsl_tools.build_graph.dry_run.sweep import _extrapolated, product_seconds, 
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.own_memory("an estimate is of the usual sizes")
+
 
 @given(
     square=st.floats(1e-9, 1e-6),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from nsl_tools.build_graph.dry_run.timed import NoWeigher, TimedWeigher
 from nsl_tools.build_graph.embeddings import Embeddings
 from nsl_tools.build_graph.weigher import EdgeWeigher, IdRanks
+
+pytestmark = pytest.mark.own_memory("an estimate is of the usual sizes")
 
 
 def test_weighing_is_timed_and_left_out() -> None:

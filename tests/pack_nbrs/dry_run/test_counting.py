@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from packing_inputs import write_inputs
 
 from nsl_tools.options import PackOptions
@@ -24,7 +25,8 @@ from nsl_tools.statistics import Statistics
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
+
+pytestmark = pytest.mark.own_memory("an estimate is of the usual sizes")
 
 
 def counted(paths: list[str], output: Path, *, whole: bool) -> Counted:

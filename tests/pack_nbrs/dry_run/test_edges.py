@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+pytestmark = pytest.mark.own_memory("an estimate is of the usual sizes")
+
+
 class _Index:
     """Finds the rows of ids that were read: `lookup` tells them by fingerprint."""
 

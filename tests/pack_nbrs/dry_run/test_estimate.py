@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from nsl_tools.estimates.run_estimate import RunEstimate
 
 
+pytestmark = pytest.mark.own_memory("an estimate is of the usual sizes")
+
+
 def listing(folder: Path) -> list[tuple[str, int, int]]:
     """Return what is in a folder, and when it was changed."""
     states = [(entry.name, entry.stat()) for entry in os.scandir(folder)]

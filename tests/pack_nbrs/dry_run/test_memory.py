@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.memory import LIBRARIES
 from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs.dry_run.memory import Sizes
+
+pytestmark = pytest.mark.own_memory("an estimate is of the usual sizes")
+
 
 LIMITS = st.sampled_from([64_000_000, 512_000_000, 8 << 30])
 MANY = st.floats(0, 1e8)

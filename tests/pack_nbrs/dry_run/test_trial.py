@@ -19,6 +19,8 @@ from nsl_tools.statistics import Statistics
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.own_memory("an estimate is of the usual sizes")
+
 
 @pytest.mark.parametrize("output", ["out", "out.gz", "out.parquet"])
 @pytest.mark.parametrize("seed_unlabeled", [False, True])
