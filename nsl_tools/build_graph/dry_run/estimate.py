@@ -151,12 +151,7 @@ def _graph_facts(of: _Measured) -> list[EstimateFact]:
     facts = [
         EstimateFact("nodes", sample.total, about=not sample.is_exact),
         EstimateFact("dimension", sample.shape[1]),
-        EstimateFact(
-            "edges",
-            search.edges,
-            about=not every,
-            why=seen,
-        ),
+        EstimateFact("edges", search.edges, about=not every, why=seen),
         EstimateFact("search", search.kind, "text", why=search.why),
         EstimateFact("products", products, about=True, why="multiply-adds"),
         EstimateFact("threads", of.sizes.threads),

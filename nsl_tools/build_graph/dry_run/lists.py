@@ -58,9 +58,7 @@ class ListSearch:
     pairs: float = 0.0
 
 
-def refused_lists(
-    options: BuildGraphOptions, shape: tuple[int, int], found: SampledNeighbors
-) -> str:
+def _refusal(options: BuildGraphOptions, shape: tuple[int, int], found: SampledNeighbors) -> str:
     """Return why lists cannot be searched for a recall, whatever they cost; empty if they can."""
     rows, width = shape
     if rows < LEAST_ROWS:
@@ -95,15 +93,15 @@ def list_search(
         found: the exact neighbours of some.
         product_seconds: that the product of two vectors takes all threads.
     """
-    if why := refused_lists(options, sample.shape, found):
+    if why := _refusal(options, sample.shape, found):
         return ListSearch(why)
     rows, threads = sample.total, nearest.workers.count
     cells = _Cells.of(sample, nearest, options.random_seed)
     margin = cells.margin(found, options.recall)
-    sampling = Sampling.of(options.recall, rows, options.k or 0)
-    drawn = min(sampling.limit, max(sampling.size, sampling.enough / found.edges_per_node))
     if margin is None:
         return ListSearch("no margin keeps that recall")
+    sampling = Sampling.of(options.recall, rows, options.k or 0)
+    drawn = min(sampling.limit, max(sampling.size, sampling.enough / found.edges_per_node))
     probed = cells.comparisons(margin, rows) * rows
     training = usual_training(*sample.shape)
     if training.cost + rows * training.cells + probed > most_list_products(rows):
@@ -131,7 +129,7 @@ class _Cells:
     """The cells of some rows.
 
     Attributes:
-        unit: returns the unit vectors of rows, (m, d).
+        nearest: knows the vectors.
         centroids: of the cells.
         columns: how many are listed for each row.
         listed: those of random rows, nearest first, shape (m, columns).

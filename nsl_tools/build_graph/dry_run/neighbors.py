@@ -56,11 +56,6 @@ class SampledNeighbors:
         return float(self.expected.mean()) if len(self.expected) else 0.0
 
     @property
-    def pairs_per_edge(self) -> float:
-        """How many candidates are weighed for an edge."""
-        return self.pairs / max(1, len(self.edges))
-
-    @property
     def error(self) -> float:
         """The standard error of `edges_per_node`, as a share of it; infinite if nothing is seen."""
         if not self.seen.any():

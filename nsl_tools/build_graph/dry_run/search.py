@@ -16,6 +16,7 @@ from nsl_tools.build_graph.dry_run.sweep import product_seconds, sweep_seconds
 from nsl_tools.build_graph.search.lsh import bucketed_edges
 
 if TYPE_CHECKING:
+    from nsl_tools.build_graph.dry_run.lists import ListSearch
     from nsl_tools.build_graph.dry_run.neighbors import SampledNeighbors
     from nsl_tools.build_graph.dry_run.sample import SampledNodes
     from nsl_tools.build_graph.request import Request
@@ -59,40 +60,59 @@ def searched(
 ) -> Searched:
     """Return what the search of a run takes, by searching for some rows."""
     rows, sources = _sources(asked, sample, statistics)
-    every = np.arange(len(sample.nodes.ids))
-    enough = 0.6  # seconds, that draw enough rows as a rule
     if asked.options.lsh_splits:
         return _in_buckets(asked, sample, nearest, rows, sources)
-    search = partial(nearest.edges, base=every)
+    search = partial(nearest.edges, base=np.arange(len(sample.nodes.ids)))
+    enough = 0.6  # seconds, that draw enough rows as a rule
     found = sampled_neighbors(sample, nearest, search, rows, enough)
-    weighing = found.weighing / nearest.workers.count / max(1, len(found.rows)) * sources
-    total = sample.total
     if asked.seeds.paths:
-        per_row = found.seconds / max(1, len(found.rows)) * total / len(every)
-        comparing = max(0.0, per_row * sources - weighing)
-        why = "edges leave seeds alone"
-        return Searched(
-            found, sources, "all pairs of a seed", why, 1.0 * sources * total, comparing, weighing
-        )
-    exact = Searched(
-        found, sources, "all pairs", "it is exact", total * (total - 1) / 2, 0.0, weighing
-    )
+        return _of_seeds(sample, nearest, found, sources)
+    why = "it is exact" if asked.options.recall == 1 else "-k all"
     if asked.approximately:
-        seconds = product_seconds(nearest)
-        lists = list_search(asked.options, sample, nearest, found, seconds)
+        product = product_seconds(nearest)
+        lists = list_search(asked.options, sample, nearest, found, product)
         if not lists.why:
-            per_pair = found.weighing / max(1, found.pairs) / nearest.workers.count
-            why = f"--recall {asked.options.recall:g}, and they cost less than all pairs"
-            return Searched(
-                found, sources, "inverted lists", why, lists.products, lists.seconds,
-                per_pair * lists.pairs, True,
-            )  # fmt: skip
-        exact = Searched(found, sources, exact.kind, lists.why, exact.products, 0.0, weighing)
-    elif asked.options.recall < 1:
-        exact = Searched(found, sources, exact.kind, "-k all", exact.products, 0.0, weighing)
+            return _in_lists(asked, nearest, found, sources, lists)
+        why = lists.why
+    total = sample.total
     return Searched(
-        found, sources, exact.kind, exact.why, exact.products,
-        sweep_seconds(nearest, total), weighing,
+        found, sources, "all pairs", why, total * (total - 1) / 2, sweep_seconds(nearest, total),
+        _weighing(nearest, found, sources),
+    )  # fmt: skip
+
+
+def _weighing(nearest: NearestNeighbors, found: SampledNeighbors, sources: float) -> float:
+    """Return how long weighing takes all threads, for the edges of so many nodes."""
+    return found.weighing / nearest.workers.count / max(1, len(found.rows)) * sources
+
+
+def _of_seeds(
+    sample: SampledNodes, nearest: NearestNeighbors, found: SampledNeighbors, sources: int
+) -> Searched:
+    """Return what comparing seeds with all nodes takes."""
+    scale = sample.total / max(1, len(sample.nodes.ids))
+    weighing = _weighing(nearest, found, sources)
+    seconds = found.seconds / max(1, len(found.rows)) * scale * sources
+    products = float(sources) * sample.total
+    return Searched(
+        found, sources, "all pairs of a seed", "edges leave seeds alone", products,
+        max(0.0, seconds - weighing), weighing,
+    )  # fmt: skip
+
+
+def _in_lists(
+    asked: Request,
+    nearest: NearestNeighbors,
+    found: SampledNeighbors,
+    sources: int,
+    lists: ListSearch,
+) -> Searched:
+    """Return what a search of inverted lists takes."""
+    why = f"--recall {asked.options.recall:g}, and they cost less than all pairs"
+    per_pair = found.weighing / max(1, found.pairs) / nearest.workers.count
+    return Searched(
+        found, sources, "inverted lists", why, lists.products, lists.seconds,
+        per_pair * lists.pairs, True,
     )  # fmt: skip
 
 
