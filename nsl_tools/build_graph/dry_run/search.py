@@ -137,7 +137,7 @@ def _in_buckets(
     found = sampled_neighbors(sample, nearest, search, rows, 0.5)
     buckets = bucket_search(nearest, asked.options)
     # Of more rows, buckets are larger; of few seeds, few buckets are searched.
-    scale = sample.total / len(sample.nodes.ids)
+    scale = sample.total / max(1, len(sample.nodes.ids))
     share = sources / max(1, sample.total)
     why = f"--lsh-splits {asked.options.lsh_splits}"
     return Searched(
