@@ -21,7 +21,7 @@ from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 Example = dict[str, Value]
 Edge = tuple[str, str, str | None]
 
-JOINS = drawn(800)
+JOINS = drawn(400)
 POOL = [
     "a", "b", "ab", "B", "é", "z", "10", "9", "\U0001d4b3", "\uffff", "#x", " s",
     "an id of more than sixteen bytes", "i" * 130,
@@ -237,7 +237,7 @@ def test_what_is_packed_parse_example_reads_with_the_same_meaning(tmp_path: Path
 
 
 @pytest.mark.thorough
-@settings(max_examples=drawn(200), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=drawn(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), max_neighbors=st.integers(1, 4), spare=st.integers(0, 2))
 def test_the_top_k_graph_packs_to_what_the_full_graph_packs_to(
     folder: Path, data: st.DataObject, max_neighbors: int, spare: int

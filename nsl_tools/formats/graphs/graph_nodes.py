@@ -100,6 +100,10 @@ class GraphNodes:
             self._add(ids.take(pa.array(np.sort(firsts))), high, low, found, np.sort(new))
         return found[groups]
 
+    def known(self, ids: pa.Array) -> Rows:
+        """Return the row of each of m ids, -1 of one that no node has."""
+        return self._find(*fingerprints(ids))
+
     def _find(self, high: Words, low: Words) -> Rows:
         found = np.full(len(high), -1)
         for level in self._levels:

@@ -81,7 +81,7 @@ class SeedIds:
         elif path != STANDARD_STREAM and first_bytes(path, len(MAGIC)) == MAGIC:
             with row_ids(path, skipped.statistics) as rows:
                 _add_list(rows, ids, places)
-        elif _is_text(found):
+        elif is_text(found):
             with found.open() as stream:
                 _add_list(IdLines(stream, found.name, skipped.statistics), ids, places)
         else:
@@ -90,7 +90,7 @@ class SeedIds:
                 places.add(batch.records)
 
 
-def _is_text(found: Source) -> bool:
+def is_text(found: Source) -> bool:
     """Tell whether a file, or what it was compressed from, is text and no records."""
     with found.open() as stream:
         return _starts_as_text(read_exactly(stream, 1 << 12))
