@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from nsl_tools.formats.protobuf.example_values import Values
     from nsl_tools.options import InspectOptions
     from nsl_tools.statistics import Statistics
-_RANK = re.compile(f"^{NEIGHBOR_PREFIX}[0-9]+_")
-_EACH_RANK = f"{NEIGHBOR_PREFIX}*_"  # a feature of the neighbours of all ranks is one row
 
 
 def inspect_examples(
@@ -88,8 +86,10 @@ class ExampleSummary:
 
     Attributes:
         count: how many there are.
-        features: by name.
+        features: by name; a feature of the neighbours of all ranks is one.
     """
+
+    each_rank = f"{NEIGHBOR_PREFIX}*_"
 
     def __init__(self, label: str) -> None:
         """Count the values of the feature `label`, too."""
@@ -116,7 +116,7 @@ class ExampleSummary:
                 self._add(name.decode(), kind, values_of(parsed.data, these, kind))
 
     def _add(self, name: str, kind: int, values: Values) -> None:
-        own = _RANK.sub(_EACH_RANK, name)
+        own = re.sub(f"^{NEIGHBOR_PREFIX}[0-9]+_", self.each_rank, name)
         self.features.setdefault(own, _Feature()).add(kind, values.lengths)
         if name == NUM_NEIGHBORS and kind == example.Kind.INT64:
             self._count_neighbors(values.flat)
@@ -179,7 +179,7 @@ class ExampleSummary:
 
     def _ranks(self, name: str) -> float:
         """Return how many neighbours an example has on average, of a feature of these; else 1."""
-        if not name.startswith(_EACH_RANK):
+        if not name.startswith(self.each_rank):
             return 1
         counts = self._neighbors
         return max(1, int((counts * np.arange(len(counts))).sum())) / max(1, self.count)

@@ -16,9 +16,9 @@ from nsl_tools.formats.example_batch import read_examples
 from nsl_tools.formats.kinds import kind_of
 from nsl_tools.formats.tables.examples import opened_examples
 from nsl_tools.formats.tables.opening import is_table, opened_table
-from nsl_tools.inspect.embeddings import inspect_embeddings
+from nsl_tools.inspect.embeddings.summary import inspect_embeddings
 from nsl_tools.inspect.examples import inspect_examples
-from nsl_tools.inspect.graph import inspect_graph
+from nsl_tools.inspect.graphs.summary import inspect_graph
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:

@@ -12,19 +12,17 @@ if TYPE_CHECKING:
 
     from nsl_tools.inspect.findings import Findings, Section, Table
 
-_WIDTH = 80  # columns of a terminal
 
-
-def text(findings: Findings) -> str:
-    """Return all findings as lines."""
+def text(findings: Findings, width: int = 80) -> str:
+    """Return all findings as lines, of at most `width` columns where what is in them allows."""
     sources = ", ".join(map(printable, findings.sources))
     lines = [f"{findings.kind}: {sources}"]
     for section in findings.sections:
-        lines += ["", *_section(section)]
+        lines += ["", *_section(section, width)]
     return "\n".join(lines) + "\n"
 
 
-def _section(section: Section) -> Iterator[str]:
+def _section(section: Section, width: int) -> Iterator[str]:
     yield section.title
     yield "-" * len(section.title)
     values = [shown(fact.value, fact.form) for fact in section.facts]
@@ -32,12 +30,12 @@ def _section(section: Section) -> Iterator[str]:
     for fact, value in zip(section.facts, values, strict=True):
         yield f"{printable(value):>{most}}  {fact.text}"
     for table in section.tables:
-        yield from ["", f"{table.title}:", *_table(table)] if table.rows else []
+        yield from ["", f"{table.title}:", *_table(table, width)] if table.rows else []
     for advice in section.advice:
-        yield from ["", *_wrapped(printable(advice))]
+        yield from ["", *_wrapped(printable(advice), width)]
 
 
-def _table(table: Table) -> Iterator[str]:
+def _table(table: Table, width: int) -> Iterator[str]:
     heads = [column.text for column in table.columns]
     cells = [
         [
@@ -47,21 +45,21 @@ def _table(table: Table) -> Iterator[str]:
         for row in table.rows
     ]
     is_text = [column.form == "text" for column in table.columns]
-    widths = _widths([heads, *cells], is_text)
+    widths = _widths([heads, *cells], is_text, width)
     for row in [heads, *cells]:
         parts = [
-            f"{_cut(cell, width):{'<' if left else '>'}{width}}"
-            for cell, width, left in zip(row, widths, is_text, strict=True)
+            f"{_cut(cell, own):{'<' if left else '>'}{own}}"
+            for cell, own, left in zip(row, widths, is_text, strict=True)
         ]
         yield "  ".join(parts).rstrip()
 
 
-def _widths(rows: Sequence[Sequence[str]], is_text: Sequence[bool]) -> list[int]:
+def _widths(rows: Sequence[Sequence[str]], is_text: Sequence[bool], width: int) -> list[int]:
     """Return the widths of columns; texts are cut where all do not fit."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     texts = [i for i, one in enumerate(is_text) if one]
     least = 8  # characters of a text
-    while sum(widths) + 2 * (len(widths) - 1) > _WIDTH and texts:
+    while sum(widths) + 2 * (len(widths) - 1) > width and texts:
         widest = max(texts, key=widths.__getitem__)
         if widths[widest] <= least:
             break
@@ -73,7 +71,7 @@ def _cut(cell: str, width: int) -> str:
     return cell if len(cell) <= width else cell[: width - 3] + "..."
 
 
-def _wrapped(line: str) -> list[str]:
+def _wrapped(line: str, width: int) -> list[str]:
     import textwrap  # here, since few need it
 
-    return textwrap.wrap(line, _WIDTH, break_long_words=False)
+    return textwrap.wrap(line, width, break_long_words=False)

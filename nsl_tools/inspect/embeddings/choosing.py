@@ -10,7 +10,7 @@ import numpy.typing as npt
 from nsl_tools.inspect.findings import Cell, Column, Fact, Section, Table
 
 if TYPE_CHECKING:
-    from nsl_tools.inspect.nearest import NearestOfSample
+    from nsl_tools.inspect.embeddings.nearest import NearestOfSample
 
 Codes = npt.NDArray[np.int32]
 
@@ -121,5 +121,5 @@ def _advice(found: NearestOfSample, of_90: float | None) -> list[str]:
     without = float(np.mean(found.similarities[:, 0] < default))
     if without <= 0.5 or of_90 is None:  # noqa: PLR2004 - more than half
         return []
-    found = f"The default threshold of {default} leaves {100 * without:.0f} % of the nodes without"
-    return [f"{found} a neighbour; --similarity-threshold={of_90:.2f} gives 90 % one."]
+    said = f"The default threshold of {default} leaves {100 * without:.0f} % of the nodes without"
+    return [f"{said} a neighbour; --similarity-threshold={of_90:.2f} gives 90 % one."]

@@ -16,10 +16,10 @@ from nsl_tools.errors import DataError, UsageError
 from nsl_tools.files.paths import STANDARD_STREAM
 from nsl_tools.formats.registry import embedding_reader
 from nsl_tools.formats.skipped_records import SkippedRecords
-from nsl_tools.inspect.choosing import similarity_section, threshold_section
+from nsl_tools.inspect.embeddings.choosing import similarity_section, threshold_section
+from nsl_tools.inspect.embeddings.nearest import NearestOfSample
 from nsl_tools.inspect.findings import Fact, Findings, Section
 from nsl_tools.inspect.labels import LabelIndex, read_labels
-from nsl_tools.inspect.nearest import NearestOfSample
 from nsl_tools.memory import shown_size
 from nsl_tools.options import BuildGraphOptions, memory_of
 from nsl_tools.statistics import Statistics
@@ -114,8 +114,9 @@ class _Sample:
 
 
 def _drawn(paths: Sequence[str], options: InspectOptions, statistics: Statistics) -> _Sample:
-    """Return nodes drawn without replacement, each as likely as the others: of random keys, those
-    with the smallest.
+    """Return nodes drawn without replacement, each as likely as the others.
+
+    Those with the smallest of random keys.
     """
     draw = np.random.default_rng(options.random_seed)
     keys, rows = np.empty(0), np.empty(0, np.int64)

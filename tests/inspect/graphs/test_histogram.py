@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.inspect.histogram import Histogram
+from nsl_tools.inspect.graphs.histogram import Histogram
 
 _VALUES = st.lists(
     st.one_of(

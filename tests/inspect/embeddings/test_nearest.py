@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.inspect.nearest import NearestOfSample
+from nsl_tools.inspect.embeddings.nearest import NearestOfSample
 
 
 @given(

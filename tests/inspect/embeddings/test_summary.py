@@ -14,7 +14,7 @@ from nsl_tools.build_graph.pipeline import build_graph
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.files.streams import source
 from nsl_tools.formats.graphs.tsv import read_tsv
-from nsl_tools.inspect.embeddings import inspect_embeddings
+from nsl_tools.inspect.embeddings.summary import inspect_embeddings
 from nsl_tools.options import BuildGraphOptions, InspectOptions
 from nsl_tools.statistics import Statistics
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.errors import UsageError
-from nsl_tools.inspect.pairs import EdgePairs
+from nsl_tools.inspect.graphs.pairs import EdgePairs
 from nsl_tools.memory_budget import MemoryBudget
 
 _NODE = st.one_of(st.integers(0, 8), st.sampled_from([(1 << 32) - 1, 1 << 31, 255, 256]))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from nsl_tools.inspect.degrees import ids_of
 from nsl_tools.inspect.findings import Cell, Column, Fact, Section, Table
-from nsl_tools.inspect.histogram import Histogram
+from nsl_tools.inspect.graphs.degrees import ids_of
+from nsl_tools.inspect.graphs.histogram import Histogram
 
 if TYPE_CHECKING:
     from nsl_tools.formats.graphs.graph_nodes import GraphNodes

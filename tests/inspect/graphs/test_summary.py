@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.formats.graphs.edge_batches import EDGE_SCHEMA
 from nsl_tools.formats.graphs.graph_nodes import GraphNodes
-from nsl_tools.inspect.graph import GraphSummary, inspect_graph
+from nsl_tools.inspect.graphs.summary import GraphSummary, inspect_graph
 from nsl_tools.inspect.labels import NodeLabels
 from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import InspectOptions

@@ -23,13 +23,13 @@ from nsl_tools.formats.graphs.node_names import node_names
 from nsl_tools.formats.graphs.reading import GraphFiles
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.formats.tables.examples import opened_examples
-from nsl_tools.inspect.agreement import Agreement
-from nsl_tools.inspect.components import Components
-from nsl_tools.inspect.degrees import degree_section, hub_section
 from nsl_tools.inspect.findings import Column, Fact, Findings, Section, Table
-from nsl_tools.inspect.histogram import Histogram
+from nsl_tools.inspect.graphs.agreement import Agreement
+from nsl_tools.inspect.graphs.components import Components
+from nsl_tools.inspect.graphs.degrees import degree_section, hub_section
+from nsl_tools.inspect.graphs.histogram import Histogram
+from nsl_tools.inspect.graphs.pairs import EdgePairs
 from nsl_tools.inspect.labels import read_labels
-from nsl_tools.inspect.pairs import EdgePairs
 from nsl_tools.options import memory_of
 
 if TYPE_CHECKING:
