@@ -33,7 +33,7 @@ from nsl_tools.inspect.labels import read_labels
 from nsl_tools.options import memory_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from nsl_tools.inspect.labels import NodeLabels
     from nsl_tools.memory_budget import MemoryBudget
@@ -69,8 +69,9 @@ def inspect_graph(
         names = node_names(options.graph_ids, memory, statistics)
         graph = GraphFiles(paths, options, names)
         found = GraphSummary(nodes, memory, stack, known, labels)
-        for batch in in_background(graph.edges(statistics)):
-            found.add(batch)
+        # One thread reads, one finds the rows of ids, one counts.
+        for edges in in_background(numbered(in_background(graph.edges(statistics)), nodes)):
+            found.add(edges)
         if not found.weights.count and not options.allow_empty:
             raise DataError(graph.name, "", "no edge, expected some")
         nodes.forget_index()
@@ -93,6 +94,28 @@ def _add_examples(
     for _, ids in read_decoded(sources, skipped, lambda batch: ids_of(batch, options.id_feature)):
         nodes.rows(ids)
     return len(nodes)
+
+
+@dataclass(frozen=True)
+class NumberedEdges:
+    """Some edges, m of them.
+
+    Attributes:
+        batch: as they were read, of `EDGE_SCHEMA`.
+        rows: of the sources, and of the targets, shape (2, m).
+        count: nodes that are known by now.
+    """
+
+    batch: pa.RecordBatch
+    rows: Rows
+    count: int
+
+
+def numbered(batches: Iterable[pa.RecordBatch], nodes: GraphNodes) -> Iterator[NumberedEdges]:
+    """Yield edges with the rows of their ends."""
+    for batch in batches:
+        rows = nodes.rows(pa.concat_arrays([batch["source"], batch["target"]]))
+        yield NumberedEdges(batch, rows.reshape(2, -1), len(nodes))
 
 
 @dataclass
@@ -127,19 +150,18 @@ class GraphSummary:
             codes[rows] = self.labels.codes
             self._agreement = Agreement(codes, self.labels.names)
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Add edges, of `EDGE_SCHEMA`."""
-        ends = self.nodes.rows(pa.concat_arrays([batch["source"], batch["target"]]))
-        sources, targets = np.split(ends, 2)
+    def add(self, edges: NumberedEdges) -> None:
+        """Add edges."""
+        batch, count = edges.batch, edges.count
+        sources, targets = edges.rows
         weights = weights_of(batch)
-        count = len(self.nodes)
         self._out, self._in = (_grown(degrees, count) for degrees in (self._out, self._in))
         ranks = self._out[sources] + _places_in_groups(sources)
         np.add.at(self._out, sources, np.uint32(1))
         np.add.at(self._in, targets, np.uint32(1))
         self._loops += int(np.count_nonzero(sources == targets))
         if self.known is not None:
-            self._unknown += int(np.count_nonzero((ends >= self.known).reshape(2, -1).any(axis=0)))
+            self._unknown += int(np.count_nonzero((edges.rows >= self.known).any(axis=0)))
         self.weights.add(weights)
         self.components.add(sources, targets, count)
         self._pairs.add(sources, targets)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.formats.graphs.edge_batches import EDGE_SCHEMA
 from nsl_tools.formats.graphs.graph_nodes import GraphNodes
-from nsl_tools.inspect.graphs.summary import GraphSummary, inspect_graph
+from nsl_tools.inspect.graphs.summary import GraphSummary, inspect_graph, numbered
 from nsl_tools.inspect.labels import NodeLabels
 from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import InspectOptions
@@ -44,14 +44,17 @@ def summary(
             names = sorted(set(labels.values()))
             codes = np.array([names.index(label) for label in labels.values()], np.int32)
             given_labels = NodeLabels(pa.array([n.encode() for n in labels]), codes, names)
-        found = GraphSummary(GraphNodes(memory, stack), memory, stack, None, given_labels)
+        nodes = GraphNodes(memory, stack)
+        found = GraphSummary(nodes, memory, stack, None, given_labels)
         bounds = [0, *sorted(cuts), len(edges)]
         for first, last in pairwise(bounds):
             part = edges[first:last]
             if part:
                 columns = [pa.array([e[i].encode() for e in part], pa.binary()) for i in (0, 1)]
                 weights = pa.array([e[2] for e in part], pa.float64())
-                found.add(pa.record_batch([*columns, weights], schema=EDGE_SCHEMA))
+                batch = pa.record_batch([*columns, weights], schema=EDGE_SCHEMA)
+                for numbered_edges in numbered([batch], nodes):
+                    found.add(numbered_edges)
         sections = found.sections()
     return {section.name: _fields(section) for section in sections}
 
