@@ -46,7 +46,7 @@ Examples:
 @click.option(
     "--sample",
     type=int,
-    default=1000,
+    default=2000,
     show_default=True,
     help="Random nodes of embeddings whose exact neighbours are sought.",
 )

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.arrays.groups import rank_in_group
 from nsl_tools.arrays.top_k import product_top_k
+
+if TYPE_CHECKING:
+    from nsl_tools.threads import Workers
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -24,6 +30,7 @@ class NearestOfSample:
     """
 
     bins = 2001
+    products = 1 << 23  # at once: 32 MiB
 
     def __init__(self, units: Floats, rows: Rows, k: int) -> None:
         """Seek neighbours of nodes: their unit vectors, shape (n, d), and their row numbers.
@@ -35,33 +42,54 @@ class NearestOfSample:
         self.labels = np.full((len(rows), k), -1, np.int32)
         self.cosines = np.zeros(self.bins, np.int64)
         few = 128  # rows: counting all cosines of each would take longer than the products
-        self._counted = slice(None, None, -(-len(rows) // few))
-        self.counted = len(rows[self._counted])
+        self._few = slice(None, None, -(-len(rows) // few))
+        self.counted = len(rows[self._few])
 
-    def add(self, units: Floats, first: int, labels: npt.NDArray[np.int32]) -> None:
+    def add(
+        self, units: Floats, first: int, labels: npt.NDArray[np.int32], workers: Workers
+    ) -> None:
         """Compare with the next m nodes: unit vectors, shape (m, d), from row `first` on."""
-        products = self._units @ units.T
-        own = np.flatnonzero((self._rows >= first) & (self._rows < first + len(units)))
-        products[own, self._rows[own] - first] = -np.inf
-        products[:, ~units.any(axis=1)] = -np.inf
-        products[~self._units.any(axis=1)] = -np.inf
-        self._count(products[self._counted])
-        places = product_top_k(products, 0, self.similarities[:, -1], self.similarities.shape[1])
-        places = places[products.reshape(-1)[places] > -np.inf]
-        self._merge(places // len(units), products.reshape(-1)[places], labels[places % len(units)])
+        step = max(256, self.products // len(self._rows))
+        size = -(-len(self._rows) // workers.count)
+        parts = [slice(start, start + size) for start in range(0, len(self._rows), size)]
+        for start in range(0, len(units), step):
+            some, codes = units[start : start + step], labels[start : start + step]
+            add = partial(self._add, units=some, first=first + start, labels=codes)
+            list(workers.products.map(add, parts))
+            self._count(self._cosines(self._few, some, first + start))
+
+    def _cosines(self, part: slice, units: Floats, first: int) -> Floats:
+        """Return the cosines of some of the n with m nodes; -inf with themselves, and of zeros."""
+        ours, rows = self._units[part], self._rows[part]
+        found: Floats = ours @ units.T
+        own = np.flatnonzero((rows >= first) & (rows < first + len(units)))
+        found[own, rows[own] - first] = -np.inf
+        found[:, ~units.any(axis=1)] = -np.inf
+        found[~ours.any(axis=1)] = -np.inf
+        return found
+
+    def _add(self, part: slice, units: Floats, first: int, labels: npt.NDArray[np.int32]) -> None:
+        cosines = self._cosines(part, units, first)
+        k = self.similarities.shape[1]
+        places = product_top_k(cosines, 0, self.similarities[part, -1], k)
+        values = cosines.reshape(-1)[places]
+        places, values = places[values > -np.inf], values[values > -np.inf]
+        self._merge(part.start + places // len(units), values, labels[places % len(units)])
 
     def _merge(self, rows: Rows, similarities: Floats, labels: npt.NDArray[np.int32]) -> None:
-        n, k = self.similarities.shape
-        rows = np.concatenate([np.repeat(np.arange(n), k), rows])
-        values = np.concatenate([self.similarities.reshape(-1), similarities])
-        codes = np.concatenate([self.labels.reshape(-1), labels])
+        """Let what is found for some of the n, in `rows` ascending, be among their best."""
+        k = self.similarities.shape[1]
+        changed, places = np.unique(rows, return_inverse=True)
+        rows = np.concatenate([np.repeat(np.arange(len(changed)), k), places])
+        values = np.concatenate([self.similarities[changed].reshape(-1), similarities])
+        codes = np.concatenate([self.labels[changed].reshape(-1), labels])
         order = np.lexsort((-values, rows))
         order = order[rank_in_group(rows[order]) < k]
-        self.similarities = values[order].reshape(n, k)
-        self.labels = codes[order].reshape(n, k)
+        self.similarities[changed] = values[order].reshape(-1, k)
+        self.labels[changed] = codes[order].reshape(-1, k)
 
-    def _count(self, products: Floats) -> None:
-        known = products[products > -np.inf]
+    def _count(self, cosines: Floats) -> None:
+        known = cosines[cosines > -np.inf]
         places = ((known + np.float32(1)) * np.float32(1000)).astype(np.int64)
         self.cosines += np.bincount(np.clip(places, 0, self.bins - 1), minlength=self.bins)
 

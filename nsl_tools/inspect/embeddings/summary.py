@@ -6,6 +6,7 @@ Two readings: one draws the sample, one compares it with all nodes.
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from nsl_tools.inspect.labels import LabelIndex, read_labels
 from nsl_tools.memory import shown_size
 from nsl_tools.options import BuildGraphOptions, memory_of
 from nsl_tools.statistics import Statistics
+from nsl_tools.threads import workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,11 +61,12 @@ def inspect_embeddings(
     own = np.full(len(sample.rows), -1, np.int32)
     first = 0
     with contextlib.ExitStack() as stack:
+        pools = stack.enter_context(workers(os.cpu_count() or 1))
         index = LabelIndex(labels, memory_of(options), stack)
         for batch in _batches(paths, options, Statistics(statistics.max_errors)):
             codes = index.codes(batch.ids)
             _take_own(own, codes, sample.rows, first)
-            found.add(_units(batch.vectors, batch.norms), first, codes)
+            found.add(_units(batch.vectors, batch.norms), first, codes, pools)
             first += len(batch.ids)
     sections = [
         _overview(sample, statistics),
@@ -142,7 +145,7 @@ def _drawn(paths: Sequence[str], options: InspectOptions, statistics: Statistics
 
 def _refuse_wide(dimension: int, options: InspectOptions) -> None:
     # The sample, its copy while it changes, and the products of a block.
-    needed = 4 * options.sample * (3 * dimension + 3 * (1 << 14))
+    needed = 4 * 3 * (options.sample * dimension + NearestOfSample.products)
     if needed > (limit := memory_of(options).limit):
         raise UsageError(
             f"--memory-limit: expected at least {shown_size(needed)} for --sample "

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.inspect.embeddings.nearest import NearestOfSample
+from nsl_tools.threads import workers
 
 
 @given(
@@ -18,10 +19,11 @@ from nsl_tools.inspect.embeddings.nearest import NearestOfSample
     dimension=st.integers(1, 5),
     chosen=st.integers(1, 60),
     k=st.integers(1, 8),
+    threads=st.integers(1, 3),
     cuts=st.lists(st.integers(0, 60), max_size=4),
 )
 def test_they_are_the_best_of_all(
-    seed: int, nodes: int, dimension: int, chosen: int, k: int, cuts: list[int]
+    seed: int, nodes: int, dimension: int, chosen: int, k: int, threads: int, cuts: list[int]
 ) -> None:
     draw = np.random.default_rng(seed)
     # Few different vectors: some are equal, some are zero.
@@ -32,9 +34,10 @@ def test_they_are_the_best_of_all(
     rows = np.sort(draw.permutation(nodes)[:chosen])
     found = NearestOfSample(units[rows], rows, k)
     bounds = [0, *sorted(min(cut, nodes) for cut in cuts), nodes]
-    for first, last in pairwise(bounds):
-        if first < last:
-            found.add(units[first:last], first, labels[first:last])
+    with workers(threads) as pools:
+        for first, last in pairwise(bounds):
+            if first < last:
+                found.add(units[first:last], first, labels[first:last], pools)
     cosines = units[rows].astype(np.float64) @ units.T.astype(np.float64)
     cosines[np.arange(len(rows)), rows] = -np.inf
     cosines[:, ~units.any(axis=1)] = -np.inf
