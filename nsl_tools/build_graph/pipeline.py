@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from nsl_tools.arrays.fingerprints import rows_among
 from nsl_tools.arrays.ids import IdColumn
 from nsl_tools.build_graph.edges import EdgeFlow
+from nsl_tools.build_graph.gaps import warn_of_gaps
 from nsl_tools.build_graph.read import read_embeddings
 from nsl_tools.build_graph.search.exact import NearestNeighbors, bytes_per_thread
 from nsl_tools.build_graph.search.lsh import bucketed_edges
@@ -163,7 +164,9 @@ def _build(
                 form = _form(nodes, queries, parts[path], ends, options)
                 with shards.open_part(path) as file:
                     _write(file, writer(file, form), edges, statistics)
-        _warn_of_gaps(statistics, options)
+            # Of shards that are kept, the sources are not known.
+            if not statistics.counts["shards kept"]:
+                warn_of_gaps(nearest, queries, statistics)
     return statistics
 
 
@@ -347,10 +350,3 @@ def _write(file: Part, writer: GraphWriter, found: Iterable[Edges], statistics: 
         statistics.counts["edges"] += len(edges)
         statistics.counts["sources"] += int(np.count_nonzero(np.diff(edges.sources, prepend=-1)))
     writer.finish()
-
-
-def _warn_of_gaps(statistics: Statistics, options: BuildGraphOptions) -> None:
-    counts = statistics.counts
-    if counts["nodes"] and not counts["edges"] and not counts["shards kept"]:
-        threshold = options.similarity_threshold
-        statistics.warnings[f"graph without edges: no pair reaches similarity {threshold}"] = 1

@@ -213,6 +213,7 @@ class _Job:
         write_framed(shards, self.progress.track(packed, "examples", len, left), total, begin)
         self.statistics.counts["examples packed"] = left
         self.statistics.counts["neighbours packed"] = plan.edges
+        _warn_of_gaps(plan, left, nodes.count, self.statistics)
 
     def packed(
         self, inputs: Sequence[Input], nodes: NodeRows, plan: JoinPlan, soft: SoftLabels | None
@@ -306,6 +307,20 @@ class _Job:
             for blocks in in_background(found):
                 store.add(*blocks)
         return store
+
+
+def _warn_of_gaps(plan: JoinPlan, seeds: int, nodes: int, statistics: Statistics) -> None:
+    """Warn of a graph that tells little: of seeds without neighbours, and of hubs."""
+    without = seeds - plan.seeds
+    if without:
+        statistics.counts["without a neighbour"] = without
+    if 2 * without > seeds and plan.edges:
+        reason = "examples without neighbours: more than half; try `nsl-tools inspect` of the graph"
+        statistics.warnings[reason] = without
+    enough = 1_000  # nodes, of which 1 % are some
+    if nodes >= enough and 2 * plan.hub_edges > plan.edges:
+        reason = "edges to hubs: 1 % of the examples are more than half of all neighbours"
+        statistics.warnings[reason] = plan.hub_edges
 
 
 class _Oddities:

@@ -57,11 +57,11 @@ class _Level:
 
 def _order(high: Words, low: Words) -> Rows:
     """Return the order in which fingerprints ascend; in which equal ones come is left open."""
-    order = np.argsort(high)
+    order: Rows = np.argsort(high)
     high, low = high[order], low[order]
     # Sorting by half of the bits is faster, and enough unless two ids share just that half.
     if ((high[1:] == high[:-1]) & (low[1:] < low[:-1])).any():
-        return order[np.lexsort((low, high))]
+        order = order[np.lexsort((low, high))]
     return order
 
 
