@@ -18,6 +18,7 @@ FLOORS |= {
     "spread_labels": 5,
     "convert": 5,
     "check": 5,
+    "inspect": 5,
 }  # the wings
 WAYS_IN = {"cli", "tools", "__main__"}
 FLOORS |= {"data": 5}  # a wing as well, of which the tools know nothing

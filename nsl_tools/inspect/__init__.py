@@ -1,0 +1,1 @@
+"""Tells what files hold, before anything is made of them, and what came out."""
