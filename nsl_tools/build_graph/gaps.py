@@ -19,6 +19,8 @@ def warn_of_gaps(nearest: NearestNeighbors, queries: Rows, statistics: Statistic
 
     What would help is read off the exact nearest neighbours of some of them.
     """
+    if statistics.counts["shards kept"]:  # whose sources are not known
+        return
     without = len(queries) - statistics.counts["sources"]
     if without:
         statistics.counts["without a neighbour"] = without

@@ -164,9 +164,7 @@ def _build(
                 form = _form(nodes, queries, parts[path], ends, options)
                 with shards.open_part(path) as file:
                     _write(file, writer(file, form), edges, statistics)
-            # Of shards that are kept, the sources are not known.
-            if not statistics.counts["shards kept"]:
-                warn_of_gaps(nearest, queries, statistics)
+            warn_of_gaps(nearest, queries, statistics)
     return statistics
 
 

@@ -117,7 +117,7 @@ class GraphNodes:
             places = starts[np.minimum.reduceat(order, firsts)[new]]
             found[new[np.argsort(places)]] = np.arange(len(self), len(self) + len(new))
             self._add(ids.take(pa.array(np.sort(places))), high, low, found, new)
-        return found[groups[np.cumsum(is_start) - 1]]
+        return np.asarray(found[groups[np.cumsum(is_start) - 1]])
 
     def known(self, ids: pa.Array) -> Rows:
         """Return the row of each of m ids, -1 of one that no node has."""
