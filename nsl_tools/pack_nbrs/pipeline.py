@@ -317,8 +317,8 @@ def _warn_of_gaps(plan: JoinPlan, seeds: int, nodes: int, statistics: Statistics
     if 2 * without > seeds and plan.edges:
         reason = "examples without neighbours: more than half; try `nsl-tools inspect` of the graph"
         statistics.warnings[reason] = without
-    enough = 1_000  # nodes, of which 1 % are some
-    if nodes >= enough and 2 * plan.hub_edges > plan.edges:
+    enough = 1_000  # nodes, of which 1 % are some, and edges
+    if min(nodes, plan.edges) >= enough and 2 * plan.hub_edges > plan.edges:
         reason = "edges to hubs: 1 % of the examples are more than half of all neighbours"
         statistics.warnings[reason] = plan.hub_edges
 

@@ -109,6 +109,18 @@ def column(batch: pa.RecordBatch, name: str) -> pa.Array:
     return found.storage if isinstance(found.type, pa.BaseExtensionType) else found
 
 
+def checked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch whose dictionaries have all values that its rows name.
+
+    Raises:
+        pa.ArrowInvalid: one has not: the file is damaged.
+    """
+    for values in batch.columns:
+        if "dictionary" in str(values.type):  # of lists, too
+            values.validate(full=True)
+    return batch
+
+
 def storage_type(kind: pa.DataType) -> pa.DataType:
     """Return the type as which values of another type are stored."""
     return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
