@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from nsl_tools.background import in_background
 from nsl_tools.errors import DataError, UsageError
@@ -163,8 +162,7 @@ class _Job:
         graph, counts = Adjacency(self.memory, self.stack), self.statistics.counts
         labeled = len(nodes)
         for batch in in_background(graphs.edges(self.statistics)):
-            ends = nodes.rows(pa.concat_arrays([batch["source"], batch["target"]]))
-            sources, targets = np.split(ends, 2)
+            sources, targets = nodes.ends(batch["source"], batch["target"])
             weights = weights_of(batch)
             counts["edges"] += len(weights)
             loops = sources == targets

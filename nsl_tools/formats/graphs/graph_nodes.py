@@ -100,10 +100,6 @@ class GraphNodes:
             UsageError: there are more nodes than the memory can hold.
         """
         high, low = fingerprints(ids)
-        # Edges of one source follow each other in most graphs: one of them is looked up.
-        is_start = _changes(high, low)
-        starts = np.flatnonzero(is_start)
-        high, low = high[starts], low[starts]
         order = _order(high, low)
         high, low = high[order], low[order]
         is_first = _changes(high, low)
@@ -114,10 +110,22 @@ class GraphNodes:
         found = self._find(high, low)
         new = np.flatnonzero(found < 0)
         if len(new):
-            places = starts[np.minimum.reduceat(order, firsts)[new]]
+            places = np.minimum.reduceat(order, firsts)[new]
             found[new[np.argsort(places)]] = np.arange(len(self), len(self) + len(new))
             self._add(ids.take(pa.array(np.sort(places))), high, low, found, new)
-        return np.asarray(found[groups[np.cumsum(is_start) - 1]])
+        return np.asarray(found[groups])
+
+    def ends(self, sources: pa.Array, targets: pa.Array) -> Rows:
+        """Return the rows of the ends of m edges, shape (2, m), as `rows` does.
+
+        Edges of one source follow each other in most graphs: its id is looked up once.
+        """
+        import pyarrow.compute as pc  # here, since it takes long to import
+
+        runs = pc.run_end_encode(sources)
+        found = self.rows(pa.concat_arrays([runs.values, targets]))
+        lengths = np.diff(runs.run_ends.to_numpy(), prepend=0)
+        return np.stack([np.repeat(found[: len(lengths)], lengths), found[len(lengths) :]])
 
     def known(self, ids: pa.Array) -> Rows:
         """Return the row of each of m ids, -1 of one that no node has."""

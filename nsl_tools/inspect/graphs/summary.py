@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from nsl_tools.background import in_background
 from nsl_tools.errors import DataError
@@ -34,6 +33,8 @@ from nsl_tools.options import memory_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    import pyarrow as pa
 
     from nsl_tools.inspect.labels import NodeLabels
     from nsl_tools.memory_budget import MemoryBudget
@@ -114,8 +115,8 @@ class NumberedEdges:
 def numbered(batches: Iterable[pa.RecordBatch], nodes: GraphNodes) -> Iterator[NumberedEdges]:
     """Yield edges with the rows of their ends."""
     for batch in batches:
-        rows = nodes.rows(pa.concat_arrays([batch["source"], batch["target"]]))
-        yield NumberedEdges(batch, rows.reshape(2, -1), len(nodes))
+        rows = nodes.ends(batch["source"], batch["target"])
+        yield NumberedEdges(batch, rows, len(nodes))
 
 
 @dataclass
