@@ -8,7 +8,14 @@ import click
 
 from nsl_tools.choices import DEFAULT_EMBEDDING_FEATURE, EdgeIds, WeightKind
 from nsl_tools.cli.absl_flags import AbslCommand
-from nsl_tools.cli.common import common_options, engine_options, progress_of, reported, summarize
+from nsl_tools.cli.common import (
+    FilePath,
+    common_options,
+    engine_options,
+    progress_of,
+    reported,
+    summarize,
+)
 from nsl_tools.cli.startup import loading
 
 
@@ -30,8 +37,8 @@ Examples:
   nsl-tools build-graph -k all --similarity_threshold=0.9 'emb-*' - | wc -l
 """,
 )
-@click.argument("embeddings", nargs=-1, required=True)
-@click.argument("graph")
+@click.argument("embeddings", nargs=-1, required=True, type=FilePath())
+@click.argument("graph", type=FilePath())
 @click.option(
     "-k",
     "--neighbors",
@@ -53,6 +60,7 @@ Examples:
     "--seeds",
     multiple=True,
     metavar="LABELED",
+    type=FilePath(),
     help="Build only the edges that leave the ids of these examples, or of this list of ids: all "
     "that packing them needs. May be given several times.",
 )
@@ -88,6 +96,7 @@ Examples:
 @click.option(
     "--ids",
     metavar="FILE",
+    type=FilePath(),
     help="The ids of EMBEDDINGS that hold none, in order: a text file, one a line, a .npy array, "
     "or table.parquet:column.  [default: the rows' numbers]",
 )

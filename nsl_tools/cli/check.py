@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nsl_tools.cli.absl_flags import AbslCommand
-from nsl_tools.cli.common import reading_options
+from nsl_tools.cli.common import FilePath, reading_options
 from nsl_tools.cli.process import DATA_ERROR, say
 from nsl_tools.cli.startup import loading
 
@@ -24,7 +24,7 @@ Examples:
   nsl-tools check --quick s3://bucket/merged@1000
 """,
 )
-@click.argument("paths", nargs=-1, required=True)
+@click.argument("paths", nargs=-1, required=True, type=FilePath())
 @click.option("--quick", is_flag=True, help="Look at sizes, manifests and first bytes alone.")
 @click.option("--array", help="Array to read, where a file holds several.")
 @reading_options

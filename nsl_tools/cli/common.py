@@ -16,10 +16,26 @@ from nsl_tools.memory import parse_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from click.shell_completion import CompletionItem
+
     from nsl_tools.files.run_report import Report
     from nsl_tools.options import RunOptions
     from nsl_tools.progress import Progress
     from nsl_tools.statistics import Statistics
+
+
+class FilePath(click.ParamType):  # type: ignore[type-arg] # of Click before 8.2 it has none
+    """The name of a file or what stands for several: any text, of which a shell completes files."""
+
+    name = "path"
+
+    def shell_complete(
+        self, _: click.Context, __: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Leave it to the shell."""
+        from click.shell_completion import CompletionItem  # here, since a run does without
+
+        return [CompletionItem(incomplete, type="file")]
 
 
 def _size(_: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -87,6 +103,7 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--report",
             metavar="FILE.json",
+            type=FilePath(),
             help="Write what was read, written, counted, dropped and skipped, and why it failed.",
         ),
     )
@@ -114,6 +131,7 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--work-dir",
             metavar="FOLDER",
+            type=FilePath(),
             help="Folder that all machines of the cluster see, for what its tasks leave there.  "
             "[default: the folder of the output]",
         ),
@@ -140,6 +158,7 @@ def graph_ids_option(command: Callable[..., None]) -> Callable[..., None]:
     add = click.option(
         "--graph-ids",
         metavar="FILE",
+        type=FilePath(),
         help="The ids of the nodes that GRAPH gives by their numbers (.npz, HDF5, whole numbers in "
         "Parquet), as --ids of build-graph reads them.  [default: the numbers]",
     )

@@ -8,7 +8,7 @@ import click
 
 from nsl_tools.choices import DEFAULT_EMBEDDING_FEATURE
 from nsl_tools.cli.absl_flags import AbslCommand
-from nsl_tools.cli.common import graph_ids_option, reading_options
+from nsl_tools.cli.common import FilePath, graph_ids_option, reading_options
 from nsl_tools.cli.process import say
 from nsl_tools.cli.startup import loading
 
@@ -23,10 +23,11 @@ Examples:
   nsl-tools inspect merged.tfr --json | jq .neighbors
 """,
 )
-@click.argument("inputs", nargs=-1, required=True)
+@click.argument("inputs", nargs=-1, required=True, type=FilePath())
 @click.option(
     "--labels",
     metavar="FILE[:COLUMN]",
+    type=FilePath(),
     help="Labels of the nodes: examples or a table with ids and labels; or a .npy array or a text "
     "file with a label for each row.",
 )
@@ -41,6 +42,7 @@ Examples:
     "--examples",
     multiple=True,
     metavar="FILES",
+    type=FilePath(),
     help="The examples that a graph is for. May be given several times.",
 )
 @click.option(
@@ -59,10 +61,12 @@ Examples:
     help="Feature that holds the embedding: examples that have it are taken for embeddings.",
 )
 @click.option("--embedding-columns", metavar="PATTERNS", help="As of build-graph.")
-@click.option("--ids", metavar="FILE", help="As of build-graph; for labels by row as well.")
+@click.option(
+    "--ids", metavar="FILE", type=FilePath(), help="As of build-graph; for labels by row as well."
+)
 @click.option("--array", metavar="NAME", help="As of build-graph.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON to standard output.")
-@click.option("--html", metavar="FILE", help="Write a page with charts, too.")
+@click.option("--html", metavar="FILE", type=FilePath(), help="Write a page with charts, too.")
 @graph_ids_option
 @reading_options
 def inspect(

@@ -8,6 +8,7 @@ import click
 
 from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import (
+    FilePath,
     common_options,
     compression_option,
     engine_options,
@@ -28,10 +29,10 @@ Examples:
   nsl-tools build-graph emb.tfr - | nsl-tools pack-nbrs l.tfr '' - merged@4
 """,
 )
-@click.argument("labeled")
-@click.argument("unlabeled")
-@click.argument("graph")
-@click.argument("output")
+@click.argument("labeled", type=FilePath())
+@click.argument("unlabeled", type=FilePath())
+@click.argument("graph", type=FilePath())
+@click.argument("output", type=FilePath())
 @click.option(
     "--max-nbrs",
     "max_neighbors",
@@ -67,6 +68,7 @@ Examples:
 @click.option(
     "--soft-labels",
     metavar="FILE",
+    type=FilePath(),
     help="Give each seed the class probabilities that spread-labels wrote to FILE, as "
     "NL_soft_label, and its confidence as NL_label_weight.",
 )

@@ -9,6 +9,7 @@ import click
 from nsl_tools.choices import SpreadMethod
 from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import (
+    FilePath,
     common_options,
     compression_option,
     graph_ids_option,
@@ -28,9 +29,9 @@ Examples:
   nsl-tools spread-labels --suspects=doubtful.tsv labeled.tfr graph.tsv spread@4
 """,
 )
-@click.argument("labeled")
-@click.argument("graph")
-@click.argument("output")
+@click.argument("labeled", type=FilePath())
+@click.argument("graph", type=FilePath())
+@click.argument("output", type=FilePath())
 @click.option(
     "--label-feature-name",
     "label_feature",
@@ -78,6 +79,7 @@ Examples:
 @click.option(
     "--suspects",
     metavar="FILE",
+    type=FilePath(),
     help="Name the labels that the others contradict, the most doubtful first: id, class, the "
     "other class, and the probabilities of both. Each fold of the labels is held out once.",
 )
