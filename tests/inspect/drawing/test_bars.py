@@ -93,10 +93,10 @@ def test_groups_are_by_column_or_by_value() -> None:
     by_column = table([("a", 1, 2), ("b", None, 4)])
     rows = [("a", 1, "one"), ("a", 2, "two"), ("b", 4, "two")]
     by_value = table(rows, y=["y"], by="z")
-    for drawn in (by_column, by_value):
-        found = rects(drawn)
+    for some in (by_column, by_value):
+        found = rects(some)
         assert [each.get("class") for each in found] == ["bar s1", "bar s2", "bar s2"]
-        assert bars(drawn).startswith('<ul class="legend">')
+        assert bars(some).startswith('<ul class="legend">')
 
 
 def test_nothing_to_draw_is_no_picture() -> None:

@@ -19,6 +19,7 @@ from nsl_tools.inspect.drawing.frame import (
     titled,
     words,
 )
+from nsl_tools.inspect.drawing.series import drawable
 
 
 def test_shares_lie_to_the_right_and_upwards() -> None:
@@ -27,7 +28,10 @@ def test_shares_lie_to_the_right_and_upwards() -> None:
     assert (frame.y(0), frame.y(0.5), frame.y(1)) == (205, 105, 5)
 
 
-@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=5), texts, texts, st.floats(0, 1))
+values_of_y = st.lists(st.floats(-1e9, 1e9).map(drawable), min_size=1, max_size=5)
+
+
+@given(values_of_y, texts, texts, st.floats(0, 1))
 def test_all_around_a_plot_is_in_its_picture(
     values: list[float], title: str, label: str, share: float
 ) -> None:
