@@ -34,7 +34,8 @@ class Axis:
         """Return where a value lies, from 0 at the start to 1 at the end."""
         if not self.is_log:
             return (value - self.low) / (self.high - self.low)
-        return math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+        low, high = math.log(self.low), math.log(self.high)
+        return (math.log(max(value, self.low)) - low) / (high - low)
 
     def label(self, tick: float) -> str:
         """Return what to write at a tick."""

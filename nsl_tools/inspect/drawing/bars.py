@@ -85,7 +85,7 @@ def _lying(table: Table, series: list[Series], groups: Groups, y: Axis, title: s
     form = column_of(table, table.x).form
     names = [shown(x, form) for x, _ in groups]
     numbers = [shown(value, y.form) for _, row in groups for value in row]
-    left, right = min(max(map(width, names)), 150) + 10, 392 - max(map(width, numbers))
+    left, right = min(max(map(width, names)), 150) + 10, 392 - min(max(map(width, numbers)), 120)
     base = left + y.share(0) * (right - left)
     drawn = [above(series[0].name if len(series) == 1 else "", y)]
     # A bar is as high as the number at its end, and a group half of that apart from the next.
@@ -98,7 +98,7 @@ def _lying(table: Table, series: list[Series], groups: Groups, y: Axis, title: s
                 place = (min(base, end), top + 1, abs(end - base), thick - 2)
                 drawn.append(_bar(number, place, _told(table, series[number], x, value)))
                 beside = max(base, end) + 5
-                drawn.append(words(shown(value, y.form), beside, top + 12, 400, "tick"))
+                drawn.append(words(shown(value, y.form), beside, top + 12, 120, "tick"))
             top += thick
         top += thick / 2
     if left_out > 0:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from nsl_tools.inspect.drawing.frame import picture, words
 from nsl_tools.inspect.drawing.markup import Markup, element, joined
 from nsl_tools.inspect.drawing.stars import stars_of
-from nsl_tools.inspect.drawing.texts import width
+from nsl_tools.inspect.drawing.texts import shorten, width
 
 if TYPE_CHECKING:
     from nsl_tools.inspect.drawing.stars import Star
@@ -37,14 +37,15 @@ def _picture(star: Star) -> Markup:
     across = 380.0
     ring = _ring(len(star.around))
     # No higher than what is drawn, with a line for each name.
-    up, down = (18 + 112 * max(0.3, *(side * each.imag for each in ring)) for side in (-1, 1))
+    up, down = (24 + 112 * max(0.3, *(side * each.imag for each in ring)) for side in (-1, 1))
     middle = complex(across / 2, up)
     places = {star.centre: middle}
     places |= {node: middle + 94 * each for node, each in zip(star.around, ring, strict=True)}
     height = up + down + (14 if star.left_out else 0)
     left_out = f"and {star.left_out:,} more"
+    centre, *around = (shorten(node, 300) for node in places)
     return picture(
-        f"{star.centre} and its neighbours: {', '.join(star.around)}",
+        f"{centre} and its neighbours: {', '.join(around)}",
         height,
         _links(star, places),
         *(_node(node, place, is_centre=node == star.centre) for node, place in places.items()),
@@ -114,9 +115,10 @@ def _weight(text: str, place: complex) -> Markup:
     """Return a weight, and what hides the link beneath it."""
     if not text:
         return Markup()
-    shape = {"x": place.real - width(text) / 2, "y": place.imag - 7, "width": width(text)}
+    room = min(width(text), 90)
+    shape = {"x": place.real - room / 2, "y": place.imag - 7, "width": room}
     under = element("rect", class_="under", height=14, **shape)
-    return joined(under, words(text, place.real, place.imag + 4, 90, "weight middle"))
+    return joined(under, words(text, place.real, place.imag + 4, room, "weight middle"))
 
 
 def _head(start: complex, end: complex) -> str:

@@ -67,7 +67,7 @@ def grid(frame: Frame, axis: Axis, title: str) -> Markup:
 def above(title: str, axis: Axis) -> Markup:
     """Return the title of an axis of values, over the plot."""
     text = titled(title, axis)
-    return words(text, 2, 14, 400, "title") if text else Markup()
+    return words(text, 2, 14, 396, "title") if text else Markup()
 
 
 def titled(title: str, axis: Axis) -> str:
@@ -77,6 +77,12 @@ def titled(title: str, axis: Axis) -> str:
 
 def beneath(frame: Frame, labels: Iterable[tuple[float, str]], title: str) -> Markup:
     """Return what is written under a plot: labels by their places, and the title of the axis."""
-    ticks = [words(text, x, frame.bottom + 17, 120, "tick middle") for x, text in labels]
+    ticks = []
+    for place, text in labels:
+        half = min(width(text), 120) / 2
+        x = min(max(place, half), 400 - half)  # inside the picture
+        ticks.append(words(text, x, frame.bottom + 17, 120, "tick middle"))
     middle = (frame.left + frame.right) / 2
-    return joined(*ticks, words(title, middle, frame.bottom + 38, 380, "title middle"))
+    return joined(
+        *ticks, words(title, middle, frame.bottom + 38, 2 * (400 - middle), "title middle")
+    )

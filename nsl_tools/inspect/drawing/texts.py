@@ -9,6 +9,7 @@ from nsl_tools.errors import visible
 
 def width(text: str) -> float:
     """Return about how many pixels a text takes: letters of 12 pixels, in a wide usual font."""
+    text = visible(text)
     wide = sum(unicodedata.east_asian_width(each) in "WF" for each in text)
     return 7.6 * len(text) + 4.6 * wide
 
