@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from nsl_tools.errors import without_secrets
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -114,7 +116,10 @@ class Findings:
 
     def as_json(self) -> dict[str, Any]:
         """Return what JSON can hold: a field for each section, fact and table, by their names."""
-        found: dict[str, Any] = {"kind": self.kind, "sources": list(self.sources)}
+        found: dict[str, Any] = {
+            "kind": self.kind,
+            "sources": list(map(without_secrets, self.sources)),
+        }
         for section in self.sections:
             fields: dict[str, Any] = {fact.name: fact.value for fact in section.facts}
             for table in section.tables:

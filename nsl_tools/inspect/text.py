@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nsl_tools.errors import printable
+from nsl_tools.errors import printable, visible
 from nsl_tools.inspect.findings import shown
 
 if TYPE_CHECKING:
@@ -28,18 +28,18 @@ def _section(section: Section, width: int) -> Iterator[str]:
     values = [shown(fact.value, fact.form) for fact in section.facts]
     most = max(map(len, values), default=0)
     for fact, value in zip(section.facts, values, strict=True):
-        yield f"{printable(value):>{most}}  {fact.text}"
+        yield f"{visible(value):>{most}}  {fact.text}"
     for table in section.tables:
         yield from ["", f"{table.title}:", *_table(table, width)] if table.rows else []
     for advice in section.advice:
-        yield from ["", *_wrapped(printable(advice), width)]
+        yield from ["", *_wrapped(visible(advice), width)]
 
 
 def _table(table: Table, width: int) -> Iterator[str]:
     heads = [column.text for column in table.columns]
     cells = [
         [
-            printable(shown(value, column.form))
+            visible(shown(value, column.form))
             for value, column in zip(row, table.columns, strict=True)
         ]
         for row in table.rows
