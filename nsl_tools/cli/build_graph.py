@@ -142,6 +142,7 @@ def build_graph(
     seeds: tuple[str, ...],
     *,
     quiet: bool,
+    verbose: bool,
     debug: bool,  # noqa: ARG001 - looked for where errors end the run
     **given: Any,
 ) -> None:
@@ -160,9 +161,9 @@ def build_graph(
     with loading():
         from nsl_tools.build_graph.pipeline import build_graph as run
 
-    progress = progress_of("build-graph", quiet=quiet)
+    progress = progress_of("build-graph", quiet=quiet, verbose=verbose)
     ids = [options.ids] if options.ids else []
     inputs = {"embeddings": embeddings, "seeds": seeds, "ids": ids}
-    with reported("build-graph", options, inputs, graph) as report:
+    with reported("build-graph", options, inputs, graph) as report, progress:
         statistics = run(embeddings, graph, options, seeds, progress, report)
     summarize(progress, statistics)

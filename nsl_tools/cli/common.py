@@ -10,7 +10,7 @@ import click
 from nsl_tools.choices import DEFAULT_ID_FEATURE, DEFAULT_MAX_RECORD_BYTES, EngineName, OnDuplicate
 from nsl_tools.cli.exit_status import line_of, status_of
 from nsl_tools.cli.process import say
-from nsl_tools.errors import NslToolsError
+from nsl_tools.errors import NslToolsError, UsageError
 from nsl_tools.memory import parse_size
 
 if TYPE_CHECKING:
@@ -47,6 +47,12 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--debug", is_flag=True, help="Show a traceback when something fails."),
         click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings."),
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            help="Say at the end how long each phase took, and what was decided, and why.",
+        ),
         click.option(
             "--memory-limit",
             metavar="SIZE",
@@ -165,11 +171,17 @@ def graph_ids_option(command: Callable[..., None]) -> Callable[..., None]:
     return add(command)
 
 
-def progress_of(command: str, *, quiet: bool) -> Progress:
-    """Return how a command reports its progress."""
+def progress_of(command: str, *, quiet: bool, verbose: bool = False) -> Progress:
+    """Return how a command reports its progress.
+
+    Raises:
+        UsageError: it is to say both less and more.
+    """
     from nsl_tools.progress import Progress
 
-    return Progress(command, quiet)
+    if quiet and verbose:
+        raise UsageError("--verbose: expected none with --quiet")
+    return Progress(command, quiet=quiet, verbose=verbose)
 
 
 @contextlib.contextmanager
@@ -193,8 +205,11 @@ def reported(
 
 
 def summarize(progress: Progress, statistics: Statistics) -> None:
-    """Say what a run warned of, and what it counted."""
+    """Say what a run warned of, how it went if that is asked for, and what it counted."""
     for reason, count in statistics.warnings.items():
         say(f"{progress.command}: warning: {reason} ({count:,})")
+    if progress.verbose:
+        for line in progress.report():
+            say(f"{progress.command}: {line}")
     if not progress.quiet:
         say(f"{progress.command}: {statistics.summary()}")

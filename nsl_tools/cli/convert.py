@@ -75,6 +75,7 @@ def convert(
     output: str,
     *,
     quiet: bool,
+    verbose: bool,
     debug: bool,  # noqa: ARG001 - looked for where errors end the run
     **given: Any,
 ) -> None:
@@ -91,7 +92,7 @@ def convert(
     with loading():
         from nsl_tools.convert.pipeline import convert as run
 
-    progress = progress_of("convert", quiet=quiet)
-    with reported("convert", options, {"inputs": inputs}, output) as report:
+    progress = progress_of("convert", quiet=quiet, verbose=verbose)
+    with reported("convert", options, {"inputs": inputs}, output) as report, progress:
         statistics = run(inputs, output, options, progress, report)
     summarize(progress, statistics)

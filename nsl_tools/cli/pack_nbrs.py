@@ -81,6 +81,7 @@ def pack_nbrs(
     output: str,
     *,
     quiet: bool,
+    verbose: bool,
     debug: bool,  # noqa: ARG001 - looked for where errors end the run
     **given: Any,
 ) -> None:
@@ -99,11 +100,11 @@ def pack_nbrs(
     with loading():
         from nsl_tools.pack_nbrs.pipeline import pack_nbrs as run
 
-    progress = progress_of("pack-nbrs", quiet=quiet)
+    progress = progress_of("pack-nbrs", quiet=quiet, verbose=verbose)
     others = [unlabeled] if unlabeled else []
     inputs = {"labeled": [labeled], "unlabeled": others, "graph": [graph]}
     if options.soft_labels:
         inputs["soft labels"] = [options.soft_labels]
-    with reported("pack-nbrs", options, inputs, output) as report:
+    with reported("pack-nbrs", options, inputs, output) as report, progress:
         statistics = run(labeled, unlabeled, graph, output, options, progress, report)
     summarize(progress, statistics)

@@ -93,6 +93,7 @@ def spread_labels(
     output: str,
     *,
     quiet: bool,
+    verbose: bool,
     debug: bool,  # noqa: ARG001 - looked for where errors end the run
     **given: Any,
 ) -> None:
@@ -110,8 +111,8 @@ def spread_labels(
     with loading():
         from nsl_tools.spread_labels.pipeline import spread_labels as run
 
-    progress = progress_of("spread-labels", quiet=quiet)
+    progress = progress_of("spread-labels", quiet=quiet, verbose=verbose)
     inputs = {"labeled": [labeled], "graph": [graph]}
-    with reported("spread-labels", options, inputs, output) as report:
+    with reported("spread-labels", options, inputs, output) as report, progress:
         statistics = run(labeled, graph, output, options, progress, report)
     summarize(progress, statistics)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nsl_tools.arrays.fingerprints import Words, fingerprints
 from nsl_tools.background import Background, in_background
 from nsl_tools.formats.graphs.edge_batches import weights_of
+from nsl_tools.progress import Work
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class GraphEdges:
 
     Attributes:
         name: of the first file.
+        taken: counts the bytes of the graphs whose edges were taken.
     """
 
     def __init__(
@@ -43,9 +45,10 @@ class GraphEdges:
     ) -> None:
         """Begin to read; hold a share of the memory; `stack` ends the thread."""
         self.name = graphs.name
+        self.taken = Work(graphs.size)
         self._statistics = statistics
         self._own = Statistics()
-        self._batches: Iterable[Edges]
+        self._batches: Iterable[tuple[Edges, int]]
         if statistics.max_errors:
             self._batches = in_background(_fingerprinted(graphs, statistics))
             return
@@ -60,11 +63,16 @@ class GraphEdges:
         Raises:
             DataError: a file cannot be read, or a line is not an edge.
         """
-        yield from self._batches
+        before = 0
+        for edges, read in self._batches:
+            yield edges
+            self.taken.add(read - before)
+            before = read
         self._statistics += self._own
 
 
-def _fingerprinted(graphs: GraphFiles, statistics: Statistics) -> Iterator[Edges]:
+def _fingerprinted(graphs: GraphFiles, statistics: Statistics) -> Iterator[tuple[Edges, int]]:
+    """Yield edges, and how many bytes were read up to these."""
     for batch in graphs.edges(statistics):
         sources, targets = (fingerprints(batch[name]) for name in ("source", "target"))
-        yield sources, targets, weights_of(batch)
+        yield (sources, targets, weights_of(batch)), graphs.read.done

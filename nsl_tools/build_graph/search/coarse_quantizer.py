@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from nsl_tools.arrays.buffers import Buffers
 from nsl_tools.build_graph.search.assignment import NEVER, assign
 from nsl_tools.build_graph.search.faiss_loader import load_faiss
+from nsl_tools.progress import Work
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -43,18 +44,24 @@ class CoarseQuantizer:
         workers: the threads.
         seed: of the centroids.
         columns: how many cells to list for each row at first; None for the usual number.
+        work: counts products of a row and a centroid.
 
     Attributes:
         listed: the cells nearest to each row, nearest first, shape (rows, columns).
         cells: how many there are, those counted that were cut from a large one.
-        cost: products of a row and a centroid so far, those that placed the centroids too.
+        cost: these products so far, those that placed the centroids too.
     """
 
     def __init__(
-        self, unit: UnitRows, workers: Workers, seed: int, columns: int | None = None
+        self,
+        unit: UnitRows,
+        workers: Workers,
+        seed: int,
+        columns: int | None = None,
+        work: Work | None = None,
     ) -> None:
-        self._unit, self._pool = unit, workers.products
-        self._centroids, self.cost = _centroids(unit, workers.count, seed)
+        self._unit, self._pool, self._work = unit, workers.products, work or Work()
+        self._centroids, self.cost = _centroids(unit, workers.count, seed, self._work)
         self._buffers = Buffers()
         self._list(columns or _usual_columns(len(unit)))
 
@@ -107,6 +114,7 @@ class CoarseQuantizer:
         mean, columns = self.mean_probes(margin), self.listed.shape[1]
         if columns >= min(2 * mean, len(self._centroids)):
             return False
+        self._work.expect(len(self._unit) * len(self._centroids))
         self._list(math.ceil(4 * mean))
         return True
 
@@ -130,6 +138,7 @@ class CoarseQuantizer:
         )
         listed, margins = assign(unit, self._centroids, self.listed.shape[1], similarities)
         self.listed[block], self._margins[block] = listed, margins
+        self._work.add(similarities.size)
         return np.bincount(margins.ravel(), minlength=NEVER)
 
     def _divide_large(self) -> int:
@@ -150,8 +159,11 @@ def _usual_columns(rows: int) -> int:
     return max(least, min(most, most_numbers // rows))
 
 
-def _centroids(unit: UnitRows, threads: int, seed: int) -> tuple[Floats, int]:
-    """Return centroids of the cells of all rows, shape (cells, d), and the products it took."""
+def _centroids(unit: UnitRows, threads: int, seed: int, work: Work) -> tuple[Floats, int]:
+    """Return centroids of the cells of all rows, shape (cells, d), and the products it took.
+
+    The products that listing the cells will take are expected, too.
+    """
     faiss = load_faiss()
     # A cell has about 16 times the fourth root of all rows: small ones are seldom worth a product.
     most = 1 << 15
@@ -163,6 +175,8 @@ def _centroids(unit: UnitRows, threads: int, seed: int) -> tuple[Floats, int]:
     iterations = 5  # more would cost more than denser cells save
     random = np.random.default_rng(seed)
     sample = np.sort(random.choice(len(unit), min(len(unit), sampled), replace=False))
+    cost = iterations * len(sample) * count
+    work.expect(cost + len(unit) * count)
     means = faiss.Kmeans(
         unit.shape[1],
         count,
@@ -177,7 +191,8 @@ def _centroids(unit: UnitRows, threads: int, seed: int) -> tuple[Floats, int]:
     centroids = np.asarray(means.centroids, np.float32)
     norms = np.linalg.norm(centroids, axis=1, keepdims=True)
     centroids /= np.where(norms > 0, norms, 1)
-    return np.asarray(centroids), iterations * len(sample) * count
+    work.add(cost)
+    return np.asarray(centroids), cost
 
 
 def _divide(nearest: Numbers, cell: int, more: range) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nsl_tools.files.streams import Source
     from nsl_tools.formats.ids.row_ids import RowIds
     from nsl_tools.options import RunOptions
+    from nsl_tools.progress import Work
     from nsl_tools.statistics import Statistics
 
 
@@ -51,8 +52,8 @@ class SeedIds:
         """The name of the feature or column that holds the id."""
         return self.column or self.options.id_feature
 
-    def read(self, statistics: Statistics) -> pa.Array:
-        """Return the ids of all seeds, each once, in order.
+    def read(self, statistics: Statistics, work: Work | None = None) -> pa.Array:
+        """Return the ids of all seeds, each once, in order; `work` counts bytes of examples.
 
         Raises:
             DataError: a file, a record or an id is not what it should be, or there is none.
@@ -62,7 +63,7 @@ class SeedIds:
         ids = IdColumn(self.paths[0], memory_of(self.options))
         places = Places()
         for path in self.paths:
-            with rereadable(source(path, self.options), _check_start) as found:
+            with rereadable(source(path, self.options, work), _check_start) as found:
                 self._add(path, found, skipped, ids, places)
         refuse_empty(len(places), [source(path) for path in self.paths], self.options)
         every = ids.array()

@@ -1,0 +1,188 @@
+"""The phases of a run, and how long each will take.
+
+The time left of a phase is by the time in which it went on so far: that in which it waits for
+another one does not count. The phase with the most time left bounds the run.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nsl_tools.memory import shown_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nsl_tools.progress.work import Work
+
+
+@dataclass
+class Phase:
+    """A part of a run.
+
+    Attributes:
+        name: what is done, in a word or two.
+        unit: in which its work is counted; B for bytes.
+        work: the counts.
+        total: how much there is, where `work` does not tell.
+        first: what was done before.
+        began: when, by the clock of the run.
+        ended: when, or None.
+        seconds: in which it went on.
+        done: how much was done when it was looked at last.
+    """
+
+    name: str
+    unit: str
+    work: Work
+    total: int | None
+    first: int
+    began: float
+    ended: float | None = None
+    seconds: float = 0.0
+    done: int = 0
+
+    def has_advanced(self) -> bool:
+        """Look at the work; tell whether more is done than at the last look."""
+        before, self.done = self.done, self.work.done - self.first
+        return self.done > before
+
+    @property
+    def expected(self) -> int:
+        """How much there is to do; 0 if that is unknown."""
+        return self.total or self.work.total
+
+    @property
+    def share(self) -> float | None:
+        """How much of the work is done, from 0 to 1; None if that is unknown."""
+        return min(1.0, self.done / self.expected) if self.expected else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest takes if nothing keeps it waiting; None if that is unknown."""
+        share = self.share
+        return self.seconds * (1 - share) / share if share else None
+
+    def amount(self, count: float) -> str:
+        """Return so much of its work in words."""
+        return shown_size(count) if self.unit == "B" else f"{_brief(count)} {self.unit}"
+
+    @property
+    def rate(self) -> str:
+        """How much of it is done in a second, in words; empty if that is unknown."""
+        known = self.done and self.seconds
+        return f"{self.amount(self.done / self.seconds)}/s" if known else ""
+
+    def with_later(self, other: Phase) -> Phase:
+        """Return what both phases, which are of one name, did together."""
+        return replace(
+            self,
+            ended=other.ended,
+            seconds=self.seconds + other.seconds,
+            done=self.done + other.done,
+        )
+
+    def described(self, now: float) -> str:
+        """Return in words where it is."""
+        said = [self.amount(self.done)] if self.done else []
+        if self.share is not None:
+            said = [f"{percent(self.share)} % of {self.amount(self.expected)}"]
+        said += [self.rate, f"{shown_time(now - self.began)} so far"]
+        if self.seconds_left is not None:
+            said.append(f"about {shown_time(self.seconds_left)} left")
+        return f"{self.name}: {', '.join(filter(None, said))}"
+
+
+def percent(share: float) -> int:
+    """Return a share in whole percent: 100 are all, and nothing less."""
+    return int(100 * share)
+
+
+def _brief(count: float) -> str:
+    """Return a number in three digits, and a letter for its thousands, millions and so on."""
+    return shown_size(count).replace(" ", "").removesuffix("B")
+
+
+def shown_time(seconds: float) -> str:
+    """Return a time as minutes and seconds, after hours if there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Phases:
+    """The phases of a run, in the order in which they were opened.
+
+    Args:
+        clock: returns seconds since some time.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.all: list[Phase] = []
+        self.clock = clock
+        self.began = self._looked = clock()
+        self._lock = threading.Lock()
+
+    def open(self, name: str, work: Work, unit: str, total: int | None) -> Phase:
+        """Begin a phase."""
+        self.look()
+        phase = Phase(name, unit, work, total, work.done, self.clock())
+        with self._lock:
+            self.all.append(phase)
+        return phase
+
+    def close(self, phase: Phase) -> None:
+        """End a phase."""
+        self.look()
+        phase.ended = self.clock()
+
+    def look(self) -> Phase | None:
+        """Look at the work of all; return the phase that bounds the run, None between phases.
+
+        The time since the last look is that of the phases that went on.
+        """
+        with self._lock:
+            now = self.clock()
+            passed, self._looked = now - self._looked, now
+            current = [phase for phase in self.all if phase.ended is None]
+            advanced = [phase for phase in current if phase.has_advanced()]
+            bounding = _bounding(current)
+            awaited = [phase for phase in current if phase.work.waiting]
+            for phase in current:
+                # What others wait for at times goes on while its counts rise, what never is
+                # waited for goes on from its begin, unless it waits itself.
+                goes_on = phase in advanced or (phase.done and phase.work.waiting is None)
+                if phase in awaited if awaited else phase is bounding or goes_on:
+                    phase.seconds += passed
+                elif not phase.done:
+                    phase.began = now  # it waits to begin
+            return _bounding(current)
+
+    def report(self) -> list[str]:
+        """Return in words when each phase in which something was done began and ended.
+
+        Those of one name are told as one.
+        """
+        named: dict[str, Phase] = {}
+        for phase in sorted(self.all, key=lambda phase: phase.began):
+            if phase.done:
+                first = named.get(phase.name)
+                named[phase.name] = phase if first is None else first.with_later(phase)
+        now, said = self.clock(), []
+        for phase in named.values():
+            times = (phase.began, now if phase.ended is None else phase.ended)
+            began, ended = (f"{time - self.began:.1f} s" for time in times)
+            amounts = ", ".join(filter(None, (phase.amount(phase.done), phase.rate)))
+            said.append(f"{phase.name}: {began} to {ended}, {amounts}")
+        return said
+
+
+def _bounding(phases: Sequence[Phase]) -> Phase | None:
+    """Return the phase with the most time left; if none is known, the last one that is not done."""
+    left = [phase for phase in phases if phase.share != 1] or list(phases)
+    begun = [phase for phase in left if phase.seconds_left]
+    return max(begun, key=lambda phase: phase.seconds_left or 0, default=None) or next(
+        reversed(left), None
+    )
