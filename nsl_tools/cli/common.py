@@ -206,10 +206,15 @@ def reported(
 
 def summarize(progress: Progress, statistics: Statistics) -> None:
     """Say what a run warned of, how it went if that is asked for, and what it counted."""
+    tell_end(progress, statistics)
+    if not progress.quiet:
+        say(f"{progress.command}: {statistics.summary()}")
+
+
+def tell_end(progress: Progress, statistics: Statistics) -> None:
+    """Say what a run warned of, and how it went if that is asked for."""
     for reason, count in statistics.warnings.items():
         say(f"{progress.command}: warning: {reason} ({count:,})")
     if progress.verbose:
         for line in progress.report():
             say(f"{progress.command}: {line}")
-    if not progress.quiet:
-        say(f"{progress.command}: {statistics.summary()}")

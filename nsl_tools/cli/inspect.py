@@ -8,8 +8,13 @@ import click
 
 from nsl_tools.choices import DEFAULT_EMBEDDING_FEATURE
 from nsl_tools.cli.absl_flags import AbslCommand
-from nsl_tools.cli.common import FilePath, graph_ids_option, reading_options
-from nsl_tools.cli.process import say
+from nsl_tools.cli.common import (
+    FilePath,
+    graph_ids_option,
+    progress_of,
+    reading_options,
+    tell_end,
+)
 from nsl_tools.cli.startup import loading
 
 
@@ -76,6 +81,7 @@ def inspect(
     as_json: bool,
     html: str | None,
     quiet: bool,
+    verbose: bool,
     debug: bool,  # noqa: ARG001 - looked for where errors end the run
     **given: Any,
 ) -> None:
@@ -93,7 +99,8 @@ def inspect(
         from nsl_tools.inspect.output import write_findings
         from nsl_tools.inspect.pipeline import inspect as run
 
-    found, statistics = run(inputs, options, examples)
+    progress = progress_of("inspect", quiet=quiet, verbose=verbose)
+    with progress:
+        found, statistics = run(inputs, options, examples, progress)
     write_findings(found, html=html, as_json=as_json, quiet=quiet)
-    for reason, count in statistics.warnings.items():
-        say(f"inspect: warning: {reason} ({count:,})")
+    tell_end(progress, statistics)

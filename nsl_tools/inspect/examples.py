@@ -12,12 +12,14 @@ import numpy as np
 from nsl_tools.arrays.ids import shown
 from nsl_tools.errors import DataError
 from nsl_tools.feature_names import NEIGHBOR_PREFIX, NUM_NEIGHBORS
+from nsl_tools.files.streams import bytes_of
 from nsl_tools.formats.example_batch import read_decoded
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.protobuf.example_values import kinds_of, values_of
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.formats.tables.examples import opened_examples
 from nsl_tools.inspect.findings import Cell, Column, Fact, Findings, Section, Table
+from nsl_tools.progress import Progress, Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
 
 
 def inspect_examples(
-    paths: Sequence[str], options: InspectOptions, statistics: Statistics
+    paths: Sequence[str],
+    options: InspectOptions,
+    statistics: Statistics,
+    progress: Progress = Progress(),  # noqa: B008 - quiet, it keeps nothing
 ) -> Findings:
     """Describe examples, packed or not, in TFRecord files or tables.
 
@@ -41,9 +46,12 @@ def inspect_examples(
     found = ExampleSummary(options.label_feature)
     skipped = SkippedRecords(statistics, "first")
     with contextlib.ExitStack() as stack:
-        sources = [stack.enter_context(opened_examples(path, options)) for path in paths]
-        for batch, _ in read_decoded(sources, skipped, lambda batch: batch):
-            found.add(batch)
+        read = Work()
+        opened = (opened_examples(path, options, read) for path in paths)
+        sources = [stack.enter_context(each) for each in opened]
+        with progress.phase("reading", read, "B", bytes_of(sources)):
+            for batch, _ in read_decoded(sources, skipped, lambda batch: batch):
+                found.add(batch)
         if not found.count and not options.allow_empty:
             raise DataError(sources[0].name, "", "no record, expected some")
     kind = "packed examples" if NUM_NEIGHBORS in found.features else "examples"

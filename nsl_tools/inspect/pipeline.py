@@ -19,6 +19,7 @@ from nsl_tools.formats.tables.opening import is_table, opened_table
 from nsl_tools.inspect.embeddings.summary import inspect_embeddings
 from nsl_tools.inspect.examples import inspect_examples
 from nsl_tools.inspect.graphs.summary import inspect_graph
+from nsl_tools.progress import Progress
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    paths: Sequence[str], options: InspectOptions, examples: Sequence[str] = ()
+    paths: Sequence[str],
+    options: InspectOptions,
+    examples: Sequence[str] = (),
+    progress: Progress = Progress(),  # noqa: B008 - quiet, it keeps nothing
 ) -> tuple[Findings, Statistics]:
     """Describe what some files hold.
 
@@ -37,6 +41,7 @@ def inspect(
         paths: files of one kind: embeddings, a graph, or examples.
         options: how to inspect.
         examples: of a graph: paths of the examples that it is for.
+        progress: how to report progress.
 
     Returns:
         What was found, and what was odd.
@@ -50,15 +55,15 @@ def inspect(
     inputs = resolve_inputs(files, statistics.warnings)
     kind = "embeddings" if member else _kind(inputs, options)
     if kind == "graph":
-        return inspect_graph(inputs, options, statistics, examples), statistics
+        return inspect_graph(inputs, options, statistics, examples, progress), statistics
     if examples:
         raise UsageError("--examples: expected a graph to compare them with")
     if kind == "embeddings":
         options = replace(options, array=member or options.array)
-        return inspect_embeddings(inputs, options, statistics), statistics
+        return inspect_embeddings(inputs, options, statistics, progress), statistics
     if options.labels:
         raise UsageError("--labels: expected a graph or embeddings, received examples")
-    return inspect_examples(inputs, options, statistics), statistics
+    return inspect_examples(inputs, options, statistics, progress), statistics
 
 
 def _kind(paths: Sequence[str], options: InspectOptions) -> str:

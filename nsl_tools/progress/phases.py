@@ -32,6 +32,7 @@ class Phase:
         ended: when, or None.
         seconds: in which it went on.
         done: how much was done when it was looked at last.
+        advanced: when that was last seen to be more than before.
     """
 
     name: str
@@ -43,11 +44,19 @@ class Phase:
     ended: float | None = None
     seconds: float = 0.0
     done: int = 0
+    advanced: float | None = None
 
-    def has_advanced(self) -> bool:
-        """Look at the work; tell whether more is done than at the last look."""
+    def look(self, now: float) -> None:
+        """Look at the work."""
         before, self.done = self.done, self.work.done - self.first
-        return self.done > before
+        if self.done > before:
+            self.advanced = now
+
+    def goes_on(self, now: float) -> bool:
+        """Tell whether it went on up to a look, where nobody waits for anything."""
+        # What others wait for at times goes on while its counts rise; what nobody ever waits for
+        # rests only while it waits itself.
+        return self.advanced == now if self.work.waiting is not None else bool(self.done)
 
     @property
     def expected(self) -> int:
@@ -80,6 +89,7 @@ class Phase:
         return replace(
             self,
             ended=other.ended,
+            advanced=other.advanced,
             seconds=self.seconds + other.seconds,
             done=self.done + other.done,
         )
@@ -147,16 +157,14 @@ class Phases:
             now = self.clock()
             passed, self._looked = now - self._looked, now
             current = [phase for phase in self.all if phase.ended is None]
-            advanced = [phase for phase in current if phase.has_advanced()]
+            for phase in current:
+                phase.look(now)
             bounding = _bounding(current)
             awaited = [phase for phase in current if phase.work.waiting]
+            for phase in awaited or [p for p in current if p is bounding or p.goes_on(now)]:
+                phase.seconds += passed
             for phase in current:
-                # What others wait for at times goes on while its counts rise, what never is
-                # waited for goes on from its begin, unless it waits itself.
-                goes_on = phase in advanced or (phase.done and phase.work.waiting is None)
-                if phase in awaited if awaited else phase is bounding or goes_on:
-                    phase.seconds += passed
-                elif not phase.done:
+                if not phase.seconds:
                     phase.began = now  # it waits to begin
             return _bounding(current)
 
@@ -172,7 +180,9 @@ class Phases:
                 named[phase.name] = phase if first is None else first.with_later(phase)
         now, said = self.clock(), []
         for phase in named.values():
-            times = (phase.began, now if phase.ended is None else phase.ended)
+            # What others waited for ended when it was done, not when they were.
+            last = phase.ended if phase.work.waiting is None else phase.advanced
+            times = (phase.began, now if last is None else last)
             began, ended = (f"{time - self.began:.1f} s" for time in times)
             amounts = ", ".join(filter(None, (phase.amount(phase.done), phase.rate)))
             said.append(f"{phase.name}: {began} to {ended}, {amounts}")

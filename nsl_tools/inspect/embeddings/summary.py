@@ -23,6 +23,7 @@ from nsl_tools.inspect.findings import Fact, Findings, Section
 from nsl_tools.inspect.labels import LabelIndex, read_labels
 from nsl_tools.memory import shown_size
 from nsl_tools.options import BuildGraphOptions, memory_of
+from nsl_tools.progress import Progress
 from nsl_tools.statistics import Statistics
 from nsl_tools.threads import workers
 
@@ -31,13 +32,17 @@ if TYPE_CHECKING:
 
     from nsl_tools.formats.embedding_batch import EmbeddingBatch
     from nsl_tools.options import InspectOptions
+    from nsl_tools.progress import Work
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
 
 def inspect_embeddings(
-    paths: Sequence[str], options: InspectOptions, statistics: Statistics
+    paths: Sequence[str],
+    options: InspectOptions,
+    statistics: Statistics,
+    progress: Progress = Progress(),  # noqa: B008 - quiet, it keeps nothing
 ) -> Findings:
     """Describe embeddings, and the graphs that thresholds and k would make of them.
 
@@ -45,6 +50,7 @@ def inspect_embeddings(
         paths: files of embeddings, of one format.
         options: how to inspect.
         statistics: counts what is odd.
+        progress: how to report progress.
 
     Raises:
         DataError: a file cannot be read, or has no vector.
@@ -53,7 +59,8 @@ def inspect_embeddings(
     if STANDARD_STREAM in paths:
         raise UsageError("inspect reads embeddings twice: expected files, received -")
     labels = read_labels(options.labels, options, statistics) if options.labels else None
-    sample = _drawn(paths, options, statistics)
+    with progress.phase("sampling", unit="B") as work:
+        sample = _drawn(paths, options, statistics, work)
     if not sample.nodes:
         raise DataError(paths[0], "", "no vector, expected some")
     most = 20  # neighbours of a node that are shown: more are seldom trained on
@@ -63,7 +70,8 @@ def inspect_embeddings(
     with contextlib.ExitStack() as stack:
         pools = stack.enter_context(workers(os.cpu_count() or 1))
         index = LabelIndex(labels, memory_of(options), stack)
-        for batch in _batches(paths, options, Statistics(statistics.max_errors)):
+        work = stack.enter_context(progress.phase("comparing", unit="B"))
+        for batch in _batches(paths, options, Statistics(statistics.max_errors), work):
             codes = index.codes(batch.ids)
             _take_own(own, codes, sample.rows, first)
             found.add(_units(batch.vectors, batch.norms), first, codes, pools)
@@ -77,8 +85,9 @@ def inspect_embeddings(
 
 
 def _batches(
-    paths: Sequence[str], options: InspectOptions, statistics: Statistics
+    paths: Sequence[str], options: InspectOptions, statistics: Statistics, work: Work
 ) -> Iterator[EmbeddingBatch]:
+    """Yield all embeddings; count the bytes of those that were taken."""
     given = BuildGraphOptions(
         id_feature=options.id_feature,
         max_record_bytes=options.max_record_bytes,
@@ -89,10 +98,15 @@ def _batches(
         embedding_columns=options.embedding_columns,
     )
     reader = embedding_reader(paths, given)
+    work.expect(reader.expected_bytes())
+    read = 0
     with contextlib.closing(
         reader.batches(SkippedRecords(statistics, "first"), _new_rows)
     ) as batches:
-        yield from batches
+        for batch in batches:
+            yield batch
+            before, read = read, reader.read.done
+            work.add(read - before)
 
 
 def _new_rows(shape: tuple[int, int]) -> Floats:
@@ -116,7 +130,9 @@ class _Sample:
     zeros: int
 
 
-def _drawn(paths: Sequence[str], options: InspectOptions, statistics: Statistics) -> _Sample:
+def _drawn(
+    paths: Sequence[str], options: InspectOptions, statistics: Statistics, work: Work
+) -> _Sample:
     """Return nodes drawn without replacement, each as likely as the others.
 
     Those with the smallest of random keys.
@@ -125,7 +141,7 @@ def _drawn(paths: Sequence[str], options: InspectOptions, statistics: Statistics
     keys, rows = np.empty(0), np.empty(0, np.int64)
     units = np.empty((0, 0), np.float32)
     nodes = zeros = 0
-    for batch in _batches(paths, options, statistics):
+    for batch in _batches(paths, options, statistics, work):
         _refuse_wide(batch.vectors.shape[1], options)
         new = draw.random(len(batch.ids))
         chosen = (

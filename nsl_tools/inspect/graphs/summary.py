@@ -30,6 +30,7 @@ from nsl_tools.inspect.graphs.histogram import Histogram
 from nsl_tools.inspect.graphs.pairs import EdgePairs
 from nsl_tools.inspect.labels import read_labels
 from nsl_tools.options import memory_of
+from nsl_tools.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -50,6 +51,7 @@ def inspect_graph(
     options: InspectOptions,
     statistics: Statistics,
     examples: Sequence[str] = (),
+    progress: Progress = Progress(),  # noqa: B008 - quiet, it keeps nothing
 ) -> Findings:
     """Describe the graph in some files.
 
@@ -58,6 +60,7 @@ def inspect_graph(
         options: how to inspect.
         statistics: counts what is odd.
         examples: paths of files of the examples that the graph is for; none if unknown.
+        progress: how to report progress.
 
     Raises:
         DataError: a file cannot be read. UsageError: the memory is too little.
@@ -71,8 +74,9 @@ def inspect_graph(
         graph = GraphFiles(paths, options, names)
         found = GraphSummary(nodes, memory, stack, known, labels)
         # One thread reads, one finds the rows of ids, one counts.
-        for edges in in_background(numbered(in_background(graph.edges(statistics)), nodes)):
-            found.add(edges)
+        with progress.phase("edges", graph.read, "B", graph.size):
+            for edges in in_background(numbered(in_background(graph.edges(statistics)), nodes)):
+                found.add(edges)
         if not found.weights.count and not options.allow_empty:
             raise DataError(graph.name, "", "no edge, expected some")
         nodes.forget_index()
