@@ -44,8 +44,6 @@ FILE_CALLS = {
     *(f"os.path.{name}" for name in ("exists", "getsize", "isdir", "isfile", "islink")),
     *("os.path.lexists", "os.path.realpath", "os.path.samefile", "open", "glob.glob"),
 }
-# What the top files may need beside the standard library.
-ABOVE_THE_STANDARD_LIBRARY = {"progress": {"tqdm"}}
 
 
 def find_modules() -> dict[str, Path]:
@@ -112,10 +110,7 @@ def test_no_module_needs_itself() -> None:
 def test_the_files_at_the_top_need_the_standard_library_only(module: str) -> None:
     packages = {name.split(".")[0] for name in imports(module)} - {"nsl_tools"}
     # For types alone.
-    allowed = {"typing_extensions"} | ABOVE_THE_STANDARD_LIBRARY.get(
-        module.rsplit(".", maxsplit=1)[-1], set()
-    )
-    assert packages - sys.stdlib_module_names <= allowed
+    assert packages - sys.stdlib_module_names <= {"typing_extensions"}
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()}))

@@ -33,7 +33,6 @@ class GraphEdges:
 
     Attributes:
         name: of the first file.
-        taken: counts the bytes of the graphs whose edges were taken.
     """
 
     def __init__(
@@ -45,10 +44,10 @@ class GraphEdges:
     ) -> None:
         """Begin to read; hold a share of the memory; `stack` ends the thread."""
         self.name = graphs.name
-        self.taken = Work(graphs.size)
+        self._graphs = graphs
         self._statistics = statistics
         self._own = Statistics()
-        self._batches: Iterable[tuple[Edges, int]]
+        self._batches: Iterable[Edges]
         if statistics.max_errors:
             self._batches = in_background(_fingerprinted(graphs, statistics))
             return
@@ -57,22 +56,29 @@ class GraphEdges:
         begun = Background(_fingerprinted(graphs, self._own), ahead)
         self._batches = stack.enter_context(contextlib.closing(begun))
 
-    def batches(self) -> Iterator[Edges]:
-        """Yield some edges at a time, in the order of the files.
+    def left(self) -> Work:
+        """Return what is left to read now, in bytes; it is not counted yet.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        return Work(max(0, self._graphs.size - self._graphs.read.done))
+
+    def batches(self, left: Work) -> Iterator[Edges]:
+        """Yield some edges at a time, in the order of the files; count what was `left` to read.
 
         Raises:
             DataError: a file cannot be read, or a line is not an edge.
         """
-        before = 0
-        for edges, read in self._batches:
+        read = self._graphs.read.done
+        for edges in self._batches:
             yield edges
-            self.taken.add(read - before)
-            before = read
+            before, read = read, self._graphs.read.done
+            left.add(read - before)
         self._statistics += self._own
 
 
-def _fingerprinted(graphs: GraphFiles, statistics: Statistics) -> Iterator[tuple[Edges, int]]:
-    """Yield edges, and how many bytes were read up to these."""
+def _fingerprinted(graphs: GraphFiles, statistics: Statistics) -> Iterator[Edges]:
     for batch in graphs.edges(statistics):
         sources, targets = (fingerprints(batch[name]) for name in ("source", "target"))
-        yield (sources, targets, weights_of(batch)), graphs.read.done
+        yield sources, targets, weights_of(batch)

@@ -288,8 +288,8 @@ class _Job:
         top = TopEdges(nodes.count, limit, nodes.order, budget, self.stack, ids, check)
         count = 0
         oddities = _Oddities()
-        with self.progress.phase("edges", edges.taken, "B"):
-            for sources, targets, weights in nodes.index.resolved(edges.batches(), edges.taken):
+        with self.progress.phase("edges", edges.left(), "B") as left:
+            for sources, targets, weights in nodes.index.resolved(edges.batches(left), left):
                 count += len(weights)
                 oddities.add(sources, targets)
                 known = (sources >= 0) & (targets >= 0)

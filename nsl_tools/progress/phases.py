@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nsl_tools.progress.work import Work
 
 
-@dataclass
+@dataclass(eq=False)
 class Phase:
     """A part of a run.
 
@@ -33,6 +33,7 @@ class Phase:
         seconds: in which it went on.
         done: how much was done when it was looked at last.
         advanced: when that was last seen to be more than before.
+        head: seconds and what was done when something was first seen to be.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Phase:
     seconds: float = 0.0
     done: int = 0
     advanced: float | None = None
+    head: tuple[float, int] = 0.0, 0
 
     def look(self, now: float) -> None:
         """Look at the work."""
@@ -52,11 +54,22 @@ class Phase:
         if self.done > before:
             self.advanced = now
 
-    def goes_on(self, now: float) -> bool:
-        """Tell whether it went on up to a look, where nobody waits for anything."""
-        # What others wait for at times goes on while its counts rise; what nobody ever waits for
-        # rests only while it waits itself.
-        return self.advanced == now if self.work.waiting is not None else bool(self.done)
+    def go_on(self, seconds: float) -> None:
+        """Tell that it went on for so many seconds up to the last look."""
+        self.seconds += seconds
+        if self.done and not self.head[1]:
+            self.head = self.seconds, self.done
+
+    def goes_on(self, now: float, *, fed: bool) -> bool:
+        """Tell whether it went on up to a look, where nobody waits for anything.
+
+        Args:
+            now: when it was looked at.
+            fed: whether it, or another one, waited for one of these phases before.
+        """
+        # What others wait for at times goes on while its counts rise, which is often. What waits
+        # at times goes on where it does not, though its counts may rise seldom.
+        return self.advanced == now if self.work.waiting is not None else fed or self.done > 0
 
     @property
     def expected(self) -> int:
@@ -69,10 +82,17 @@ class Phase:
         return min(1.0, self.done / self.expected) if self.expected else None
 
     @property
+    def speed(self) -> float:
+        """How much of it is done in a second in which it goes on; 0 if that is unknown."""
+        # What comes first may take longer, to begin with; and alone it tells little.
+        seconds, done = self.head if self.done > self.head[1] else (0.0, 0)
+        return (self.done - done) / (self.seconds - seconds) if self.seconds > seconds else 0.0
+
+    @property
     def seconds_left(self) -> float | None:
         """How long the rest takes if nothing keeps it waiting; None if that is unknown."""
-        share = self.share
-        return self.seconds * (1 - share) / share if share else None
+        left = max(0, self.expected - self.done)
+        return left / self.speed if self.expected and self.speed else None
 
     def amount(self, count: float) -> str:
         """Return so much of its work in words."""
@@ -81,8 +101,7 @@ class Phase:
     @property
     def rate(self) -> str:
         """How much of it is done in a second, in words; empty if that is unknown."""
-        known = self.done and self.seconds
-        return f"{self.amount(self.done / self.seconds)}/s" if known else ""
+        return f"{self.amount(self.speed)}/s" if self.speed else ""
 
     def with_later(self, other: Phase) -> Phase:
         """Return what both phases, which are of one name, did together."""
@@ -161,11 +180,13 @@ class Phases:
                 phase.look(now)
             bounding = _bounding(current)
             awaited = [phase for phase in current if phase.work.waiting]
-            for phase in awaited or [p for p in current if p is bounding or p.goes_on(now)]:
-                phase.seconds += passed
+            feeds = any(phase.work.waiting is not None for phase in current)
+            active = awaited or [phase for phase in current if phase.goes_on(now, fed=feeds)]
             for phase in current:
-                if not phase.seconds:
-                    phase.began = now  # it waits to begin
+                if phase in active or (phase is bounding and not active):
+                    phase.go_on(passed)
+                elif not phase.done:  # it waits to begin
+                    phase.began, phase.seconds = now, 0.0
             return _bounding(current)
 
     def report(self) -> list[str]:
@@ -184,7 +205,8 @@ class Phases:
             last = phase.ended if phase.work.waiting is None else phase.advanced
             times = (phase.began, now if last is None else last)
             began, ended = (f"{time - self.began:.1f} s" for time in times)
-            amounts = ", ".join(filter(None, (phase.amount(phase.done), phase.rate)))
+            rate = phase.amount(phase.done / phase.seconds) + "/s" if phase.seconds else ""
+            amounts = ", ".join(filter(None, (phase.amount(phase.done), rate)))
             said.append(f"{phase.name}: {began} to {ended}, {amounts}")
         return said
 
@@ -192,7 +214,7 @@ class Phases:
 def _bounding(phases: Sequence[Phase]) -> Phase | None:
     """Return the phase with the most time left; if none is known, the last one that is not done."""
     left = [phase for phase in phases if phase.share != 1] or list(phases)
-    begun = [phase for phase in left if phase.seconds_left]
-    return max(begun, key=lambda phase: phase.seconds_left or 0, default=None) or next(
-        reversed(left), None
-    )
+    known = [(phase.seconds_left, phase) for phase in left if phase.seconds_left is not None]
+    if known:
+        return max(known, key=lambda pair: pair[0])[1]
+    return left[-1] if left else None

@@ -30,7 +30,12 @@ class Progress:
         quiet: whether to say nothing, and to keep nothing.
         verbose: whether its user wants to know at the end what a run did.
         clock: returns seconds since some time.
+
+    Attributes:
+        refresh_seconds: time between two bars: to the eye, they move.
     """
+
+    refresh_seconds: float = 0.25
 
     def __init__(
         self,
@@ -69,10 +74,9 @@ class Progress:
                 self._view.clear()
 
     def _show(self) -> None:
-        seconds = 0.25  # between two bars: to the eye, they move
         # The terminal may be gone: the run goes on.
         with contextlib.suppress(OSError, ValueError):
-            while not self._ended.wait(seconds):
+            while not self._ended.wait(self.refresh_seconds):
                 self.refresh()
 
     def refresh(self) -> None:

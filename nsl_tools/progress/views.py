@@ -19,7 +19,8 @@ def bar_of(
 ) -> str:
     """Return where a phase is as a bar that takes so many columns at most."""
     if phase.share is None:
-        return f"{command}: {phase.described(now)}"[:columns]
+        shown = f"{command}: {phase.described(now)}"
+        return (shown if len(shown) <= columns else phase.described(now))[:columns]
     from tqdm import tqdm  # here, since most runs end before it would be imported
 
     left = "" if phase.seconds_left is None else f"{shown_time(phase.seconds_left)} left"
@@ -29,8 +30,9 @@ def bar_of(
     ends = f" {percent(phase.share):3}%|", f"| {', '.join(filter(None, (rate, left)))}"
     name = phase.name[: max(1, columns - len(before) - sum(map(len, ends)) - least)]
     form = f"{before}{name}{ends[0]}{{bar}}{ends[1]}"
-    shown = tqdm.format_meter(phase.share, 1, 0, ncols=columns, ascii=ascii_only, bar_format=form)
-    return str(shown)
+    return str(
+        tqdm.format_meter(phase.share, 1, 0, ncols=columns, ascii=ascii_only, bar_format=form)
+    )
 
 
 class BarView:
@@ -43,8 +45,7 @@ class BarView:
 
     def show(self, phase: Phase, now: float) -> None:
         """Draw a phase over what is there."""
-        # The last column stays free: some terminals go on to the next line after it.
-        columns = _columns(self._stream) - 1
+        columns = _columns(self._stream)
         self._draw(bar_of(phase, self._command, columns, now, ascii_only=self._ascii_only))
 
     def clear(self) -> None:
@@ -55,15 +56,19 @@ class BarView:
             self._stream.flush()
 
     def _draw(self, text: str) -> None:
-        self._stream.write(f"\r{text:<{len(self._shown)}}")
+        # What was there may have wrapped since, on a terminal that is narrower now.
+        covered = min(len(self._shown), _columns(self._stream))
+        self._stream.write(f"\r{text:<{covered}}")
         self._stream.flush()
         self._shown = text
 
 
 def _columns(stream: TextIO) -> int:
+    """Return how many columns a bar may take: not the last, after which some terminals wrap."""
+    usual = 80
     with contextlib.suppress(OSError, ValueError):
-        return os.get_terminal_size(stream.fileno()).columns or 80
-    return 80
+        return max(1, (os.get_terminal_size(stream.fileno()).columns or usual) - 1)
+    return usual - 1
 
 
 def _can_encode(stream: TextIO, text: str) -> bool:
