@@ -35,10 +35,10 @@ class Terminal:
 
     @property
     def screen(self) -> list[str]:
-        """The lines that are to be seen at the end.
+        """The lines that are to be seen at the end; what is too wide goes on in the next one.
 
         Raises:
-            AssertionError: a line is too wide, or the cursor is not at the start of one.
+            AssertionError: the cursor is not at the start of an empty one.
         """
         lines, line, column = [], "", 0
         for char in self.written.decode().replace("\r\n", "\n"):
@@ -50,7 +50,9 @@ class Terminal:
             else:
                 line = f"{line:<{column}}"[:column] + char + line[column + 1 :]
                 column += 1
-                assert column < self.columns, line
+                if column == self.columns:
+                    lines.append(line)
+                    line, column = "", 0
         assert (line.strip(), column) == ("", 0)
         return lines
 

@@ -64,13 +64,13 @@ class GraphEdges:
         """
         return Work(max(0, self._graphs.size - self._graphs.read.done))
 
-    def batches(self, left: Work) -> Iterator[Edges]:
+    def batches(self, left: Work | None = None) -> Iterator[Edges]:
         """Yield some edges at a time, in the order of the files; count what was `left` to read.
 
         Raises:
             DataError: a file cannot be read, or a line is not an edge.
         """
-        read = self._graphs.read.done
+        left, read = left or Work(), self._graphs.read.done
         for edges in self._batches:
             yield edges
             before, read = read, self._graphs.read.done

@@ -190,13 +190,14 @@ class Phases:
             return _bounding(current)
 
     def report(self) -> list[str]:
-        """Return in words when each phase in which something was done began and ended.
+        """Return in words when each phase that did something, or took a while, began and ended.
 
         Those of one name are told as one.
         """
+        while_seconds = 0.05
         named: dict[str, Phase] = {}
         for phase in sorted(self.all, key=lambda phase: phase.began):
-            if phase.done:
+            if phase.done or phase.seconds >= while_seconds:
                 first = named.get(phase.name)
                 named[phase.name] = phase if first is None else first.with_later(phase)
         now, said = self.clock(), []
@@ -205,9 +206,11 @@ class Phases:
             last = phase.ended if phase.work.waiting is None else phase.advanced
             times = (phase.began, now if last is None else last)
             began, ended = (f"{time - self.began:.1f} s" for time in times)
-            rate = phase.amount(phase.done / phase.seconds) + "/s" if phase.seconds else ""
-            amounts = ", ".join(filter(None, (phase.amount(phase.done), rate)))
-            said.append(f"{phase.name}: {began} to {ended}, {amounts}")
+            told = [f"{phase.name}: {began} to {ended}"]
+            if phase.done:
+                told.append(phase.amount(phase.done))
+                told += [f"{phase.amount(phase.done / phase.seconds)}/s"] if phase.seconds else []
+            said.append(", ".join(told))
         return said
 
 

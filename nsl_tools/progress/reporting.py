@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from nsl_tools.progress.phases import Phase
+
     View: TypeAlias = BarView | LineView
 
 
@@ -134,6 +136,11 @@ class Progress:
             yield work
         finally:
             self._phases.close(phase)
+
+    @property
+    def phases(self) -> list[Phase]:
+        """The phases so far, in the order in which they began."""
+        return self._phases.all
 
     def report(self) -> list[str]:
         """Return the phases in which something was done, with their times, and what was decided."""

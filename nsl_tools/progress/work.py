@@ -25,6 +25,10 @@ class Work:
         self.waiting: int | None = None
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[type[Work], tuple[int]]:
+        """Let another process count anew."""
+        return Work, (self.total,)
+
     @property
     def done(self) -> int:
         """How much is done."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from itertools import islice
 
@@ -37,6 +38,14 @@ def test_items_are_counted_once_they_are_used(items: list[list[int]], taken: int
         assert item is items[number]
         assert work.done == sum(map(len, items[:number]))
     assert list(left) == items[taken:]
+
+
+def test_another_process_counts_anew() -> None:
+    work = Work(3)
+    work.add(2)
+    other = pickle.loads(pickle.dumps(work))  # noqa: S301 - its own
+    other.add(1)
+    assert (other.total, other.done, work.done) == (3, 1, 2)
 
 
 def test_whoever_waits_says_so() -> None:

@@ -133,10 +133,13 @@ class NearestNeighbors:
         Rows without direction (zero vectors) have no edges. `work` counts products; without it,
         to compare is a phase of the run.
         """
-        if work is None:
-            with self.progress.phase("comparing", unit="products") as own_work:
-                yield from self.edges(queries, base, own_work)
+        if work is not None:
+            yield from self._edges(queries, base, work)
             return
+        with self.progress.phase("comparing", unit="products") as own_work:
+            yield from self._edges(queries, base, own_work)
+
+    def _edges(self, queries: Rows, base: Rows, work: Work) -> Iterator[Edges]:
         queries, base = (rows[self.embeddings.norms[rows] > 0] for rows in (queries, base))
         if not len(base):
             return
