@@ -128,11 +128,14 @@ class _Forecast:
         self._work.add(self._weights * len(change))
         tiny = 1e-30  # in place of 0, of which there is no logarithm
         relative = (change / np.maximum(largest, tiny))[~ended] + tiny
+        total = 0  # unknown
         if self._before is not None:
             falls = np.log(self._before[~ended] / relative)
-            left = np.log(relative / (self._tolerance + tiny)) / np.maximum(falls, tiny)
-            products = self._weights * np.clip(np.ceil(left), 0, most).sum()
-            self._work.expect(self._work.done + int(products) - self._work.total)
+            if (falls > 0).all():
+                left = np.ceil(np.log(relative / (self._tolerance + tiny)) / falls)
+                products = self._weights * np.clip(left, 0, most).sum()
+                total = self._work.done + int(products)
+        self._work.expect(total - self._work.total)
         self._before = relative
 
 
