@@ -276,7 +276,7 @@ class InspectOptions(RunOptions):
     embedding_feature: str = DEFAULT_EMBEDDING_FEATURE
     embedding_columns: str | None = None
     graph_ids: str | None = None
-    sample: int = 2000
+    sample: int = 4000
     random_seed: int = 0
 
     def __post_init__(self) -> None:

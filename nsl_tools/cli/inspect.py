@@ -53,7 +53,7 @@ Examples:
 @click.option(
     "--sample",
     type=int,
-    default=2000,
+    default=4000,
     show_default=True,
     help="Random nodes of embeddings whose exact neighbours are sought.",
 )
