@@ -139,7 +139,7 @@ class IdIndex:
         described: where it is, in words.
     """
 
-    described = "looked up in memory"
+    described = "in memory"
 
     def __init__(self, count: int, rows: int, equal_bits: int = 0) -> None:
         """Allocate memory for `count` nodes, whose rows are below `rows`.
@@ -242,7 +242,7 @@ class SplitIdIndex:
         described: where it is, in words.
     """
 
-    described = "looked up in parts, by way of scratch files"
+    described = "in parts, by way of scratch files"
 
     def __init__(self, entries: SpilledPartitions, rows: int, stack: contextlib.ExitStack) -> None:
         """Take entries by partition, whose rows are below `rows`; `stack` closes scratch files."""

@@ -104,7 +104,7 @@ class BlockStore:
     def described(self) -> str:
         """In words, how many ranges there are, and where their blocks are."""
         place = "copied to scratch files for each" if self._meta.spilled else "held once, in memory"
-        return f"{place}; {self._ranges:,} ranges of seeds"
+        return f"in {self._ranges:,} ranges, their neighbours {place}"
 
     def _start(self) -> None:
         self._blocks = [np.empty(0, META)]

@@ -263,6 +263,8 @@ class _Job:
         refuse_empty(nodes.count - nodes.labeled, others.sources, options)
         counts["labeled examples"] = nodes.labeled
         counts["unlabeled examples"] = nodes.count - nodes.labeled
+        kept = "kept in memory" if seeds.is_kept and others.is_kept else "read again when needed"
+        self.progress.decide("records", kept)
         if both := len(nodes.twice):
             reason = "ids both labeled and unlabeled: the labeled example is taken"
             self.statistics.warnings[reason] = both
@@ -302,7 +304,8 @@ class _Job:
         statistics.counts["edges"] = count
         if limit == 0:
             statistics.warnings["--max-nbrs 0: no edge is packed"] = count
-        self.progress.decide("ids", nodes.index.described)
+        self.progress.decide("index of ids", nodes.index.described)
+        self.progress.decide("best edges", top.described)
         nodes.forget_ids()
         most = task_bytes(self.memory.limit) if self.engine else math.inf
         with self.progress.phase("planning", unit="edges") as work:
@@ -320,7 +323,7 @@ class _Job:
                 found = needed_blocks(parts, plan, self.options, self.statistics, work)
                 for blocks in in_background(found):
                     store.add(*blocks)
-        self.progress.decide("neighbours", store.described)
+        self.progress.decide("seeds", store.described)
         return store
 
 

@@ -58,6 +58,11 @@ class Adjacency:
         """How many pairs of nodes have a weight."""
         return self._count // 2
 
+    @property
+    def described(self) -> str:
+        """Where the matrix is, once it is sealed, in words."""
+        return "in memory" if self._file is None else "in a scratch file"
+
     def add(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> None:
         """Add m edges between different nodes, of positive weight."""
         both = np.empty(2 * len(sources), _EDGE)

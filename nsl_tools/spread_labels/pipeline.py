@@ -179,6 +179,7 @@ class _Job:
         nodes.forget_index()
         with self.progress.phase("sorting", unit="entries") as work:
             graph.seal(len(nodes), work)
+        self.progress.decide("matrix", graph.described)
         counts["nodes"] = len(nodes)
         if alone := int((graph.degrees[:labeled] == 0).sum()):
             self.statistics.warnings["labeled examples without an edge in the graph"] = alone
@@ -202,6 +203,7 @@ class _Job:
                 f"nodes, received {shown_size(self.memory.limit)}"
             )
         together = max(1, int(self.memory.share("spread_columns") / max(1, column)))
+        self.progress.decide("classes", f"{min(together, classes):,} of {classes:,} at a time")
         for first in range(0, classes, together):
             part = range(first, min(first + together, classes))
             with self.progress.phase("spreading", unit="products") as work:

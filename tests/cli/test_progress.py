@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -128,10 +129,10 @@ def test_verbosely_phases_and_decisions_are_told_at_the_end(
     assert phases | ({"edges"} & PHASES[command]) == PHASES[command]  # all may be read ahead
     decisions = [line.split(": ")[1] for line in said if line.split(": ")[1] not in phases]
     expected = {"build-graph": ["search", "threads", "products", "vectors"]}
-    expected["pack-nbrs"] = ["ids", "neighbours"]
-    assert [d for d in decisions if d in expected.get(command, [])] == [
-        d for d in expected.get(command, []) if d not in phases
-    ]
+    expected["pack-nbrs"] = ["records", "index of ids", "best edges", "seeds"]
+    expected["spread-labels"] = ["matrix", "classes"]
+    told = [name for name in decisions if name in expected.get(command, [])]
+    assert told == expected.get(command, [])
     assert "peak memory" in decisions
 
 
@@ -141,6 +142,18 @@ def test_quietly_nothing_is_said(
     for command in PHASES:
         run(*arguments(command, folder, tmp_path), "--quiet")
     assert capsys.readouterr().err == ""
+
+
+def test_the_library_of_bars_is_loaded_for_bars_alone(folder: Path, tmp_path: Path) -> None:
+    """It takes longer to import than many runs take."""
+    program = (
+        "import sys\n"
+        "from nsl_tools.cli.commands import cli\n"
+        "cli.main(sys.argv[1:], standalone_mode=False)\n"
+        "assert 'tqdm' not in sys.modules"
+    )
+    command = [sys.executable, "-c", program, *arguments("pack-nbrs", folder, tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def test_less_and_more_are_not_said_together(folder: Path, tmp_path: Path) -> None:
