@@ -110,8 +110,7 @@ class ExampleSummary:
 
     def add(self, batch: ExampleBatch) -> None:
         """Add some examples."""
-        if not self.count:
-            self._first = _shown_examples(batch)
+        self._first += _shown_examples(batch, self.count)
         self.count += len(batch)
         self._bytes += len(batch.records.data)
         parsed = batch.parsed
@@ -230,14 +229,19 @@ def _advice(counts: npt.NDArray[np.int64]) -> list[str]:
     return [f"{found} nothing of them. `nsl-tools inspect GRAPH --examples` counts unknown ids."]
 
 
-def _shown_examples(batch: ExampleBatch) -> list[tuple[int, str, str]]:
-    """Return the features of the first examples, as texts."""
+def _shown_examples(batch: ExampleBatch, before: int) -> list[tuple[int, str, str]]:
+    """Return the features of those that are among the first examples, as texts.
+
+    Args:
+        batch: some examples.
+        before: how many came before them.
+    """
     most, features = 3, 20  # examples, and features of one
     found = []
-    for index in range(min(most, len(batch))):
+    for index in range(min(most - before, len(batch))):
         values = sorted(batch.parsed.features(index).items())
         for name, feature in values[:features]:
-            found.append((index + 1, name.decode(), _shown_value(feature)))
+            found.append((before + index + 1, name.decode(), _shown_value(feature)))
     return found
 
 

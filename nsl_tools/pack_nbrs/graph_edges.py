@@ -44,7 +44,7 @@ class GraphEdges:
     ) -> None:
         """Begin to read; hold a share of the memory; `stack` ends the thread."""
         self.name = graphs.name
-        self._graphs = graphs
+        self._graphs, self._size = graphs, graphs.size  # asked for before a file may be replaced
         self._statistics = statistics
         self._own = Statistics()
         self._batches: Iterable[Edges]
@@ -62,7 +62,7 @@ class GraphEdges:
         Raises:
             DataError: a file cannot be read.
         """
-        return Work(max(0, self._graphs.size - self._graphs.read.done))
+        return Work(max(0, self._size - self._graphs.read.done))
 
     def batches(self, left: Work | None = None) -> Iterator[Edges]:
         """Yield some edges at a time, in the order of the files; count what was `left` to read.

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from nsl_tools.statistics import Statistics
 
 
+pytestmark = pytest.mark.own_memory("builds many graphs, whose own tests spill")
+
+
 def built(vectors: np.ndarray, folder: Path, threshold: float, **given: object) -> Statistics:
     np.save(folder / "e.npy", vectors.astype(np.float32))
     options = BuildGraphOptions(similarity_threshold=threshold, **given)  # type: ignore[arg-type]

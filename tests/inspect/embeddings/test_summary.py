@@ -38,6 +38,7 @@ def inspected(path: str, **options: Any) -> dict[str, Any]:
     return inspect_embeddings([path], InspectOptions(**options), Statistics()).as_json()
 
 
+@pytest.mark.own_memory("builds many graphs, whose own tests spill")
 def test_the_table_of_thresholds_is_that_of_the_graph(
     clusters: tuple[str, np.ndarray], tmp_path: Path
 ) -> None:

@@ -177,6 +177,7 @@ def test_a_graph_without_edges_is_refused(tmp_path: Path) -> None:
     assert found.as_json()["overview"]["nodes"] == 0
 
 
+@pytest.mark.own_memory("gives a limit that is too small")
 def test_too_many_nodes_are_refused(tmp_path: Path) -> None:
     graph = tmp_path / "graph.tsv"
     graph.write_text("".join(f"source-{i}\ttarget-{i}\t0.5\n" for i in range(400_000)))
