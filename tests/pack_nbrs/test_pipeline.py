@@ -375,6 +375,7 @@ def test_features_that_no_neighbour_has_are_named(small: Path) -> None:
     }
 
 
+@pytest.mark.own_memory("counts what blocks do not change, of a thousand seeds")
 def test_a_graph_that_tells_little_is_warned_of(tmp_path: Path) -> None:
     """Most seeds have no neighbour; or few examples are most of the neighbours."""
     count = 1200
