@@ -30,7 +30,7 @@ PHASES = {
     "inspect": {"reading"},
 }
 """What each command may show."""
-OWN = pytest.mark.own_memory("says what is in memory")
+pytestmark = pytest.mark.own_memory("says what is in memory, and how long things take")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,6 @@ def run(*args: str) -> None:
     cli.main(list(args), standalone_mode=False)
 
 
-@OWN
 @pytest.mark.parametrize("columns", [40, 80])
 @pytest.mark.parametrize("command", PHASES)
 def test_a_bar_fits_the_terminal_and_is_gone_at_the_end(
@@ -117,7 +116,6 @@ def test_a_log_has_a_line_of_the_phase(
     assert lines[0].split(": ")[1] in PHASES[command] | {"reading"}  # of no table
 
 
-@OWN
 @pytest.mark.parametrize("command", PHASES)
 def test_verbosely_phases_and_decisions_are_told_at_the_end(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
