@@ -49,5 +49,9 @@ def without_secrets(text: str) -> str:
 
 def printable(text: str) -> str:
     """Return `text` on one line, with control characters escaped and no secrets of URLs."""
-    text = without_secrets(text) if "://" in text else text
+    return visible(without_secrets(text) if "://" in text else text)
+
+
+def visible(text: str) -> str:
+    r"""Return `text` with what cannot be seen, or acts on others, as Python writes it: `\x00`."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -29,6 +29,7 @@ Part = Literal[
     "sorted_edges",
     "spread_columns",
     "class_values",
+    "node_counts",
 ]
 
 SHARES: Final[dict[Part, float]] = {
@@ -56,6 +57,8 @@ SHARES: Final[dict[Part, float]] = {
     "sorted_edges": 1 / 4,  # must fit: of one part of the nodes
     "spread_columns": 1 / 2,  # of one class must fit
     "class_values": 1 / 8,
+    # inspect: of the rest, what spread-labels has, too.
+    "node_counts": 3 / 16,  # must fit, as it does if the index of nodes does
 }
 """Of the limit."""
 
@@ -90,6 +93,8 @@ HELD_TOGETHER: Final[dict[str, tuple[Part, ...]]] = {
     "convert, reading edges": ("id_texts", "node_index", "spread_edges"),
     "convert, sorting edges": ("id_texts", "node_index", "sorted_edges"),
     "spread-labels, sorting": ("id_texts", "spread_edges", "sorted_edges"),
+    "inspect, reading edges": ("id_texts", "node_index", "node_counts", "spread_edges"),
+    "inspect, comparing edges": ("id_texts", "node_counts", "spread_edges", "sorted_edges"),
     "spread-labels, spreading": ("id_texts", "spread_edges", "spread_columns", "class_values"),
 }
 """Which parts are in memory at once, by phase: no more than the limit together."""

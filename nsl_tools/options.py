@@ -254,6 +254,43 @@ class CheckOptions(RunOptions):
 
 
 @dataclass(frozen=True)
+class InspectOptions(RunOptions):
+    """How to inspect.
+
+    Attributes:
+        labels: file of the nodes' labels; None for none.
+        label_feature: name of the feature that holds an example's label.
+        ids: as of `BuildGraphOptions`; those of labels by row, too.
+        array: as of `BuildGraphOptions`.
+        embedding_feature: as of `BuildGraphOptions`.
+        embedding_columns: as of `BuildGraphOptions`.
+        graph_ids: as of `PackOptions`.
+        sample: random nodes, of embeddings, whose nearest neighbours are sought.
+        random_seed: of the sample.
+    """
+
+    labels: str | None = None
+    label_feature: str = "label"
+    ids: str | None = None
+    array: str | None = None
+    embedding_feature: str = DEFAULT_EMBEDDING_FEATURE
+    embedding_columns: str | None = None
+    graph_ids: str | None = None
+    sample: int = 4000
+    random_seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_utf8("--label-feature-name", self.label_feature)
+        _require_utf8("--embedding-feature-name", self.embedding_feature)
+        for name, path in (("--ids", self.ids), ("--labels", self.labels)):
+            _require_path(name, path)
+        _require_path("--graph-ids", self.graph_ids)
+        _require_utf8("--array", self.array)
+        _require_within(1, 1 << 20, "--sample", self.sample)
+
+
+@dataclass(frozen=True)
 class SpreadOptions(RunOptions):
     """How to spread labels.
 

@@ -9,7 +9,7 @@ may take what its limit of memory lets it take, and be refused for it).
     pip install -e '.[fuzz]'                          # atheris, libFuzzer for Python
     python scripts/fuzz.py records --runs 1000000
     python scripts/fuzz.py parquet --plain            # no atheris: inputs near the corpus
-    python scripts/fuzz.py graph --replay crash-0123  # one input again
+    python scripts/fuzz.py graph --replay crash-0123  # one input again; with --plain, too
     python scripts/fuzz.py graph --finds DIR          # keep inputs that reach new code
     python scripts/fuzz.py graph --add DIR            # add to the corpus what it lacks of them
 """
@@ -144,6 +144,9 @@ def main() -> None:
     corpus = CORPUS / given.target
     if given.add:
         add(load(given.target), corpus, given.add)
+        return
+    if given.plain and given.replay:
+        load(given.target)(given.replay.read_bytes())
         return
     if given.plain:
         mutate(load(given.target), given.target, given.runs, given.seed)

@@ -26,7 +26,8 @@ from nsl_tools.formats.tfrecord.writer import write_records
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-settings.register_profile("default", deadline=None)
+# Half of what hypothesis draws by itself: the spill runs draw as many again, of other inputs.
+settings.register_profile("default", deadline=None, max_examples=50)
 # The same examples every run.
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

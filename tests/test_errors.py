@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.errors import DataError, NslToolsError, UsageError, printable
+from nsl_tools.errors import DataError, NslToolsError, UsageError, printable, visible
 
 
 @given(st.text() | st.text("a\n\x1b\u2028\udcff é\\"))
@@ -23,6 +23,12 @@ def test_a_message_is_one_printable_line(text: str) -> None:
 
 def test_what_cannot_be_printed_is_escaped() -> None:
     assert printable("a\nb\x1b\udcff\u2028") == r"a\nb\x1b\udcff\u2028"
+
+
+def test_an_id_stays_whole_where_a_message_would_hide_secrets() -> None:
+    """Ids may be addresses, which differ in what follows the question mark."""
+    assert visible("https://a/?b=1\u202e") == r"https://a/?b=1\u202e"
+    assert printable("https://a/?b=1") == "https://a/?***"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from nsl_tools.progress import Work
     from nsl_tools.spill.matrix import Rows
 
 
@@ -36,6 +37,23 @@ class Edges:
             Edges(self.sources[before], self.targets[before], self.weights[before]),
             Edges(self.sources[after], self.targets[after], self.weights[after]),
         )
+
+
+def counted(found: Iterable[Edges], queries: Rows, work: Work) -> Iterator[Edges]:
+    """Yield batches of edges, ascending by source; count the `queries` that were passed.
+
+    Args:
+        found: edges that leave queries.
+        queries: rows, ascending.
+        work: counts them.
+    """
+    passed = 0
+    for edges in found:
+        yield edges
+        if len(edges):
+            before, passed = passed, int(np.searchsorted(queries, edges.sources[-1], "right"))
+            work.add(passed - before)
+    work.add(len(queries) - passed)
 
 
 class EdgeFlow:

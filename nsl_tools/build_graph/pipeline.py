@@ -16,7 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from nsl_tools.arrays.fingerprints import rows_among
 from nsl_tools.arrays.ids import IdColumn
-from nsl_tools.build_graph.edges import EdgeFlow
+from nsl_tools.build_graph.decisions import tell_choice
+from nsl_tools.build_graph.edges import EdgeFlow, counted
+from nsl_tools.build_graph.gaps import warn_of_gaps
 from nsl_tools.build_graph.read import read_embeddings
 from nsl_tools.build_graph.request import refuse_wide, requested, threads_for
 from nsl_tools.build_graph.search.exact import NearestNeighbors
@@ -38,7 +40,7 @@ from nsl_tools.formats.graphs.writer import GraphForm
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.memory import shown_size
 from nsl_tools.options import memory_of
-from nsl_tools.progress import Progress
+from nsl_tools.progress import Progress, Work
 from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.spill.scratch import claim_space
 from nsl_tools.statistics import Statistics
@@ -64,7 +66,7 @@ def build_graph(
     output: str,
     options: BuildGraphOptions,
     seeds: Sequence[str] = (),
-    progress: Progress = Progress(),  # noqa: B008 - frozen
+    progress: Progress = Progress(),  # noqa: B008 - quiet, it keeps nothing
     report: Report | None = None,
     session: Any = None,
 ) -> Statistics:
@@ -87,7 +89,7 @@ def build_graph(
     statistics = report.statistics if report else Statistics(options.max_errors)
     with (
         marked_if_incomplete(resolve_output(output)),
-        engine_of(options, session) as engine,
+        engine_of(options, session, progress) as engine,
         work_folder_of(output, options, statistics.warnings) as folder,
     ):
         place = (engine, folder) if engine else None
@@ -114,13 +116,13 @@ def _build(
     with store, shards, threadpool_limits(1):
         if shards.all_kept(statistics, progress):
             return statistics
-        nodes = _read(reader, options, statistics, store)
-        queries = _query_rows(nodes, asked.seeds, statistics)
+        nodes = _read(reader, options, statistics, store, progress)
+        queries = _query_rows(nodes, asked.seeds, statistics, progress)
         with workers(threads_for(options, nodes.vectors.shape[1], statistics)) as pools:
             order = IdRanks(nodes.ids)
             weigher = EdgeWeigher(nodes, options.k, options.similarity_threshold, order)
             runner = ListTasks(*place, weigher) if place else None
-            nearest = NearestNeighbors(weigher, pools, store, runner)
+            nearest = NearestNeighbors(weigher, pools, store, runner, progress)
             plain = _plain(nearest, place, options)
             edges_of = _finder(
                 plain, nearest, options, statistics, approximately=asked.approximately
@@ -128,13 +130,14 @@ def _build(
             parts = dict(shards.parts(len(queries)))
             rows = {path: queries[p.start : p.stop] for path, p in parts.items()}
             missing = np.concatenate([queries[:0], *rows.values()])
-            flow = EdgeFlow(progress.track(edges_of(missing), "edges", len))
-            for path, edges in zip(rows, flow.parts(rows.values()), strict=True):
-                ends = path == outputs[0], path == outputs[-1]
-                form = _form(nodes, queries, parts[path], ends, options)
-                with shards.open_part(path) as file:
-                    _write(file, asked.writer(file, form), edges, statistics)
-        _warn_of_gaps(statistics, options)
+            with progress.phase("writing", Work(len(missing)), "nodes") as written:
+                flow = EdgeFlow(counted(edges_of(missing), missing, written))
+                for path, edges in zip(rows, flow.parts(rows.values()), strict=True):
+                    ends = path == outputs[0], path == outputs[-1]
+                    form = _form(nodes, queries, parts[path], ends, options)
+                    with shards.open_part(path) as file:
+                        _write(file, asked.writer(file, form), edges, statistics)
+            warn_of_gaps(nearest, queries, statistics)
     return statistics
 
 
@@ -157,10 +160,12 @@ def _read(
     options: BuildGraphOptions,
     statistics: Statistics,
     store: MatrixStore,
+    progress: Progress,
 ) -> Embeddings:
     skipped = SkippedRecords(statistics, options.on_duplicate)
     ids = IdColumn(reader.sources[0].name, memory_of(options))
-    nodes = read_embeddings(reader, skipped, store, ids)
+    with progress.phase("reading", reader.read, "B"):
+        nodes = read_embeddings(reader, skipped, store, ids)
     refuse_empty(len(nodes.ids), reader.sources, options)
     refuse_wide(nodes.vectors.shape[1], options)
     statistics.counts["nodes"] = len(nodes.ids)
@@ -169,11 +174,14 @@ def _read(
     return nodes
 
 
-def _query_rows(nodes: Embeddings, seed_ids: SeedIds, statistics: Statistics) -> Rows:
+def _query_rows(
+    nodes: Embeddings, seed_ids: SeedIds, statistics: Statistics, progress: Progress
+) -> Rows:
     """Return the rows that edges leave from, ascending."""
     if not seed_ids.paths:
         return np.arange(len(nodes.ids))
-    seeds = seed_ids.read(statistics)
+    with progress.phase("seeds", unit="B") as work:
+        seeds = seed_ids.read(statistics, work)
     rows = rows_among(nodes.ids, seeds)
     # Both have each id once.
     if len(seeds) and not len(rows) and not seed_ids.options.allow_empty:
@@ -214,6 +222,7 @@ def _finder(
     It is the `plain` one, unless a recall is asked for. What it finds for a row does not depend on
     the others that it is asked for.
     """
+    tell_choice(nearest, options)
     if options.recall == 1:
         return plain
     if approximately:
@@ -232,10 +241,12 @@ def _approximate(
     vectors = min(nearest.store.budget, 4 * len(rows) * nearest.embeddings.vectors.shape[1])
     needed, limit = bytes_for(len(rows), options.k or 0), memory_of(options).limit - vectors
     if needed > limit:
-        statistics.warnings[
+        reason = (
             f"--recall takes {shown_size(needed)} for these nodes and --memory-limit leaves "
-            f"{shown_size(limit)}: all pairs were compared"
-        ] = 1
+            f"{shown_size(limit)}"
+        )
+        statistics.warnings[f"{reason}: all pairs were compared"] = 1
+        nearest.progress.decide("search", f"all pairs, since {reason}")
         return None
     found = promised(nearest, rows, options.recall, options.random_seed, statistics)
     if found is None:
@@ -277,10 +288,3 @@ def _write(file: Part, writer: GraphWriter, found: Iterable[Edges], statistics: 
         statistics.counts["edges"] += len(edges)
         statistics.counts["sources"] += int(np.count_nonzero(np.diff(edges.sources, prepend=-1)))
     writer.finish()
-
-
-def _warn_of_gaps(statistics: Statistics, options: BuildGraphOptions) -> None:
-    counts = statistics.counts
-    if counts["nodes"] and not counts["edges"] and not counts["shards kept"]:
-        threshold = options.similarity_threshold
-        statistics.warnings[f"graph without edges: no pair reaches similarity {threshold}"] = 1

@@ -33,7 +33,8 @@ def read_embeddings(
             first one's, or an id occurs twice.
         UsageError: ids, or single rows, take more memory than they may.
     """
-    writer = store.writer(reader.expected_bytes())
+    reader.read.expect(expected := reader.expected_bytes())
+    writer = store.writer(expected)
     places = Places(reader.noun)
     norms = [np.empty(0)]
     with closing(reader.batches(skipped, writer.new_rows)) as batches:

@@ -22,6 +22,7 @@ from nsl_tools.formats.tables.examples import opened_examples
 from nsl_tools.formats.tables.opening import is_table
 from nsl_tools.formats.tfrecord.reader import check_start
 from nsl_tools.options import BuildGraphOptions, memory_of
+from nsl_tools.progress import Progress, Work
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 
 
 def check(
-    paths: Sequence[str], options: CheckOptions, tell: Callable[[DataError], None]
+    paths: Sequence[str],
+    options: CheckOptions,
+    tell: Callable[[DataError], None],
+    progress: Progress = Progress(),  # noqa: B008 - quiet, it keeps nothing
 ) -> Statistics:
     """Look for faults in some files.
 
@@ -39,6 +43,7 @@ def check(
         paths: files, globs, folders, sets; what each stands for has each id once.
         options: how to check.
         tell: is called with the first fault of each file, and of what is missing.
+        progress: how to report progress.
 
     Returns:
         Counts: `files`, `faults`, and of what was read `records`, `rows` or `edges`.
@@ -47,20 +52,32 @@ def check(
         UsageError: a path cannot be the name of a file, or the memory is too little.
     """
     statistics = Statistics()
-    for path in paths:
-        files = _files_of(path, statistics, tell)
-        ids = _Ids(path, options)
-        for file in files:
-            statistics.counts["files"] += 1
+    with progress.phase("checking", unit="B") as work:
+        for path in paths:
+            files = _files_of(path, statistics, tell)
+            sizes = [_size_of(file) for file in files]
+            work.expect(sum(sizes))
+            ids = _Ids(path, options)
+            for file, size in zip(files, sizes, strict=True):
+                statistics.counts["files"] += 1
+                before = work.done
+                try:
+                    _check(file, options, statistics, ids, work)
+                except DataError as err:
+                    _count(err, statistics, tell)
+                work.add(before + size - work.done)  # what was not looked at, too
             try:
-                _check(file, options, statistics, ids)
+                ids.require_distinct()
             except DataError as err:
                 _count(err, statistics, tell)
-        try:
-            ids.require_distinct()
-        except DataError as err:
-            _count(err, statistics, tell)
     return statistics
+
+
+def _size_of(file: str) -> int:
+    try:
+        return source(file).size() or 0
+    except DataError:
+        return 0  # the check tells why
 
 
 def _count(err: DataError, statistics: Statistics, tell: Callable[[DataError], None]) -> None:
@@ -98,20 +115,21 @@ class _Ids:
         unrepeated(self.column.array(), self.skipped, self.places)
 
 
-def _check(path: str, options: CheckOptions, statistics: Statistics, ids: _Ids) -> None:
-    """Raise DataError for the first fault of a file."""
+def _check(path: str, options: CheckOptions, statistics: Statistics, ids: _Ids, work: Work) -> None:
+    """Raise DataError for the first fault of a file; count bytes."""
     kind = kind_of([path])
     if options.quick:
         if kind == "examples" and not is_table(path):  # whose footer was read
             _check_start(path)
     elif kind == "a graph":
-        statistics.counts["edges"] += sum(map(len, GraphFiles([path], options).edges(Statistics())))
+        edges = GraphFiles([path], options, read=work).edges(Statistics())
+        statistics.counts["edges"] += sum(map(len, edges))
     elif kind == "a matrix":
         given = BuildGraphOptions(memory_limit=options.memory_limit, array=options.array)
         rows = embedding_reader([path], given).batches(ids.skipped, _new_rows)
         statistics.counts["rows"] += sum(len(batch.ids) for batch in rows)
     else:
-        with opened_examples(path, options) as found:
+        with opened_examples(path, options, work) as found:
             decoded = read_decoded([found], ids.skipped, lambda b: ids_of(b, options.id_feature))
             for batch, some in decoded:
                 ids.column.add(some)

@@ -9,6 +9,7 @@ import click
 from nsl_tools.choices import DEFAULT_EMBEDDING_FEATURE, EdgeIds, WeightKind
 from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import (
+    FilePath,
     common_options,
     dry_run_option,
     engine_options,
@@ -38,8 +39,8 @@ Examples:
   nsl-tools build-graph -k all --similarity_threshold=0.9 'emb-*' - | wc -l
 """,
 )
-@click.argument("embeddings", nargs=-1, required=True)
-@click.argument("graph")
+@click.argument("embeddings", nargs=-1, required=True, type=FilePath())
+@click.argument("graph", type=FilePath())
 @click.option(
     "-k",
     "--neighbors",
@@ -61,6 +62,7 @@ Examples:
     "--seeds",
     multiple=True,
     metavar="LABELED",
+    type=FilePath(),
     help="Build only the edges that leave the ids of these examples, or of this list of ids: all "
     "that packing them needs. May be given several times.",
 )
@@ -96,6 +98,7 @@ Examples:
 @click.option(
     "--ids",
     metavar="FILE",
+    type=FilePath(),
     help="The ids of EMBEDDINGS that hold none, in order: a text file, one a line, a .npy array, "
     "or table.parquet:column.  [default: the rows' numbers]",
 )
@@ -143,6 +146,7 @@ def build_graph(
     *,
     dry_run: bool,
     quiet: bool,
+    verbose: bool,
     debug: bool,  # noqa: ARG001 - looked for where errors end the run
     **given: Any,
 ) -> int:
@@ -164,10 +168,10 @@ def build_graph(
         if dry_run:
             from nsl_tools.build_graph.dry_run.estimate import estimate_build_graph
 
-    progress = progress_of("build-graph", quiet=quiet)
+    progress = progress_of("build-graph", quiet=quiet, verbose=verbose)
     ids = [options.ids] if options.ids else []
     inputs = {"embeddings": embeddings, "seeds": seeds, "ids": ids}
-    with reported("build-graph", options, inputs, graph) as report:
+    with reported("build-graph", options, inputs, graph) as report, progress:
         if dry_run:
             estimate = estimate_build_graph(embeddings, graph, options, seeds, report.statistics)
             return show_estimate(estimate, progress, report)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nsl_tools.cli.absl_flags import AbslCommand
-from nsl_tools.cli.common import reading_options
+from nsl_tools.cli.common import FilePath, progress_of, reading_options, summarize
 from nsl_tools.cli.process import DATA_ERROR, say
 from nsl_tools.cli.startup import loading
 
@@ -24,11 +24,18 @@ Examples:
   nsl-tools check --quick s3://bucket/merged@1000
 """,
 )
-@click.argument("paths", nargs=-1, required=True)
+@click.argument("paths", nargs=-1, required=True, type=FilePath())
 @click.option("--quick", is_flag=True, help="Look at sizes, manifests and first bytes alone.")
 @click.option("--array", help="Array to read, where a file holds several.")
 @reading_options
-def check(paths: tuple[str, ...], *, quiet: bool, debug: bool, **given: Any) -> int:  # noqa: ARG001 - debug is looked for where errors end the run
+def check(
+    paths: tuple[str, ...],
+    *,
+    quiet: bool,
+    verbose: bool,
+    debug: bool,  # noqa: ARG001 - looked for where errors end the run
+    **given: Any,
+) -> int:
     """Tell whether files are right: exit status 0, or else 1, and the first fault of each.
 
     PATHS hold examples, embeddings or graphs of any format. Checksums, lengths, manifests,
@@ -41,12 +48,13 @@ def check(paths: tuple[str, ...], *, quiet: bool, debug: bool, **given: Any) -> 
     with loading():
         from nsl_tools.check.pipeline import check as run
 
-    def tell(fault: DataError) -> None:
-        say(f"check: error: {fault}")
+    progress = progress_of("check", quiet=quiet, verbose=verbose)
 
-    statistics = run(paths, options, tell)
-    for reason, count in statistics.warnings.items():
-        say(f"check: warning: {reason} ({count:,})")
-    if not quiet:
-        say(f"check: {statistics.summary()}")
+    def tell(fault: DataError) -> None:
+        with progress.silence():
+            say(f"check: error: {fault}")
+
+    with progress:
+        statistics = run(paths, options, tell, progress)
+    summarize(progress, statistics)
     return DATA_ERROR if statistics.counts["faults"] else 0

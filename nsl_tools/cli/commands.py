@@ -21,6 +21,7 @@ from nsl_tools.cli.build_graph import build_graph
 from nsl_tools.cli.check import check
 from nsl_tools.cli.convert import convert
 from nsl_tools.cli.exit_status import line_of, status_of
+from nsl_tools.cli.inspect import inspect
 from nsl_tools.cli.pack_nbrs import pack_nbrs
 from nsl_tools.cli.process import (
     USAGE_ERROR,
@@ -70,7 +71,7 @@ def cli(context: click.Context) -> None:
         context.exit(USAGE_ERROR)
 
 
-for _command in (build_graph, pack_nbrs, spread_labels, convert, check, version_command):
+for _command in (build_graph, pack_nbrs, spread_labels, convert, inspect, check, version_command):
     cli.add_command(_command)
 
 

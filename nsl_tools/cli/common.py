@@ -11,17 +11,33 @@ import click
 from nsl_tools.choices import DEFAULT_ID_FEATURE, DEFAULT_MAX_RECORD_BYTES, EngineName, OnDuplicate
 from nsl_tools.cli.exit_status import line_of, status_of
 from nsl_tools.cli.process import DATA_ERROR, say
-from nsl_tools.errors import NslToolsError
+from nsl_tools.errors import NslToolsError, UsageError
 from nsl_tools.memory import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from click.shell_completion import CompletionItem
 
     from nsl_tools.estimates.run_estimate import RunEstimate
     from nsl_tools.files.run_report import Report
     from nsl_tools.options import RunOptions
     from nsl_tools.progress import Progress
     from nsl_tools.statistics import Statistics
+
+
+class FilePath(click.ParamType):  # type: ignore[type-arg] # of Click before 8.2 it has none
+    """The name of a file or what stands for several: any text, of which a shell completes files."""
+
+    name = "path"
+
+    def shell_complete(
+        self, _: click.Context, __: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Leave it to the shell."""
+        from click.shell_completion import CompletionItem  # here, since a run does without
+
+        return [CompletionItem(incomplete, type="file")]
 
 
 def _size(_: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -33,6 +49,12 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--debug", is_flag=True, help="Show a traceback when something fails."),
         click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings."),
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            help="Say at the end how long each phase took, and what was decided, and why.",
+        ),
         click.option(
             "--memory-limit",
             metavar="SIZE",
@@ -89,6 +111,7 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--report",
             metavar="FILE.json",
+            type=FilePath(),
             help="Write what was read, written, counted, dropped and skipped, and why it failed.",
         ),
     )
@@ -116,6 +139,7 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--work-dir",
             metavar="FOLDER",
+            type=FilePath(),
             help="Folder that all machines of the cluster see, for what its tasks leave there.  "
             "[default: the folder of the output]",
         ),
@@ -153,17 +177,24 @@ def graph_ids_option(command: Callable[..., None]) -> Callable[..., None]:
     add = click.option(
         "--graph-ids",
         metavar="FILE",
+        type=FilePath(),
         help="The ids of the nodes that GRAPH gives by their numbers (.npz, HDF5, whole numbers in "
         "Parquet), as --ids of build-graph reads them.  [default: the numbers]",
     )
     return add(command)
 
 
-def progress_of(command: str, *, quiet: bool) -> Progress:
-    """Return how a command reports its progress."""
+def progress_of(command: str, *, quiet: bool, verbose: bool = False) -> Progress:
+    """Return how a command reports its progress.
+
+    Raises:
+        UsageError: it is to say both less and more.
+    """
     from nsl_tools.progress import Progress
 
-    return Progress(command, quiet)
+    if quiet and verbose:
+        raise UsageError("--verbose: expected none with --quiet")
+    return Progress(command, quiet=quiet, verbose=verbose)
 
 
 @contextlib.contextmanager
@@ -197,7 +228,7 @@ def show_estimate(estimate: RunEstimate, progress: Progress, report: Report) -> 
     width = 2 + max(len(label) for label, _ in lines)
     for label, text in lines:
         click.echo(_aligned(label, text, width))
-    warn(progress, report.statistics)
+    tell_end(progress, report.statistics)
     status = DATA_ERROR if estimate.problems else 0
     report.of_estimate(status, estimate.problems, estimate.as_json())
     return status
@@ -211,14 +242,17 @@ def _aligned(label: str, text: str, width: int) -> str:
     )  # fmt: skip
 
 
-def warn(progress: Progress, statistics: Statistics) -> None:
-    """Say what a run warned of."""
-    for reason, count in statistics.warnings.items():
-        say(f"{progress.command}: warning: {reason} ({count:,})")
-
-
 def summarize(progress: Progress, statistics: Statistics) -> None:
-    """Say what a run warned of, and what it counted."""
-    warn(progress, statistics)
+    """Say what a run warned of, how it went if that is asked for, and what it counted."""
+    tell_end(progress, statistics)
     if not progress.quiet:
         say(f"{progress.command}: {statistics.summary()}")
+
+
+def tell_end(progress: Progress, statistics: Statistics) -> None:
+    """Say what a run warned of, and how it went if that is asked for."""
+    for reason, count in statistics.warnings.items():
+        say(f"{progress.command}: warning: {reason} ({count:,})")
+    if progress.verbose:
+        for line in progress.report():
+            say(f"{progress.command}: {line}")

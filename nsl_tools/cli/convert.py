@@ -9,6 +9,7 @@ import click
 from nsl_tools.choices import DEFAULT_EMBEDDING_FEATURE, WeightKind
 from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import (
+    FilePath,
     common_options,
     compression_option,
     progress_of,
@@ -30,9 +31,11 @@ Examples:
   nsl-tools convert graph.tsv --graph-ids ids.txt graph.npz
 """,
 )
-@click.argument("inputs", nargs=-1, required=True)
-@click.argument("output")
-@click.option("--ids", help="File of the ids of the rows of matrices, as for build-graph.")
+@click.argument("inputs", nargs=-1, required=True, type=FilePath())
+@click.argument("output", type=FilePath())
+@click.option(
+    "--ids", type=FilePath(), help="File of the ids of the rows of matrices, as for build-graph."
+)
 @click.option("--array", help="Array to read, where a file holds several.")
 @click.option(
     "--embedding-feature-name",
@@ -47,11 +50,15 @@ Examples:
     help="Columns that are a dimension each, such as 'e*', where there is no such feature.",
 )
 @click.option(
-    "--ids-out", metavar="FILE", help="Write the ids of the rows of a matrix, a line each."
+    "--ids-out",
+    metavar="FILE",
+    type=FilePath(),
+    help="Write the ids of the rows of a matrix, a line each.",
 )
 @click.option(
     "--graph-ids",
     metavar="FILE",
+    type=FilePath(),
     help="Ids of all nodes, in the order of the rows, where a graph has rows in place of ids.",
 )
 @click.option(
@@ -68,6 +75,7 @@ def convert(
     output: str,
     *,
     quiet: bool,
+    verbose: bool,
     debug: bool,  # noqa: ARG001 - looked for where errors end the run
     **given: Any,
 ) -> None:
@@ -84,7 +92,7 @@ def convert(
     with loading():
         from nsl_tools.convert.pipeline import convert as run
 
-    progress = progress_of("convert", quiet=quiet)
-    with reported("convert", options, {"inputs": inputs}, output) as report:
+    progress = progress_of("convert", quiet=quiet, verbose=verbose)
+    with reported("convert", options, {"inputs": inputs}, output) as report, progress:
         statistics = run(inputs, output, options, progress, report)
     summarize(progress, statistics)

@@ -8,6 +8,7 @@ import click
 
 from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import (
+    FilePath,
     common_options,
     compression_option,
     dry_run_option,
@@ -30,10 +31,10 @@ Examples:
   nsl-tools build-graph emb.tfr - | nsl-tools pack-nbrs l.tfr '' - merged@4
 """,
 )
-@click.argument("labeled")
-@click.argument("unlabeled")
-@click.argument("graph")
-@click.argument("output")
+@click.argument("labeled", type=FilePath())
+@click.argument("unlabeled", type=FilePath())
+@click.argument("graph", type=FilePath())
+@click.argument("output", type=FilePath())
 @click.option(
     "--max-nbrs",
     "max_neighbors",
@@ -69,6 +70,7 @@ Examples:
 @click.option(
     "--soft-labels",
     metavar="FILE",
+    type=FilePath(),
     help="Give each seed the class probabilities that spread-labels wrote to FILE, as "
     "NL_soft_label, and its confidence as NL_label_weight.",
 )
@@ -83,6 +85,7 @@ def pack_nbrs(
     *,
     dry_run: bool,
     quiet: bool,
+    verbose: bool,
     debug: bool,  # noqa: ARG001 - looked for where errors end the run
     **given: Any,
 ) -> int:
@@ -104,12 +107,12 @@ def pack_nbrs(
         if dry_run:
             from nsl_tools.pack_nbrs.dry_run.estimate import estimate_pack_nbrs
 
-    progress = progress_of("pack-nbrs", quiet=quiet)
+    progress = progress_of("pack-nbrs", quiet=quiet, verbose=verbose)
     others = [unlabeled] if unlabeled else []
     inputs = {"labeled": [labeled], "unlabeled": others, "graph": [graph]}
     if options.soft_labels:
         inputs["soft labels"] = [options.soft_labels]
-    with reported("pack-nbrs", options, inputs, output) as report:
+    with reported("pack-nbrs", options, inputs, output) as report, progress:
         if dry_run:
             paths = labeled, unlabeled, graph, output
             estimate = estimate_pack_nbrs(*paths, options, report.statistics)

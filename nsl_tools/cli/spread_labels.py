@@ -9,6 +9,7 @@ import click
 from nsl_tools.choices import SpreadMethod
 from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import (
+    FilePath,
     common_options,
     compression_option,
     graph_ids_option,
@@ -28,9 +29,9 @@ Examples:
   nsl-tools spread-labels --suspects=doubtful.tsv labeled.tfr graph.tsv spread@4
 """,
 )
-@click.argument("labeled")
-@click.argument("graph")
-@click.argument("output")
+@click.argument("labeled", type=FilePath())
+@click.argument("graph", type=FilePath())
+@click.argument("output", type=FilePath())
 @click.option(
     "--label-feature-name",
     "label_feature",
@@ -78,6 +79,7 @@ Examples:
 @click.option(
     "--suspects",
     metavar="FILE",
+    type=FilePath(),
     help="Name the labels that the others contradict, the most doubtful first: id, class, the "
     "other class, and the probabilities of both. Each fold of the labels is held out once.",
 )
@@ -91,6 +93,7 @@ def spread_labels(
     output: str,
     *,
     quiet: bool,
+    verbose: bool,
     debug: bool,  # noqa: ARG001 - looked for where errors end the run
     **given: Any,
 ) -> None:
@@ -108,8 +111,8 @@ def spread_labels(
     with loading():
         from nsl_tools.spread_labels.pipeline import spread_labels as run
 
-    progress = progress_of("spread-labels", quiet=quiet)
+    progress = progress_of("spread-labels", quiet=quiet, verbose=verbose)
     inputs = {"labeled": [labeled], "graph": [graph]}
-    with reported("spread-labels", options, inputs, output) as report:
+    with reported("spread-labels", options, inputs, output) as report, progress:
         statistics = run(labeled, graph, output, options, progress, report)
     summarize(progress, statistics)

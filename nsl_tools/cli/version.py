@@ -53,15 +53,9 @@ def _version_of(name: str) -> str:
 def _blas() -> list[tuple[str, str]]:
     """Return the libraries that multiply, their kernels, and the instructions that NumPy uses."""
     import numpy as np
-    from threadpoolctl import threadpool_info
 
-    np.ones((2, 2)) @ np.ones((2, 2))  # loads it
-    found = []
-    for each in threadpool_info():
-        if each["user_api"] == "blas":
-            name = f"{each['internal_api']} {each.get('version')}"
-            kernel = f"kernel {each.get('architecture')}, {each['num_threads']} threads"
-            found.append(("BLAS", f"{name}, {kernel}"))
+    from nsl_tools.arrays.blas import blas_kernels
+
     simd = np.show_config(mode="dicts")["SIMD Extensions"]  # type: ignore[index,unused-ignore]
     enabled = [*simd.get("baseline", ()), *simd.get("found", ())]
-    return [*found, ("SIMD", " ".join(enabled))]
+    return [*(("BLAS", kernel) for kernel in blas_kernels()), ("SIMD", " ".join(enabled))]

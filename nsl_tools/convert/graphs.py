@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nsl_tools.formats.graphs.reading import GraphFiles
     from nsl_tools.formats.graphs.writer import GraphWriter
     from nsl_tools.options import ConvertOptions
-    from nsl_tools.progress import Progress
+    from nsl_tools.progress import Progress, Work
     from nsl_tools.spill.partitions import Records
 
 
@@ -75,7 +75,10 @@ class GraphConversion:
         left = self._edges()
         edges = pa.RecordBatch.from_pylist([], EDGE_SCHEMA)
         # How many edges there are matters to a set alone: a stream is read once.
-        total = sum(map(len, self.graphs.edges(Statistics()))) if is_set else None
+        total = None
+        if is_set:
+            with self.progress.phase("counting", self.graphs.read, "B", self.graphs.size):
+                total = sum(map(len, self.graphs.edges(Statistics())))
         place = 0  # of the next edge among all
         for path, rows in shards.parts(total or 0):
             while total is not None and place < rows.start:  # in a shard that is kept
@@ -98,23 +101,26 @@ class GraphConversion:
 
     def _write_rows(self, shards: ShardSet, writer: type[GraphWriter]) -> None:
         """Write matrices: each file has about as many rows."""
-        rows_of = self._rows()
+        with self.progress.phase("counting", self.graphs.read, "B", self.graphs.size):
+            rows_of = self._rows()
         grouped = RowEdges(rows_of.count, self.options, self.stack)
         for batch in self._edges():
             sources, targets = rows_of.of(batch["source"]), rows_of.of(batch["target"])
             grouped.add(sources, targets, weights_of(batch))
-        most = grouped.most(rows_of.count)
+        with self.progress.phase("sorting", unit="edges") as work:
+            most = grouped.most(rows_of.count, work)
         ids = pa.nulls(rows_of.count)  # matrices have none
-        for path, rows in shards.parts(rows_of.count):
-            form = GraphForm(ids, rows, most, distances=self._distances, exact=True)
-            with shards.open_part(path) as file:
-                sink = writer(file, form)
-                for edges in grouped.in_order(rows):
-                    sources, targets = (edges[n].astype(np.int64) for n in ("source", "target"))
-                    sink.add(sources, targets, edges["weight"].copy())
-                    file.records += len(edges)
-                    self.statistics.counts["edges"] += len(edges)
-                sink.finish()
+        with self.progress.phase("writing", unit="edges") as work:
+            for path, rows in shards.parts(rows_of.count):
+                form = GraphForm(ids, rows, most, distances=self._distances, exact=True)
+                with shards.open_part(path) as file:
+                    sink = writer(file, form)
+                    for edges in grouped.in_order(rows, work):
+                        sources, targets = (edges[n].astype(np.int64) for n in ("source", "target"))
+                        sink.add(sources, targets, edges["weight"].copy())
+                        file.records += len(edges)
+                        self.statistics.counts["edges"] += len(edges)
+                    sink.finish()
         self.statistics.counts["nodes"] = rows_of.count
         if grouped.repeats:
             self.statistics.warnings["edges given more than once: the largest is taken"] = (
@@ -126,7 +132,8 @@ class GraphConversion:
         return self.options.weights == "distance"
 
     def _edges(self) -> Iterator[pa.RecordBatch]:
-        yield from self.progress.track(self.graphs.edges(self.statistics), "edges", len)
+        with self.progress.phase("edges", self.graphs.read, "B", self.graphs.size):
+            yield from self.graphs.edges(self.statistics)
 
     def _rows(self) -> NamedRows | NumberedRows:
         if self.options.graph_ids is None:
@@ -238,8 +245,10 @@ class RowEdges:
         order = np.argsort(parts, kind="stable")
         self._edges.add(edges[order], parts[order])
 
-    def in_order(self, rows: range) -> Iterator[Records]:
+    def in_order(self, rows: range, work: Work) -> Iterator[Records]:
         """Yield the edges whose sources are some rows, by source, then falling weight.
+
+        `work` counts those that are sorted for it.
 
         Raises:
             UsageError: those of some rows take more memory than there is.
@@ -250,7 +259,9 @@ class RowEdges:
             rows.start * self.parts // self._rows,
             (rows.stop - 1) * self.parts // self._rows,
         )
-        for part in range(first, last + 1):
+        sizes = self._edges.sizes()[first : last + 1].tolist()
+        work.expect(sum(sizes))
+        for part, size in zip(range(first, last + 1), sizes, strict=True):
             edges = self._edges.read(part, part + 1)
             edges = edges[(edges["source"] >= rows.start) & (edges["source"] < rows.stop)]
             if len(edges):
@@ -259,10 +270,11 @@ class RowEdges:
                 _, firsts = np.unique(pairs, return_index=True)
                 self.repeats += len(edges) - len(firsts)
                 yield edges[np.sort(firsts)]
+            work.add(size)
 
-    def most(self, rows: int) -> int:
+    def most(self, rows: int, work: Work) -> int:
         """Return how many edges a row has at most; at least 1."""
-        every = self.in_order(range(rows))
+        every = self.in_order(range(rows), work)
         return max(
             (int(np.unique(e["source"], return_counts=True)[1].max()) for e in every), default=1
         )

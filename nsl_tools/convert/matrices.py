@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nsl_tools.files.streams import Source
     from nsl_tools.formats.embedding_batch import EmbeddingBatch
     from nsl_tools.formats.tfrecord.frames import Framed
+    from nsl_tools.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,12 @@ class EmbeddingFiles:
     Attributes:
         paths: files of one format; at least one.
         options: of the run.
+        progress: how to report progress.
     """
 
     paths: Sequence[str]
     options: ConvertOptions
+    progress: Progress
 
     def batches(self) -> Iterator[EmbeddingBatch]:
         """Yield all embeddings in order.
@@ -66,7 +69,8 @@ class EmbeddingFiles:
         reader = embedding_reader(self.paths, options)
         reader.check_options(seeded=False)
         skipped = SkippedRecords(Statistics())
-        yield from reader.batches(skipped, lambda shape: np.empty(shape, np.float32))
+        with self.progress.phase("reading", reader.read, "B", reader.expected_bytes()):
+            yield from reader.batches(skipped, lambda shape: np.empty(shape, np.float32))
 
     @contextlib.contextmanager
     def as_examples(self) -> Iterator[Source]:

@@ -22,6 +22,7 @@ from nsl_tools.files.paths import files_of_output, resolve_inputs, resolve_outpu
 from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.run_output import run_output
+from nsl_tools.files.streams import bytes_of, source
 from nsl_tools.formats.example_batch import read_examples, refuse_empty
 from nsl_tools.formats.graphs.node_names import node_names
 from nsl_tools.formats.graphs.reading import GraphFiles
@@ -33,7 +34,7 @@ from nsl_tools.formats.tfrecord.frames import FOOTER_BYTES, HEADER_BYTES, Framed
 from nsl_tools.formats.tfrecord.reader import read_batches
 from nsl_tools.formats.tfrecord.writer import RecordFile, refuse_zstd, write_framed
 from nsl_tools.options import memory_of
-from nsl_tools.progress import Progress
+from nsl_tools.progress import Progress, Work
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def convert(
     inputs: Sequence[str],
     output: str,
     options: ConvertOptions,
-    progress: Progress = Progress(),  # noqa: B008 - frozen
+    progress: Progress = Progress(),  # noqa: B008 - quiet, it keeps nothing
     report: Report | None = None,
 ) -> Statistics:
     """Write what some inputs hold, one after the other, in the format of the output.
@@ -93,7 +94,7 @@ def convert(
             examples = _Examples(paths, options, progress, stack, from_matrix=kind == "a matrix")
             examples.write(shards, statistics, is_table=table)
         elif wanted == "a matrix":
-            EmbeddingFiles(paths, options).write_matrix(shards, output, statistics)
+            EmbeddingFiles(paths, options, progress).write_matrix(shards, output, statistics)
         else:
             names = node_names(options.graph_ids, memory_of(options), statistics)
             graphs = GraphFiles(paths, options, names)
@@ -133,27 +134,35 @@ class _Examples:
 
     def write(self, shards: ShardSet, statistics: Statistics, *, is_table: bool) -> None:
         if self.from_matrix:
-            rows = EmbeddingFiles(self.paths, self.options).as_examples()
+            rows = EmbeddingFiles(self.paths, self.options, self.progress).as_examples()
             sources = [self.stack.enter_context(rows)]
         else:
-            every = (opened_examples(path, self.options) for path in self.paths)
-            sources = [self.stack.enter_context(each) for each in every]
+            sources = self._opened()
         said = [] if self.from_matrix else self.paths
         types = said_types(said, self.options.id_feature) if is_table else None
-        total = _counted(sources, types)
+        with self.progress.phase("counting", sources[0].read, "B", bytes_of(sources)):
+            total = _counted(sources, types)
         refuse_empty(total, sources, self.options)
         begin: Callable[[ByteSink], RecordSink] = RecordFile
         if types:
             begin = partial(ExampleTable, types=types.columns())
         records = _after_kept(_records(sources), shards.kept(total))
-        write_framed(shards, self.progress.track(records, "examples", len, total), total, begin)
+        with self.progress.phase("writing", Work(total), "examples") as work:
+            write_framed(shards, work.counted(records), total, begin)
         statistics.counts["examples"] = total
+
+    def _opened(self) -> list[Source]:
+        """Open the files, whose bytes are counted together; tables are copied first."""
+        size = bytes_of([source(path) for path in self.paths])
+        with self.progress.phase("reading", Work(size), "B") as read:
+            every = (opened_examples(path, self.options, read) for path in self.paths)
+            return [self.stack.enter_context(each) for each in every]
 
 
 def _counted(sources: Sequence[Source], types: FeatureTypes | None) -> int:
     """Return how many examples there are; let `types` see each, if there are columns to make."""
     if types is None:
-        return sum(len(batch) for source in sources for batch in read_batches(source))
+        return sum(len(batch) for each in sources for batch in read_batches(each))
     total = 0
     for batch in read_examples(sources):
         types.observe(batch)
@@ -163,8 +172,8 @@ def _counted(sources: Sequence[Source], types: FeatureTypes | None) -> int:
 
 def _records(sources: Sequence[Source]) -> Iterator[Framed]:
     """Yield the records of all files as they stand there, checksums verified."""
-    for source in sources:
-        for batch in read_batches(source):
+    for each in sources:
+        for batch in read_batches(each):
             ends = np.append(batch.starts[:1] - HEADER_BYTES, batch.ends + FOOTER_BYTES)
             yield Framed(np.frombuffer(batch.data, np.uint8), ends)
 

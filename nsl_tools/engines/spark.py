@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nsl_tools import __version__
 from nsl_tools.errors import NslToolsError, UsageError, printable
+from nsl_tools.progress import Progress, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,7 @@ class SparkEngine:
         session: a `pyspark.sql.SparkSession`, or None for the one that is active, or its own.
         master: URL of the master for its own session; None for what Spark is configured for, as
             by `spark-submit`.
+        progress: how to report progress.
 
     Raises:
         UsageError: PySpark is not installed.
@@ -44,7 +46,13 @@ class SparkEngine:
 
     name = "spark"
 
-    def __init__(self, session: Any = None, master: str | None = None) -> None:
+    def __init__(
+        self,
+        session: Any = None,
+        master: str | None = None,
+        progress: Progress = Progress(),  # noqa: B008 - quiet, it keeps nothing
+    ) -> None:
+        self._progress = progress
         self._sessions: Any = None if session else _session_class()
         self._given, self._master = session, master
         self._own: Any = None
@@ -98,7 +106,9 @@ class SparkEngine:
         context.setJobDescription(f"nsl-tools: {what}")
         try:
             distributed = context.parallelize(tasks, len(tasks))
-            return list(distributed.map(_Guarded(function)).collect())
+            finished = context.accumulator(0)
+            with self._progress.phase(what, _Finished(len(tasks), finished), "tasks"):
+                return list(distributed.map(_Guarded(function, finished)).collect())
         except Exception as err:
             raise EngineError(printable(f"spark, {what}: {_reason(err)}")) from err
         finally:
@@ -106,16 +116,34 @@ class SparkEngine:
 
 
 class _Guarded:
-    """A function that looks first whether its machine has the same version of this package."""
+    """A function that looks first whether its machine has the same version of this package.
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self._function, self._version = function, __version__
+    Its calls that return are counted by `finished`, an accumulator.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], finished: Any) -> None:
+        self._function, self._version, self._finished = function, __version__, finished
 
     def __call__(self, task: Any) -> Any:
         if __version__ != self._version:
             problem = f"nsl-tools {__version__} on an executor, {self._version} on the driver"
             raise EngineError(problem)
-        return self._function(task)
+        found = self._function(task)
+        self._finished.add(1)
+        return found
+
+
+class _Finished(Work):
+    """Tasks, whose ends are counted by an accumulator of Spark."""
+
+    def __init__(self, total: int, finished: Any) -> None:
+        super().__init__(total)
+        self._finished = finished
+
+    @property
+    def done(self) -> int:
+        """How many have ended, those counted that were tried again."""
+        return int(self._finished.value)
 
 
 def _reason(error: Exception) -> str:
@@ -128,12 +156,17 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def engine_of(options: EngineOptions, session: Any = None) -> Iterator[SparkEngine | None]:
+def engine_of(
+    options: EngineOptions,
+    session: Any = None,
+    progress: Progress = Progress(),  # noqa: B008 - quiet, it keeps nothing
+) -> Iterator[SparkEngine | None]:
     """Use the engine that `options` name; None for this process.
 
     Args:
         options: of the run.
         session: a `pyspark.sql.SparkSession` of the caller, or None.
+        progress: how to report progress.
 
     Raises:
         UsageError: PySpark is not installed.
@@ -141,7 +174,7 @@ def engine_of(options: EngineOptions, session: Any = None) -> Iterator[SparkEngi
     if options.engine == "local":
         yield None
         return
-    engine = SparkEngine(session, options.spark_master)
+    engine = SparkEngine(session, options.spark_master, progress)
     try:
         yield engine
     finally:

@@ -23,6 +23,7 @@ from nsl_tools.files.readings import Readings
 from nsl_tools.files.shards.manifest import REMEDY
 from nsl_tools.files.stores.store import is_remote
 from nsl_tools.options import memory_of
+from nsl_tools.progress import Work
 from nsl_tools.spill.scratch import Spool, read_spans
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Source:
         max_record_bytes: the longest record to accept in it.
         memory_limit: bytes that the run may use, which bound a record too; None for any.
         noun: what it consists of: records, or rows of a table that became such.
+        read: counts the bytes that are read of it, each time.
         spool: its copy, if the file itself can be read only once.
         readings: of the file so far, to which each new one is compared.
     """
@@ -73,6 +75,7 @@ class Source:
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
     memory_limit: int | None = None
     noun: str = "record"
+    read: Work = field(default_factory=Work, repr=False, compare=False)
     readings: Readings = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -91,16 +94,17 @@ class Source:
         with _os_errors_as_data_errors(self.name):
             if self.spool is not None:
                 self.spool.seek(0)
-                yield self.spool
+                yield Counted(self.spool, self.read)
             elif self.name == STDIN_NAME:
                 if sys.stdin is None:
                     raise DataError(STDIN_NAME, "", "cannot be read: it is closed")
                 with self._unchanged(sys.stdin.buffer):
-                    yield sys.stdin.buffer
+                    yield Counted(sys.stdin.buffer, self.read)
             else:
                 with self._opened() as file, self._unchanged(file):
                     manifest = manifest_of(self.name)
-                    yield Compared(file, self.name, manifest) if manifest else file
+                    stream = Counted(file, self.read)
+                    yield Compared(stream, self.name, manifest) if manifest else stream
 
     def _unchanged(self, stream: IO[bytes]) -> contextlib.AbstractContextManager[None]:
         if not hasattr(stream, "state"):  # as the file of a store has
@@ -148,6 +152,16 @@ class Source:
         return found.size if found.is_regular else None
 
 
+def bytes_of(sources: Iterable[Source]) -> int:
+    """Return how many bytes one reading of all takes; 0 if one is a stream.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    every = [s.spool.size if isinstance(s.spool, Spool) else s.size() for s in sources]
+    return 0 if None in every else sum(size or 0 for size in every)
+
+
 def _read_stored_spans(file: Any, buffer: Buffer, spans: Iterable[tuple[int, int]]) -> None:
     out = memoryview(buffer).cast("B")
     for place, size in spans:
@@ -162,12 +176,16 @@ def _read_stored_spans(file: Any, buffer: Buffer, spans: Iterable[tuple[int, int
 STDIN_NAME = "<stdin>"
 
 
-def source(path: str, options: RunOptions | None = None) -> Source:
-    """Return the source for one file or `-`, of records as long as `options` allow."""
-    name = STDIN_NAME if path == STANDARD_STREAM else path
+def source(path: str, options: RunOptions | None = None, read: Work | None = None) -> Source:
+    """Return the source for one file or `-`, of records as long as `options` allow.
+
+    What is read of it is counted in `read`.
+    """
+    found = Source(STDIN_NAME if path == STANDARD_STREAM else path, read=read or Work())
     if options is None:
-        return Source(name)
-    return Source(name, None, options.max_record_bytes, memory_of(options).limit)
+        return found
+    most, limit = options.max_record_bytes, memory_of(options).limit
+    return replace(found, max_record_bytes=most, memory_limit=limit)
 
 
 @contextlib.contextmanager
@@ -204,6 +222,19 @@ def _os_errors_as_data_errors(name: str) -> Iterator[None]:
         yield
     except OSError as err:
         raise DataError(name, "", f"cannot be read: {err.strerror or err}") from err
+
+
+class Counted:
+    """A stream whose bytes are counted as they are read."""
+
+    def __init__(self, stream: ByteStream, read: Work) -> None:
+        self._stream, self._read = stream, read
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes."""
+        data = self._stream.read(size)
+        self._read.add(len(data))
+        return data
 
 
 class Compared:

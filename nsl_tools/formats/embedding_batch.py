@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from nsl_tools.errors import UsageError
 from nsl_tools.files.streams import source
+from nsl_tools.progress import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -70,6 +71,7 @@ class EmbeddingReader(ABC):
         magic: how its files start, if they always start alike.
         uses: the options, of those that only some formats have a use for, that it uses.
         sources: the files.
+        read: counts what was read, of `expected_bytes`.
     """
 
     format_name: ClassVar[str]
@@ -79,7 +81,8 @@ class EmbeddingReader(ABC):
     uses: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, paths: Sequence[str], options: BuildGraphOptions) -> None:
-        self.sources = [source(path, options) for path in paths]
+        self.read = Work()
+        self.sources = [source(path, options, self.read) for path in paths]
         self._paths = paths
         self._options = options
 

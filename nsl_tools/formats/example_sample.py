@@ -63,7 +63,7 @@ def _of_table(path: str, found: Source, options: RunOptions, most_bytes: int) ->
     out, count, share, rows = io.BytesIO(), 0, 1.0, None
     try:
         with bounded(limit):
-            for records in encoded(path, options.id_feature):
+            for records in encoded(path, options.id_feature, found.read):
                 out.write(seal(records).data.data)
                 count += len(records)
                 if out.tell() > most_bytes:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from nsl_tools.errors import without_secrets
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -60,6 +62,8 @@ class Table:
         x: the name of the column that the picture goes along.
         y: the names of the columns that it shows, each of them a series; for `edges`, `x` is
             the source, and `y` the target and the weight.
+        by: the name of the column whose values part the rows into series; empty for one of each
+            `y`.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Table:
     picture: Picture | None = None
     x: str = ""
     y: Sequence[str] = ()
+    by: str = ""
 
     def column(self, name: str) -> list[Cell]:
         """Return the values of a column."""
@@ -111,7 +116,10 @@ class Findings:
 
     def as_json(self) -> dict[str, Any]:
         """Return what JSON can hold: a field for each section, fact and table, by their names."""
-        found: dict[str, Any] = {"kind": self.kind, "sources": list(self.sources)}
+        found: dict[str, Any] = {
+            "kind": self.kind,
+            "sources": list(map(without_secrets, self.sources)),
+        }
         for section in self.sections:
             fields: dict[str, Any] = {fact.name: fact.value for fact in section.facts}
             for table in section.tables:
@@ -132,5 +140,13 @@ def shown(value: Cell, form: Form) -> str:
     if form == "count" and not isinstance(value, str):
         return f"{value:,}"
     if form == "number" and not isinstance(value, str):
-        return f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}"
+        return _number(value)
     return str(value)
+
+
+def _number(value: float) -> str:
+    """Return a number: four digits, or four decimals, or as an integer if it is large."""
+    small, large, huge = 1e-4, 1e4, 1e15
+    if large <= abs(value) < huge:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if small <= abs(value) < 1 else f"{value:.4g}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nsl_tools.arrays.fingerprints import Words, fingerprints
 from nsl_tools.background import Background, in_background
 from nsl_tools.formats.graphs.edge_batches import weights_of
+from nsl_tools.progress import Work
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class GraphEdges:
     ) -> None:
         """Begin to read; hold a share of the memory; `stack` ends the thread."""
         self.name = graphs.name
+        self._graphs, self._size = graphs, graphs.size  # asked for before a file may be replaced
         self._statistics = statistics
         self._own = Statistics()
         self._batches: Iterable[Edges]
@@ -54,13 +56,25 @@ class GraphEdges:
         begun = Background(_fingerprinted(graphs, self._own), ahead)
         self._batches = stack.enter_context(contextlib.closing(begun))
 
-    def batches(self) -> Iterator[Edges]:
-        """Yield some edges at a time, in the order of the files.
+    def left(self) -> Work:
+        """Return what is left to read now, in bytes; it is not counted yet.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        return Work(max(0, self._size - self._graphs.read.done))
+
+    def batches(self, left: Work | None = None) -> Iterator[Edges]:
+        """Yield some edges at a time, in the order of the files; count what was `left` to read.
 
         Raises:
             DataError: a file cannot be read, or a line is not an edge.
         """
-        yield from self._batches
+        left, read = left or Work(), self._graphs.read.done
+        for edges in self._batches:
+            yield edges
+            before, read = read, self._graphs.read.done
+            left.add(read - before)
         self._statistics += self._own
 
 

@@ -16,6 +16,7 @@ from nsl_tools.background import in_background
 from nsl_tools.errors import UsageError
 from nsl_tools.memory import shown_size
 from nsl_tools.memory_budget import sufficient_for
+from nsl_tools.progress import Work
 from nsl_tools.spill.partitions import Records, SpilledPartitions
 from nsl_tools.tuning import TUNING
 
@@ -132,7 +133,13 @@ def _sorted(entries: Records) -> tuple[Records, Rows, Rows]:
 
 
 class IdIndex:
-    """Rows by fingerprint, for n nodes: add all in order, seal it, then look rows up."""
+    """Rows by fingerprint, for n nodes: add all in order, seal it, then look rows up.
+
+    Attributes:
+        described: where it is, in words.
+    """
+
+    described = "in memory"
 
     def __init__(self, count: int, rows: int, equal_bits: int = 0) -> None:
         """Allocate memory for `count` nodes, whose rows are below `rows`.
@@ -170,8 +177,11 @@ class IdIndex:
         self._nodes[self._count :] = 0
         np.cumsum(self._starts, out=self._starts)
 
-    def resolved(self, edges: Iterable[Edges]) -> Iterator[tuple[Rows, Rows, Weights]]:
-        """Yield the rows of both ends of edges, and their weights."""
+    def resolved(
+        self, edges: Iterable[Edges], work: Work | None = None
+    ) -> Iterator[tuple[Rows, Rows, Weights]]:
+        """Yield the rows of both ends of edges, and their weights; to take `edges` is the work."""
+        del work
         yield from in_background((self._rows_of_runs(*s), self.rows(*t), w) for s, t, w in edges)
 
     def _rows_of_runs(self, high: Words, low: Words) -> Rows:
@@ -227,7 +237,12 @@ class SplitIdIndex:
     It is made in partitions, by the first bits of the fingerprints. Edges are spilled by the
     partition of their source, then by that of their target, so that each partition is made
     twice (a Grace hash join). Edges between the same nodes keep their order.
+
+    Attributes:
+        described: where it is, in words.
     """
+
+    described = "in parts, by way of scratch files"
 
     def __init__(self, entries: SpilledPartitions, rows: int, stack: contextlib.ExitStack) -> None:
         """Take entries by partition, whose rows are below `rows`; `stack` closes scratch files."""
@@ -240,8 +255,16 @@ class SplitIdIndex:
         """Replace each row `r` by `new[r]`."""
         self._new = new
 
-    def resolved(self, edges: Iterable[Edges]) -> Iterator[tuple[Rows, Rows, Weights]]:
-        """Yield the rows of both ends of edges, and their weights; in another order."""
+    def resolved(
+        self, edges: Iterable[Edges], work: Work | None = None
+    ) -> Iterator[tuple[Rows, Rows, Weights]]:
+        """Yield the rows of both ends of edges, and their weights; in another order.
+
+        To look up one end of all is about as much `work` as to take `edges`.
+        """
+        work = work or Work()
+        size = work.total
+        work.expect(2 * size)
         target = [("high", "<u8"), ("low", "<u8"), ("weight", "<f8")]
         unresolved = [("source_high", "<u8"), ("source_low", "<u8"), *target]
         half_resolved = [("source", "<i8"), *target]
@@ -255,11 +278,13 @@ class SplitIdIndex:
                 rows = index.rows(found["source_high"], found["source_low"])
                 columns = [found[name] for name in ("high", "low", "weight")]
                 _add(by_target, columns[0], (rows, *columns))
+            work.add(size // _PARTITIONS)
         for partition in range(_PARTITIONS):
             index = self._part(partition)
             for found in by_target.pieces(partition, TUNING.index_piece // 4):
                 rows = index.rows(found["high"], found["low"])
                 yield found["source"], rows, found["weight"]
+            work.add(size // _PARTITIONS)
 
     def _part(self, partition: int) -> IdIndex:
         entries = _sorted(self._entries.read(partition, partition + 1))[0]

@@ -41,6 +41,11 @@ class Input:
         self._memory = memory
         self._kept: deque[ExampleBatch] | None = deque()
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether what was read is kept, so that it is not read again."""
+        return self._kept is not None
+
     def examples(self, *, again: bool = False) -> Iterable[ExampleBatch]:
         """Yield the examples once more: those kept, or read again.
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nsl_tools.pack_nbrs.inputs import Input
     from nsl_tools.pack_nbrs.marks.seed_marks import Marks
     from nsl_tools.pack_nbrs.plan import JoinPlan
+    from nsl_tools.progress import Work
     from nsl_tools.spill.partitions import Records
     from nsl_tools.statistics import Statistics
 
@@ -37,6 +38,7 @@ def needed_blocks(
     plan: JoinPlan,
     options: PackOptions,
     statistics: Statistics,
+    work: Work | None = None,
 ) -> Iterator[tuple[Records, Bytes, Places, Places]]:
     """Yield the blocks that are needed of the examples, as `BlockStore.add` takes them.
 
@@ -45,6 +47,7 @@ def needed_blocks(
         plan: which are needed.
         options: which features are packed, and what one called `weight` becomes.
         statistics: counts what is not packed of neighbours.
+        work: counts the records that were gone through.
 
     Raises:
         DataError: a neighbour has a feature called `weight`, or is too long.
@@ -59,6 +62,8 @@ def needed_blocks(
             unknown += unknown_among(batch, rows)
             lacking -= set(batch.parsed.known)
         row += len(batch)
+        if work:
+            work.add(len(batch))
     tell_unknown(unknown, statistics)
     tell_lacking(lacking, statistics)
 

@@ -100,6 +100,12 @@ class BlockStore:
         self._bytes = SpilledPartitions(np.uint8, ranges, 0, stack)
         self._start()
 
+    @property
+    def described(self) -> str:
+        """In words, how many ranges there are, and where their blocks are."""
+        place = "copied to scratch files for each" if self._meta.spilled else "held once, in memory"
+        return f"in {self._ranges:,} ranges, their neighbours {place}"
+
     def _start(self) -> None:
         self._blocks = [np.empty(0, META)]
         self._needs: list[tuple[Places, Places]] = []

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ from nsl_tools.files.paths import (
 )
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.run_output import run_output
-from nsl_tools.files.streams import source
+from nsl_tools.files.streams import bytes_of, source
 from nsl_tools.formats.example_batch import refuse_empty
 from nsl_tools.formats.graphs.node_names import node_names
 from nsl_tools.formats.graphs.reading import GraphFiles
@@ -58,7 +58,7 @@ from nsl_tools.pack_nbrs.request import requested
 from nsl_tools.pack_nbrs.tasks.packing import packed_by, task_bytes
 from nsl_tools.pack_nbrs.tasks.records import RecordPlaces
 from nsl_tools.pack_nbrs.top_edges import TopEdges
-from nsl_tools.progress import Progress
+from nsl_tools.progress import Progress, Work
 from nsl_tools.spill.scratch import claim_space
 from nsl_tools.statistics import Statistics
 
@@ -85,7 +85,7 @@ def pack_nbrs(
     graph: str,
     output: str,
     options: PackOptions,
-    progress: Progress = Progress(),  # noqa: B008 - frozen
+    progress: Progress = Progress(),  # noqa: B008 - quiet, it keeps nothing
     report: Report | None = None,
     session: Any = None,
 ) -> Statistics:
@@ -110,7 +110,7 @@ def pack_nbrs(
     statistics = report.statistics if report else Statistics(options.max_errors)
     with contextlib.ExitStack() as stack:
         stack.enter_context(marked_if_incomplete(outputs))
-        engine = stack.enter_context(engine_of(options, session))
+        engine = stack.enter_context(engine_of(options, session, progress))
         folder = stack.enter_context(work_folder_of(output, options, statistics.warnings))
         asked = requested(labeled, unlabeled, graph, output, options)
         paths, inputs = asked.paths, asked.inputs
@@ -161,6 +161,7 @@ class Job:
     types: FeatureTypes | None = None
     engine: Engine | None = None
     folder: str = ""
+    read: Work = field(default_factory=Work)
 
     def write(self, paths: Sequence[Sequence[str]], shards: ShardSet) -> None:
         """Write the seeds, packed, of the labeled and unlabeled files and graphs in `paths`."""
@@ -186,9 +187,11 @@ class Job:
         begin: Callable[[ByteSink], RecordSink] = RecordFile
         if self.types:
             begin = partial(ExampleTable, types=packed_types(self.types, self.options))
-        write_framed(shards, self.progress.track(packed, "examples", len, left), total, begin)
+        with self.progress.phase("packing", work := Work(left), "examples"):
+            write_framed(shards, work.counted(packed), total, begin)
         self.statistics.counts["examples packed"] = left
         self.statistics.counts["neighbours packed"] = plan.edges
+        _warn_of_gaps(plan, left, nodes.count, self.statistics)
 
     def packed(
         self, inputs: Sequence[Input], nodes: NodeRows, plan: JoinPlan, soft: SoftLabels | None
@@ -206,31 +209,38 @@ class Job:
     def inputs(self, paths: Sequence[Sequence[str]]) -> list[Input]:
         """Return the labeled and the unlabeled input, each to be read several times."""
         options, memory = self.options, record_memory(paths, self.memory)
-        return [
-            Input(
-                [self.stack.enter_context(opened_examples(path, options)) for path in part],
-                SkippedRecords(self.statistics, options.on_duplicate),
-                memory,
-            )
-            for part in paths
-        ]
+        opened = partial(opened_examples, options=options, read=self.read)
+        size = bytes_of([source(path) for part in paths for path in part])
+        with self.progress.phase("reading", self.read, "B", size):  # of tables and streams alone
+            return [
+                Input(
+                    [self.stack.enter_context(opened(path)) for path in part],
+                    SkippedRecords(self.statistics, options.on_duplicate),
+                    memory,
+                )
+                for part in paths
+            ]
 
     def read_nodes(self, seeds: Input, others: Input) -> NodeRows:
         """Read the ids of all examples."""
         options, counts = self.options, self.statistics.counts
         observe = self.types.observe if self.types else None
-        nodes = NodeRows(
-            [seeds, others],
-            options.id_feature,
-            options.seed_unlabeled,
-            self.memory,
-            self.stack,
-            observe,
-        )
+        size = bytes_of([*seeds.sources, *others.sources])
+        with self.progress.phase("ids", self.read, "B", size):
+            nodes = NodeRows(
+                [seeds, others],
+                options.id_feature,
+                options.seed_unlabeled,
+                self.memory,
+                self.stack,
+                observe,
+            )
         refuse_empty(nodes.labeled, seeds.sources, options)
         refuse_empty(nodes.count - nodes.labeled, others.sources, options)
         counts["labeled examples"] = nodes.labeled
         counts["unlabeled examples"] = nodes.count - nodes.labeled
+        kept = "kept in memory" if seeds.is_kept and others.is_kept else "read again when needed"
+        self.progress.decide("records", kept)
         if both := len(nodes.twice):
             reason = "ids both labeled and unlabeled: the labeled example is taken"
             self.statistics.warnings[reason] = both
@@ -240,15 +250,19 @@ class Job:
         """Read the soft labels of seeds, if there are any."""
         if not paths:
             return None
+        read = Work()
         with contextlib.ExitStack() as stack:
-            files = [stack.enter_context(opened_examples(path, self.options)) for path in paths]
-            return read_soft_labels(files, nodes, self.options, self.memory, self.statistics)
+            opened = (opened_examples(path, self.options, read) for path in paths)
+            files = [stack.enter_context(each) for each in opened]
+            with self.progress.phase("soft labels", read, "B", 2 * bytes_of(files)):
+                return read_soft_labels(files, nodes, self.options, self.memory, self.statistics)
 
     def read_graph(self, edges: GraphEdges, nodes: NodeRows) -> JoinPlan:
         """Read the edges, and plan which are packed."""
         best = self.best_edges(edges, nodes)
         most = task_bytes(self.memory.limit) if self.engine else math.inf
-        return JoinPlan(best, nodes, self.memory, self.stack, most)
+        with self.progress.phase("planning", unit="edges") as work:
+            return JoinPlan(work.counted(best), nodes, self.memory, self.stack, most)
 
     def best_edges(self, edges: GraphEdges, nodes: NodeRows) -> Iterator[Records]:
         """Read the edges, and return those that are packed, by seed and rank."""
@@ -259,19 +273,22 @@ class Job:
         top = TopEdges(nodes.count, limit, nodes.order, budget, self.stack, ids, check)
         count = 0
         oddities = _Oddities()
-        for sources, targets, weights in nodes.index.resolved(edges.batches()):
-            count += len(weights)
-            oddities.add(sources, targets)
-            known = (sources >= 0) & (targets >= 0)
-            _add(top, nodes.is_seed, known, sources, targets, weights)
-            if options.add_undirected_edges:
-                _add(top, nodes.is_seed, known, targets, sources, weights)
+        with self.progress.phase("edges", edges.left(), "B") as left:
+            for sources, targets, weights in nodes.index.resolved(edges.batches(left), left):
+                count += len(weights)
+                oddities.add(sources, targets)
+                known = (sources >= 0) & (targets >= 0)
+                _add(top, nodes.is_seed, known, sources, targets, weights)
+                if options.add_undirected_edges:
+                    _add(top, nodes.is_seed, known, targets, sources, weights)
         if not count and not options.allow_empty:
             raise DataError(edges.name, "", "no edge: give --allow-empty if that is right")
         oddities.tell(statistics)
         statistics.counts["edges"] = count
         if limit == 0:
             statistics.warnings["--max-nbrs 0: no edge is packed"] = count
+        self.progress.decide("index of ids", nodes.index.described)
+        self.progress.decide("best edges", top.described)
         nodes.forget_ids()
         return top.best()
 
@@ -283,10 +300,26 @@ class Job:
         if plan.edges:
             again = [True, self.options.seed_unlabeled]
             parts = zip(inputs, again, strict=True)
-            found = needed_blocks(parts, plan, self.options, self.statistics)
-            for blocks in in_background(found):
-                store.add(*blocks)
+            with self.progress.phase("neighbours", Work(plan.ends[-1])) as work:
+                found = needed_blocks(parts, plan, self.options, self.statistics, work)
+                for blocks in in_background(found):
+                    store.add(*blocks)
+        self.progress.decide("seeds", store.described)
         return store
+
+
+def _warn_of_gaps(plan: JoinPlan, seeds: int, nodes: int, statistics: Statistics) -> None:
+    """Warn of a graph that tells little: of seeds without neighbours, and of hubs."""
+    without = seeds - plan.seeds
+    if without:
+        statistics.counts["without a neighbour"] = without
+    if 2 * without > seeds and plan.edges:
+        reason = "examples without neighbours: more than half; try `nsl-tools inspect` of the graph"
+        statistics.warnings[reason] = without
+    enough = 1_000  # nodes, of which 1 % are some, and edges
+    if min(nodes, plan.edges) >= enough and 2 * plan.hub_edges > plan.edges:
+        reason = "edges to hubs: 1 % of the examples are more than half of all neighbours"
+        statistics.warnings[reason] = plan.hub_edges
 
 
 class _Oddities:

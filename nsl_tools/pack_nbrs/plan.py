@@ -41,6 +41,8 @@ class JoinPlan:
     Attributes:
         ends: of each range, the row after its last one; the last is the number of rows.
         edges: how many there are.
+        seeds: how many seeds have an edge.
+        hub_edges: edges that lead to the 1 % of all nodes to which most do.
         bytes: about how many the blocks of all ranges have.
     """
 
@@ -65,7 +67,7 @@ class JoinPlan:
             UsageError: the neighbours of one seed take more memory than there is.
         """
         self.ends: list[int] = []
-        self.edges = 0
+        self.edges = self.seeds = 0
         self.bytes = 0.0
         self._width = -(-nodes.count // _PARTITIONS) or 1
         self._nodes = nodes
@@ -74,8 +76,14 @@ class JoinPlan:
         self._edges = SpilledPartitions(EDGE, 1, memory.share("plan_edges"), stack)
         self._needs = SpilledPartitions(NEED, _PARTITIONS, memory.share("plan_needs"), stack)
         self._partition, self._loaded = 0, np.empty(0, NEED)
+        uses = np.zeros(nodes.count, np.uint32)
         for edges in best:
+            np.add.at(uses, edges["target"], np.uint32(1))
+            self.seeds += int(np.count_nonzero(np.diff(edges["source"], prepend=-1)))
             self._cut(edges)
+        hubs = nodes.count // 100
+        uses.partition(max(0, len(uses) - hubs - 1)) if hubs else None
+        self.hub_edges = int(uses[len(uses) - hubs :].sum(dtype=np.int64))
         if self.ends:
             self.ends[-1] = nodes.count
 

@@ -77,6 +77,11 @@ class TopEdges:
         self._ascending = nodes <= few_nodes
         self._open = np.empty(0, EDGE)
 
+    @property
+    def described(self) -> str:
+        """Where edges waited so far, in words."""
+        return "by way of scratch files" if self._spilled.spilled else "in memory"
+
     def add(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> None:
         """Add m edges, from seed rows to node rows."""
         edges = np.empty(len(sources), EDGE)

@@ -151,7 +151,7 @@ class MatrixStore:
     A context manager: it ends the life of its scratch files.
     """
 
-    def __init__(self, budget: int, progress: Progress = Progress()) -> None:  # noqa: B008 - frozen
+    def __init__(self, budget: int, progress: Progress = Progress()) -> None:  # noqa: B008 - quiet, it keeps nothing
         self.budget = budget
         self._whole = budget
         self._progress = progress
@@ -193,6 +193,7 @@ class MatrixStore:
         if content not in self._announced:
             self._announced.add(content)
             announce(content, self._progress)
+            self._progress.decide("scratch files", "for " + ", ".join(sorted(self._announced)))
 
 
 class MatrixWriter:

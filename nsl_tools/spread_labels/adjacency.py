@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nsl_tools.errors import UsageError
 from nsl_tools.memory import shown_size
 from nsl_tools.memory_budget import sufficient_for
+from nsl_tools.progress import Work
 from nsl_tools.spill.partitions import SpilledPartitions
 from nsl_tools.spill.scratch import ScratchFile
 
@@ -57,6 +58,11 @@ class Adjacency:
         """How many pairs of nodes have a weight."""
         return self._count // 2
 
+    @property
+    def described(self) -> str:
+        """Where the matrix is, once it is sealed, in words."""
+        return "in memory" if self._file is None else "in a scratch file"
+
     def add(self, sources: Rows, targets: Rows, weights: npt.NDArray[np.float64]) -> None:
         """Add m edges between different nodes, of positive weight."""
         both = np.empty(2 * len(sources), _EDGE)
@@ -68,8 +74,8 @@ class Adjacency:
         if self._added is not None:
             self._added.add(both[order], parts[order])
 
-    def seal(self, nodes: int) -> None:
-        """End adding: `nodes` is n.
+    def seal(self, nodes: int, work: Work | None = None) -> None:
+        """End adding: `nodes` is n; `work` counts weights that were added.
 
         Raises:
             UsageError: the edges of some nodes take more memory than there is.
@@ -78,6 +84,8 @@ class Adjacency:
             return
         self._check_size(int(self._added.sizes().max()))
         self.degrees = np.zeros(nodes)
+        work = work or Work()
+        work.expect(int((sizes := self._added.sizes()).sum()))
         waiting: list[Records] = []
         for part in range(_PARTS):
             edges = _merged(self._added.read(part, part + 1))
@@ -86,6 +94,7 @@ class Adjacency:
             waiting.append(edges)
             if self._count * _EDGE.itemsize > self._budget:
                 self._write(waiting)
+            work.add(int(sizes[part]))
         self._added = None
         if self._file is None:
             self._kept = np.concatenate(waiting)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from nsl_tools.background import in_background
 from nsl_tools.errors import DataError, UsageError
@@ -29,6 +28,7 @@ from nsl_tools.files.paths import (
 from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.run_output import run_output
+from nsl_tools.files.streams import bytes_of
 from nsl_tools.formats.graphs.edge_batches import weights_of
 from nsl_tools.formats.graphs.graph_nodes import GraphNodes
 from nsl_tools.formats.graphs.node_names import node_names
@@ -39,7 +39,7 @@ from nsl_tools.formats.tfrecord.writer import refuse_zstd, write_framed
 from nsl_tools.memory import shown_size
 from nsl_tools.memory_budget import sufficient_for
 from nsl_tools.options import memory_of
-from nsl_tools.progress import Progress
+from nsl_tools.progress import Progress, Work
 from nsl_tools.spread_labels.adjacency import Adjacency
 from nsl_tools.spread_labels.class_values import ClassValues
 from nsl_tools.spread_labels.labels import read_labels
@@ -72,7 +72,7 @@ def spread_labels(
     graph: str,
     output: str,
     options: SpreadOptions,
-    progress: Progress = Progress(),  # noqa: B008 - frozen
+    progress: Progress = Progress(),  # noqa: B008 - quiet, it keeps nothing
     report: Report | None = None,
 ) -> Statistics:
     """Write the class probabilities of each node of a graph, of which some are labeled.
@@ -126,13 +126,14 @@ class _Job:
 
     def write(self, paths: Sequence[Sequence[str]], shards: ShardSet) -> None:
         """Write the nodes of the labeled files and graphs in `paths`."""
-        labeled = [
-            self.stack.enter_context(opened_examples(path, self.options)) for path in paths[0]
-        ]
+        read = Work()
+        opened = (opened_examples(path, self.options, read) for path in paths[0])
+        labeled = [self.stack.enter_context(each) for each in opened]
         names = node_names(self.options.graph_ids, self.memory, self.statistics)
         graphs = GraphFiles(paths[1], self.options, names)
         nodes = GraphNodes(self.memory, self.stack)
-        labels = self.read_labels(labeled, nodes)
+        with self.progress.phase("labels", read, "B", bytes_of(labeled)):
+            labels = self.read_labels(labeled, nodes)
         graph = self.read_graph(graphs, nodes)
         classes = self.options.classes or int(labels.classes.max(initial=0)) + 1
         budget = self.memory.share("class_values")
@@ -148,8 +149,8 @@ class _Job:
             is_left[part.start : part.stop] = False
         left = np.flatnonzero(is_left)
         records = self.records(left, nodes, labels, values, scales)
-        made = self.progress.track(in_background(records), "nodes", len, len(left))
-        write_framed(shards, made, len(nodes))
+        with self.progress.phase("writing", Work(len(left)), "nodes") as work:
+            write_framed(shards, work.counted(in_background(records)), len(nodes))
 
     def read_labels(self, sources: Sequence[Source], nodes: GraphNodes) -> Labels:
         """Read the labeled examples: they are the first nodes."""
@@ -162,21 +163,23 @@ class _Job:
         """Read the edges; those of weight 0 or less, and from a node to itself, carry no label."""
         graph, counts = Adjacency(self.memory, self.stack), self.statistics.counts
         labeled = len(nodes)
-        for batch in in_background(graphs.edges(self.statistics)):
-            ends = nodes.rows(pa.concat_arrays([batch["source"], batch["target"]]))
-            sources, targets = np.split(ends, 2)
-            weights = weights_of(batch)
-            counts["edges"] += len(weights)
-            loops = sources == targets
-            useful = ~loops & (weights > 0)
-            self._drop("self-loops, which carry no label", int(loops.sum()))
-            without = int((~loops & ~useful).sum())
-            self._drop("edges whose weight is not above 0, which carry no label", without)
-            graph.add(sources[useful], targets[useful], weights[useful])
+        with self.progress.phase("edges", graphs.read, "B", graphs.size):
+            for batch in in_background(graphs.edges(self.statistics)):
+                sources, targets = nodes.ends(batch["source"], batch["target"])
+                weights = weights_of(batch)
+                counts["edges"] += len(weights)
+                loops = sources == targets
+                useful = ~loops & (weights > 0)
+                self._drop("self-loops, which carry no label", int(loops.sum()))
+                without = int((~loops & ~useful).sum())
+                self._drop("edges whose weight is not above 0, which carry no label", without)
+                graph.add(sources[useful], targets[useful], weights[useful])
         if not counts["edges"] and not self.options.allow_empty:
             raise DataError(graphs.name, "", "no edge: give --allow-empty if that is right")
         nodes.forget_index()
-        graph.seal(len(nodes))
+        with self.progress.phase("sorting", unit="entries") as work:
+            graph.seal(len(nodes), work)
+        self.progress.decide("matrix", graph.described)
         counts["nodes"] = len(nodes)
         if alone := int((graph.degrees[:labeled] == 0).sum()):
             self.statistics.warnings["labeled examples without an edge in the graph"] = alone
@@ -200,13 +203,15 @@ class _Job:
                 f"nodes, received {shown_size(self.memory.limit)}"
             )
         together = max(1, int(self.memory.share("spread_columns") / max(1, column)))
+        self.progress.decide("classes", f"{min(together, classes):,} of {classes:,} at a time")
         for first in range(0, classes, together):
             part = range(first, min(first + together, classes))
-            for found in spreading.spread(graph, labels, part):
-                if not found.has_converged:
-                    reason = f"classes not converged after {options.max_iterations} iterations"
-                    self.statistics.warnings[reason] += 1
-                yield found
+            with self.progress.phase("spreading", unit="products") as work:
+                for found in spreading.spread(graph, labels, part, work):
+                    if not found.has_converged:
+                        reason = f"classes not converged after {options.max_iterations} iterations"
+                        self.statistics.warnings[reason] += 1
+                    yield found
 
     def find_suspects(
         self, nodes: GraphNodes, graph: Adjacency, labels: Labels, classes: int

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from nsl_tools.progress import Work
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -67,11 +69,15 @@ class Spreading:
     tolerance: float
     iterations: int
 
-    def spread(self, graph: Adjacency, labels: Labels, classes: range) -> Iterator[Class]:
+    def spread(
+        self, graph: Adjacency, labels: Labels, classes: range, work: Work | None = None
+    ) -> Iterator[Class]:
         """Yield what all nodes get of each of some classes, as they come to an end.
 
-        What is found for a class does not depend on the others that are spread with it.
+        What is found for a class does not depend on the others that are spread with it. `work`
+        counts products of a weight and a value; how many there will be is estimated.
         """
+        forecast = _Forecast(work or Work(), 2 * graph.edges, self.tolerance)
         active = np.arange(classes.start, classes.stop)
         start = labels.columns(len(graph.degrees), classes)
         given = start * (1 - self.alpha)
@@ -87,6 +93,7 @@ class Spreading:
             change, largest = np.abs(new - found).max(axis=0), new.max(axis=0)
             ended = change <= self.tolerance * largest
             found = new
+            forecast.count(change, largest, ended, self.iterations - iteration)
             if iteration == self.iterations or ended.any():
                 for place in np.flatnonzero(ended | (iteration == self.iterations)).tolist():
                     yield Class(int(active[place]), new[:, place], bool(ended[place]))
@@ -102,6 +109,34 @@ class Spreading:
             return np.ones((1, 1)), inverse[:, np.newaxis]
         root = np.sqrt(inverse)[:, np.newaxis]
         return root, self.alpha * root
+
+
+class _Forecast:
+    """Counts the products of iterations, and tells how many are to come.
+
+    The changes of a class fall by about the same factor each time.
+    """
+
+    def __init__(self, work: Work, weights: int, tolerance: float) -> None:
+        self._work, self._weights, self._tolerance = work, weights, tolerance
+        self._before: Floats | None = None
+
+    def count(
+        self, change: Floats, largest: Floats, ended: npt.NDArray[np.bool_], most: int
+    ) -> None:
+        """Count an iteration of c classes, shapes (c,), which `most` more may follow."""
+        self._work.add(self._weights * len(change))
+        tiny = 1e-30  # in place of 0, of which there is no logarithm
+        relative = (change / np.maximum(largest, tiny))[~ended] + tiny
+        total = 0  # unknown
+        if self._before is not None:
+            falls = np.log(self._before[~ended] / relative)
+            if (falls > 0).all():
+                left = np.ceil(np.log(relative / (self._tolerance + tiny)) / falls)
+                products = self._weights * np.clip(left, 0, most).sum()
+                total = self._work.done + int(products)
+        self._work.expect(total - self._work.total)
+        self._before = relative
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsl_tools.build_graph.edges import EdgeFlow, Edges
+from nsl_tools.build_graph.edges import EdgeFlow, Edges, counted
+from nsl_tools.progress import Work
 
 
 def edges_of(sources: list[int]) -> Edges:
@@ -33,6 +34,26 @@ def test_parts_hold_the_edges_of_their_sources(
         for part in EdgeFlow(iter(batches)).parts(rows)
     ]
     assert found == [[source for source in sources if source in part] for part in rows]
+
+
+@given(
+    degrees=st.lists(st.integers(0, 4), max_size=30),
+    queries=st.sets(st.integers(0, 29)),
+    size=st.integers(1, 9),
+)
+def test_queries_are_counted_once_they_are_passed(
+    degrees: list[int], queries: set[int], size: int
+) -> None:
+    """Those without an edge with the next one that has some, or at the end."""
+    sources = [row for row in sorted(queries) if row < len(degrees) for _ in range(degrees[row])]
+    work = Work(len(queries))
+    batches = [edges_of(sources[i : i + size]) for i in range(0, len(sources), size)]
+    passed = 0
+    for number, edges in enumerate(counted(iter(batches), np.array(sorted(queries), int), work)):
+        assert edges is batches[number]
+        assert work.done == passed
+        passed = sum(row <= edges.sources[-1] for row in queries)
+    assert work.done == len(queries)
 
 
 def test_a_cut_keeps_the_order() -> None:

@@ -28,7 +28,7 @@ from nsl_tools.tuning import TUNING
 
 Nodes = list[tuple[str, list[float]]]
 
-GRAPHS = drawn(500)
+GRAPHS = drawn(300)
 IDS = st.text(
     st.characters(exclude_characters="\t\r\n\0", exclude_categories=["Cs"]), min_size=1, max_size=3
 )

@@ -15,6 +15,7 @@ from nsl_tools.check.pipeline import check
 from nsl_tools.cli.commands import cli
 from nsl_tools.convert.pipeline import convert
 from nsl_tools.options import CheckOptions, ConvertOptions
+from nsl_tools.progress import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,12 @@ def faults(folder: Path, *names: str, **options: object) -> list[str]:
 @pytest.mark.parametrize("quick", [False, True])
 def test_what_is_right_has_no_fault(folder: Path, quick: bool) -> None:
     assert faults(folder, *GOOD, quick=quick) == []
-    told = check([f"{folder}/{name}" for name in GOOD], CheckOptions(), lambda _: None)
+    progress = Progress("check", quiet=False)
+    paths = [f"{folder}/{name}" for name in GOOD]
+    told = check(paths, CheckOptions(quick=quick), lambda _: None, progress)
+    assert [(p.name, p.done == p.expected > 1000) for p in progress.phases] == [("checking", True)]
+    if quick:
+        return
     assert told.counts == {"files": 10, "records": 4 * 30, "rows": 30 + 3, "edges": 2 * 2}
 
 

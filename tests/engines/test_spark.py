@@ -14,6 +14,7 @@ from nsl_tools.errors import UsageError
 from nsl_tools.formats.example_writer import write_examples
 from nsl_tools.options import BuildGraphOptions, PackOptions
 from nsl_tools.pack_nbrs.pipeline import pack_nbrs
+from nsl_tools.progress import Progress, Work
 from nsl_tools.tools import build_graph as nsl_build_graph
 from nsl_tools.tools import pack_nbrs as nsl_pack_nbrs
 from nsl_tools.tuning import TUNING
@@ -159,6 +160,18 @@ def test_results_come_in_order_and_what_fails_is_told_in_one_line(session: Any) 
     )
 
 
+@pytest.mark.spark
+def test_tasks_that_ended_are_counted(session: Any) -> None:
+    progress = Progress("build-graph", quiet=False)
+    engine = SparkEngine(session, progress=progress)
+    assert engine.run(abs, list(range(5)), "counting") == list(range(5))
+    engine.run(abs, [1], "merging")
+    told = [(phase.name, phase.done, phase.expected) for phase in progress.phases]
+    assert told == [("counting", 5, 5), ("merging", 1, 1)]
+    assert "counting: " in progress.report()[0]
+    assert "5 tasks" in progress.report()[0]
+
+
 def test_a_reason_is_the_line_that_python_raised() -> None:
     trace = (
         "Job aborted\n  File x, line 3\nnsl_tools.errors.DataError: f: record 3: is wrong\n\tat x"
@@ -169,8 +182,10 @@ def test_a_reason_is_the_line_that_python_raised() -> None:
 
 
 def test_another_version_on_an_executor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    guarded = _Guarded(abs)
+    finished = Work()
+    guarded = _Guarded(abs, finished)
     assert guarded(-1) == 1
+    assert finished.done == 1
     monkeypatch.setattr("nsl_tools.engines.spark.__version__", "0.0.1")
     with pytest.raises(EngineError, match=r"nsl-tools 0\.0\.1 on an executor"):
         guarded(-1)

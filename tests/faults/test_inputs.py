@@ -183,7 +183,7 @@ def _embedding_cases() -> Iterator[tuple[str, Case]]:
         Case(
             strict,
             files(),
-            warns=("graph without edges: no pair reaches similarity 1.0",),
+            warns=("graph without edges: no pair reaches --similarity-threshold=1; of the",),
             output=[],
         ),
     )

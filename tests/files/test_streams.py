@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsl_tools.errors import DataError
-from nsl_tools.files.streams import CHUNK, Pushback, Source, read_exactly, rereadable, source
+from nsl_tools.files.streams import (
+    CHUNK,
+    Pushback,
+    Source,
+    bytes_of,
+    read_exactly,
+    rereadable,
+    source,
+)
 from nsl_tools.formats.tfrecord.reader import check_start
 
 if TYPE_CHECKING:
@@ -42,7 +50,8 @@ def test_a_file_is_reread_as_it_is(tmp_path: Path) -> None:
     with rereadable(source(f"{tmp_path}/f"), _anything) as again:
         assert again.spool is None
         assert [_all(again), _all(again)] == [b"content"] * 2
-        assert again.size() == 7
+        assert again.size() == bytes_of([again]) == 7
+        assert again.read.done == 14
 
 
 @pytest.mark.parametrize("size", [0, 10, 2 * CHUNK + 1])
@@ -52,6 +61,8 @@ def test_standard_input_is_spooled(monkeypatch: pytest.MonkeyPatch, size: int) -
     monkeypatch.setattr(sys, "stdin", _Stdin(data))
     with rereadable(source("-"), _anything) as again:
         assert again.name == "<stdin>"
+        assert again.read.done == bytes_of([again, again]) / 2 == size
+        assert bytes_of([again, source("-")]) == 0
         assert [_all(again), _all(again), _all(again)] == [data] * 3
 
 

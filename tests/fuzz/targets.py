@@ -361,7 +361,13 @@ def parquet(data: bytes) -> None:
 
 def _right_table(content: bytes) -> list[tuple[bytes, list[float]]]:
     file = pq.ParquetFile(io.BytesIO(content))
-    rows = file.read(columns=["id", "embedding"], use_threads=False)
+    # Group by group: where a bit that starts a list is flipped, one has more lists than rows, and
+    # pyarrow would give what is too many to the rows of the next group.
+    groups = [
+        file.read_row_group(group, ["id", "embedding"], use_threads=False)
+        for group in range(file.num_row_groups)
+    ]
+    rows = pa.concat_tables(groups) if groups else file.read(["id", "embedding"])
     vectors = rows.column(rows.column_names.index("embedding"))
     texts = [b"%d" % row for row in range(len(vectors))]
     if "id" in rows.column_names:

@@ -18,6 +18,7 @@ from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs.graph_edges import GraphEdges
 from nsl_tools.statistics import Statistics
+from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +112,24 @@ def test_lines_are_skipped_as_far_as_other_records_leave_some(tmp_path: Path) ->
             else:
                 assert read(edges) == numbers_of([(b"a", b"b", 1.0), (b"b", b"a", 1.0)])
                 assert statistics.warnings["skipped: line not an edge"] == 1
+
+
+@pytest.mark.parametrize("max_errors", [0, 1])
+def test_what_is_left_to_read_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_errors: int
+) -> None:
+    """Once edges are asked for: what was read ahead is done."""
+    monkeypatch.setattr(TUNING, "graph_bytes", 100)
+    with contextlib.ExitStack() as stack:
+        edges = begun(
+            tmp_path, [b"a\tb\t0.5\n"] * 7 + [b"b\ta\t1\n" * 999], Statistics(max_errors), stack
+        )
+        left = edges.left()
+        for _ in edges.batches(left):
+            assert left.done <= left.total
+        assert left.total - 500 <= left.done <= left.total
+        if max_errors:  # nothing is read ahead
+            assert left.total == 7 * 8 + 999 * 6
 
 
 def test_the_thread_ends_with_the_run(tmp_path: Path) -> None:

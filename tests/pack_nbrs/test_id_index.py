@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.pack_nbrs.id_index import Entries, IdIndex, SplitIdIndex
+from nsl_tools.progress import Work
 from nsl_tools.tuning import TUNING
 
 # Few values of each half, so that many fingerprints share one: also the first and the last bucket.
@@ -79,10 +80,15 @@ def test_an_index_in_parts_finds_what_the_whole_finds(count: int) -> None:
     ]
     with contextlib.ExitStack() as stack:
         parts = SplitIdIndex(entries._partitions, count, stack)
+        work = Work(64_000)
         found = [
             sorted(zip(*(np.concatenate(column).tolist() for column in columns), strict=True))
-            for columns in (zip(*index.resolved(edges), strict=True) for index in (whole, parts))
+            for columns in (
+                zip(*index.resolved(edges, work), strict=True) for index in (whole, parts)
+            )
         ]
     assert found[0] == found[1]
+    # To look up both ends, by parts; to take the edges is their own matter.
+    assert (work.total, work.done) == (3 * 64_000, 2 * 64_000)
     expected = [*zip(source.tolist(), target.tolist(), weights.tolist(), strict=True)]
     assert set(expected) <= set(found[0])

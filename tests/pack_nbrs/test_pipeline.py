@@ -21,7 +21,7 @@ from nsl_tools.pack_nbrs.pipeline import pack_nbrs
 Example = dict[str, Value]
 Edge = tuple[str, str, str | None]
 
-JOINS = drawn(800)
+JOINS = drawn(400)
 POOL = [
     "a", "b", "ab", "B", "é", "z", "10", "9", "\U0001d4b3", "\uffff", "#x", " s",
     "an id of more than sixteen bytes", "i" * 130,
@@ -237,7 +237,7 @@ def test_what_is_packed_parse_example_reads_with_the_same_meaning(tmp_path: Path
 
 
 @pytest.mark.thorough
-@settings(max_examples=drawn(200), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=drawn(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), max_neighbors=st.integers(1, 4), spare=st.integers(0, 2))
 def test_the_top_k_graph_packs_to_what_the_full_graph_packs_to(
     folder: Path, data: st.DataObject, max_neighbors: int, spare: int
@@ -303,6 +303,7 @@ def test_what_was_dropped_is_counted(small: Path) -> None:
     assert statistics.warnings == {
         "edges dropped: no example for their source or target": 21,
         "ids both labeled and unlabeled: the labeled example is taken": 1,
+        "examples without neighbours: more than half; try `nsl-tools inspect` of the graph": 9,
     }
     assert statistics.counts["edges of unknown sources"] == 10
     assert statistics.counts["edges to unknown targets"] == 11
@@ -372,3 +373,33 @@ def test_features_that_no_neighbour_has_are_named(small: Path) -> None:
         "--nbr-features: no neighbour has a feature 'y'": 1,
         "--nbr-features: no neighbour has a feature 'z'": 1,
     }
+
+
+@pytest.mark.own_memory("counts what blocks do not change, of a thousand seeds")
+def test_a_graph_that_tells_little_is_warned_of(tmp_path: Path) -> None:
+    """Most seeds have no neighbour; or few examples are most of the neighbours."""
+    count = 1200
+    write_examples(tmp_path / "l", [{"id": [b"%d" % i]} for i in range(count)])
+    hubs = [f"{i}\t{i % 12}\t0.9\n" for i in range(100, 900)]
+    others = [f"{i}\t{i + 1}\t0.5\n" for i in range(100, 100 + 799)]
+    for edges, reasons in (
+        (hubs + others, {"hubs": 800}),
+        (hubs[:400], {"without": 800}),
+        (others, {}),
+        ([*others, *hubs[:700]], {}),
+    ):
+        (tmp_path / "g").write_text("".join(edges))
+        paths = [str(tmp_path / name) for name in ("l", "g", "m")]
+        found = pack_nbrs(paths[0], "", *paths[1:], PackOptions())
+        expected = {}
+        if "without" in reasons:
+            name = (
+                "examples without neighbours: more than half; try `nsl-tools inspect` of the graph"
+            )
+            expected[name] = reasons["without"]
+        if "hubs" in reasons:
+            name = "edges to hubs: 1 % of the examples are more than half of all neighbours"
+            expected[name] = reasons["hubs"]
+        assert found.warnings == expected
+        seeds = len({edge.split("\t")[0] for edge in edges})
+        assert found.counts["without a neighbour"] == count - seeds

@@ -10,9 +10,11 @@ import pytest
 from graphs import Matrix, adjacency, dense, random_edges
 from sklearn.semi_supervised import LabelSpreading
 
+from nsl_tools.progress import Work
 from nsl_tools.spread_labels.spreading import (
     Labels,
     Spreading,
+    _Forecast,
     class_scales,
     confidence,
     shares,
@@ -47,6 +49,43 @@ def test_consistency_is_the_solution_of_its_equation(seed: int, alpha: float) ->
     right = np.linalg.solve(np.eye(NODES) - alpha * normal, (1 - alpha) * start)
     found = spread(Spreading(False, alpha, 1e-12, 100_000), seed)
     np.testing.assert_allclose(found, right, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("alpha", [0.5, 0.9, 0.99])
+def test_how_many_products_are_to_come_is_known_after_a_tenth(
+    monkeypatch: pytest.MonkeyPatch, seed: int, alpha: float
+) -> None:
+    """Within a quarter, where changes fall by about the same factor each time."""
+    counts, work = [], Work()
+    expect, nodes = work.expect, 5000
+
+    def noted(count: int) -> None:
+        expect(count)
+        counts.append((work.done, work.total))
+
+    monkeypatch.setattr(work, "expect", noted)
+    with adjacency(nodes, random_edges(nodes, 30_000, seed)) as graph:
+        random = np.random.default_rng(seed)
+        given = Labels(random.permutation(nodes)[:500], random.integers(0, CLASSES, 500))
+        list(Spreading(False, alpha, 1e-6, 1000).spread(graph, given, range(CLASSES), work))
+        assert work.done % (2 * graph.edges) == 0
+    assert work.done == work.total
+    total = next(total for done, total in counts if 10 * done >= work.done)
+    assert total == pytest.approx(work.done, rel=0.25)
+
+
+def test_where_changes_do_not_fall_how_many_are_to_come_is_unknown() -> None:
+    work = Work()
+    forecast = _Forecast(work, 10, 1e-3)
+    none = np.zeros(2, np.bool_)
+    totals = []
+    for change in (0.5, 0.4, 0.4, 0.04, 0.004):
+        forecast.count(np.array([change, 0.1 * change]), np.ones(2), none, 100)
+        totals.append(work.total)
+    # Two classes, whose changes fall to a thousandth: by a fifth, not, and by nine tenths a time.
+    assert totals == [0, 40 + 10 * (27 + 17), 0, 80 + 10 * (2 + 1), 100 + 10 * (1 + 0)]
+    assert work.done == 100
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -62,6 +62,14 @@ def test_guide_of_text_and_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert min(found[name]) > 0
 
 
+@pytest.mark.slow
+def test_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = run_guide("tutorial.md", tmp_path, monkeypatch)
+    plain, base = (found["accuracy"](found[name]) for name in ("plain", "base"))
+    assert base > plain + 0.03
+    assert base > 0.7
+
+
 def test_migration_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = run_guide("migrating.md", tmp_path, monkeypatch)
     assert list(found["results"]) == ["loss"]

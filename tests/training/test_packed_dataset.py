@@ -96,7 +96,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, phases=set(Phase) - {Phase.shrink})  # TensorFlow is slow
+@settings(max_examples=20, phases=set(Phase) - {Phase.shrink})  # TensorFlow is slow
 @given(
     samples=st.lists(packed(), min_size=1, max_size=12),
     options=st.fixed_dictionaries(

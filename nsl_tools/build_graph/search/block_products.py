@@ -26,6 +26,7 @@ import numpy.typing as npt
 from nsl_tools.arrays.buffers import Buffers
 from nsl_tools.arrays.top_k import kth_largest, mark_top_k, true_places
 from nsl_tools.build_graph.search.candidate_spill import Pairs, Pending, by_rows
+from nsl_tools.progress import Work
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -72,14 +73,15 @@ def all_pairs(
     store: MatrixStore,
     ties: Ties | None = None,
     apart: int = 0,
+    work: Work | None = None,
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield candidates `(sources, targets)` among the rows of `unit`, shape (n, d), itself.
 
     By batches of consecutive sources, in order; a row may be paired with itself. Without `ties`
     all that float32 cannot tell apart are candidates. If `apart` is not 0, only pairs of a row
-    before it and one from it on are compared.
+    before it and one from it on are compared. `work` counts products.
     """
-    return _Sweep(unit, unit, wanted, pool, store, ties, apart).pairs()
+    return _Sweep(unit, unit, wanted, pool, store, ties, apart, work).pairs()
 
 
 def pairs_between(
@@ -89,12 +91,13 @@ def pairs_between(
     pool: Executor,
     store: MatrixStore,
     ties: Ties | None = None,
+    work: Work | None = None,
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield candidates `(row of queries, row of base)`, shapes (m, d) and (n, d).
 
-    By batches of consecutive queries, in order; `ties` as of `all_pairs`.
+    By batches of consecutive queries, in order; `work` and `ties` as of `all_pairs`.
     """
-    return _Sweep(queries, base, wanted, pool, store, ties).pairs()
+    return _Sweep(queries, base, wanted, pool, store, ties, 0, work).pairs()
 
 
 class _Sweep:
@@ -112,7 +115,8 @@ class _Sweep:
         pool: Executor,
         store: MatrixStore,
         ties: Ties | None,
-        apart: int = 0,
+        apart: int,
+        work: Work | None,
     ) -> None:
         self._queries, self._base = queries, base
         self._ties = ties
@@ -131,6 +135,17 @@ class _Sweep:
         self._batch_size = pairs_of_batch(store)
         self._buffers = Buffers()
         self._stopped = False
+        self._work = work or Work()
+        self._work.expect(self._products(apart))
+
+    def _products(self, apart: int) -> int:
+        """Return how many products all tiles are."""
+        if apart:
+            return apart * (len(self._queries) - apart)
+        products = len(self._queries) * len(self._base)
+        if not self._triangle:
+            return products
+        return int(products + sum((tile.stop - tile.start) ** 2 for tile in self._tiles)) // 2
 
     def pairs(self) -> Iterator[tuple[Rows, Rows]]:
         tiles = len(self._tiles)
@@ -141,8 +156,9 @@ class _Sweep:
                 started = started or [self._start(band)]
                 if following is not None:
                     started.append(self._start(following))
-                for done in started.pop(0):
-                    done.result()
+                with self._work.awaited():
+                    for done in started.pop(0):
+                        done.result()
                 yield from self._batches(band)
         finally:
             self._stopped = True
@@ -187,7 +203,9 @@ class _Sweep:
         for i in band:
             if not self._stopped and self._is_due(i, j):
                 tile = self._tiles[i]
-                self._multiply(i, j, queries[tile.start - start : tile.stop - start], base)
+                own = queries[tile.start - start : tile.stop - start]
+                self._multiply(i, j, own, base)
+                self._work.add(len(own) * len(base))
 
     def _multiply(self, i: int, j: int, queries: Floats, base: Floats) -> None:
         """Multiply two tiles; keep the candidates of `i`, in a triangle of `j` too."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nsl_tools.build_graph.search.candidate_keys import NO_KEY
+from nsl_tools.progress import Work
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -50,7 +51,11 @@ class Candidates:
         return self.ends(keys[keys != NO_KEY])
 
     def weigh(
-        self, rows: Rows, weigh: Callable[[Rows, Rows], Weights], pool: Executor
+        self,
+        rows: Rows,
+        weigh: Callable[[Rows, Rows], Weights],
+        pool: Executor,
+        work: Work | None = None,
     ) -> WeighedCandidates:
         """Weigh the candidates of some of the rows.
 
@@ -61,13 +66,16 @@ class Candidates:
             rows: for `WeighedCandidates.of` to return.
             weigh: returns the weights of pairs; called by the threads.
             pool: the threads.
+            work: counts rows.
         """
         weights = np.zeros(self.keys.shape, np.int32)
         order = self.by_cell(rows)
         step = TUNING.weighed_rows
+        work = work or Work()
+        work.expect(len(order))
         batches = (order[start : start + step] for start in range(0, len(order), step))
-        for _ in pool.map(partial(self._weigh, weigh, weights), batches):
-            pass
+        for count in pool.map(partial(self._weigh, weigh, weights), batches):
+            work.add(count)
         return WeighedCandidates(self, weights)
 
     def by_cell(self, rows: Rows) -> Rows:
@@ -75,10 +83,9 @@ class Candidates:
         places = np.searchsorted(self.rows, rows)
         return places[np.argsort(self.cells[places], kind="stable")]
 
-    def _weigh(
-        self, weigh: Callable[[Rows, Rows], Weights], weights: Weights, places: Rows
-    ) -> None:
+    def _weigh(self, weigh: Callable[[Rows, Rows], Weights], weights: Weights, places: Rows) -> int:
         weights[places] = self.weights_of(self.keys[places], weigh)
+        return len(places)
 
     def weights_of(self, keys: Keys, weigh: Callable[[Rows, Rows], Weights]) -> Weights:
         """Return the weights of the candidates of some rows, 0 where they are not needed."""

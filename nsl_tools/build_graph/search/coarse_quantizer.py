@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from nsl_tools.arrays.buffers import Buffers
 from nsl_tools.build_graph.search.assignment import NEVER, assign
 from nsl_tools.build_graph.search.faiss_loader import load_faiss
+from nsl_tools.progress import Work
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -44,19 +45,28 @@ class CoarseQuantizer:
         workers: the threads.
         seed: of the centroids.
         columns: how many cells to list for each row at first; None for the usual number.
+        work: counts products of a row and a centroid.
 
     Attributes:
         listed: the cells nearest to each row, nearest first, shape (rows, columns).
         cells: how many there are, those counted that were cut from a large one.
-        cost: products of a row and a centroid so far, those that placed the centroids too.
+        cost: these products so far, those that placed the centroids too.
     """
 
     def __init__(
-        self, unit: UnitRows, workers: Workers, seed: int, columns: int | None = None
+        self,
+        unit: UnitRows,
+        workers: Workers,
+        seed: int,
+        columns: int | None = None,
+        work: Work | None = None,
     ) -> None:
-        self._unit, self._pool = unit, workers.products
+        self._unit, self._pool, self._work = unit, workers.products, work or Work()
         training = usual_training(*unit.shape)
+        # Those of the lists are expected from the start, too.
+        self._work.expect(training.cost + len(unit) * training.cells)
         self._centroids = centroids_of(unit, training, workers.count, seed)
+        self._work.add(training.cost)
         self.cost = training.cost
         self._buffers = Buffers()
         self._list(columns or usual_columns(len(unit)))
@@ -104,6 +114,7 @@ class CoarseQuantizer:
         mean, columns = self.mean_probes(margin), self.listed.shape[1]
         if columns >= min(2 * mean, len(self._centroids)):
             return False
+        self._work.expect(len(self._unit) * len(self._centroids))
         self._list(math.ceil(4 * mean))
         return True
 
@@ -127,6 +138,7 @@ class CoarseQuantizer:
         )
         listed, margins = assign(unit, self._centroids, self.listed.shape[1], similarities)
         self.listed[block], self._margins[block] = listed, margins
+        self._work.add(similarities.size)
         return np.bincount(margins.ravel(), minlength=NEVER)
 
     def _divide_large(self) -> int:

@@ -8,7 +8,7 @@ depend on threads, blocks or the BLAS at hand.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from nsl_tools.build_graph.search.block_products import (
 )
 from nsl_tools.build_graph.search.ivf import InvertedLists
 from nsl_tools.build_graph.search.ties import Ties
+from nsl_tools.progress import Progress, Work
 from nsl_tools.spill.matrix import Rows, row_hashes
 from nsl_tools.tuning import TUNING
 
@@ -58,9 +59,11 @@ class Threads:
 
     Attributes:
         workers: the threads.
+        progress: how to report progress.
     """
 
     workers: Workers
+    progress: Progress = field(default_factory=Progress)
 
     def found(
         self, searcher: ListSearcher, searches: Iterator[tuple[Rows, Rows]], at_once: int
@@ -73,7 +76,8 @@ class Threads:
         self, candidates: Candidates, rows: Rows, weigher: EdgeWeigher
     ) -> WeighedCandidates:
         """Return candidates, those of `rows` weighed as far as they may be among the best."""
-        return candidates.weigh(rows, weigher.weigh_compactly, self.workers.products)
+        with self.progress.phase("weighing", unit="nodes") as work:
+            return candidates.weigh(rows, weigher.weigh_compactly, self.workers.products, work)
 
 
 class NearestNeighbors:
@@ -84,6 +88,7 @@ class NearestNeighbors:
         workers: the threads.
         store: keeps what may not fit the memory.
         runner: searches lists; None for the threads.
+        progress: how to report progress.
 
     Attributes:
         weigher: as given.
@@ -92,6 +97,7 @@ class NearestNeighbors:
         workers: the threads.
         store: keeps what may not fit the memory.
         runner: searches lists.
+        progress: how to report progress.
     """
 
     def __init__(
@@ -100,9 +106,11 @@ class NearestNeighbors:
         workers: Workers,
         store: MatrixStore,
         runner: ListRunner | None = None,
+        progress: Progress = Progress(),  # noqa: B008 - quiet, it keeps nothing
     ) -> None:
         self.weigher = weigher
-        self.runner = runner or Threads(workers)
+        self.runner = runner or Threads(workers, progress)
+        self.progress = progress
         self.embeddings, self.k = weigher.embeddings, weigher.k
         self.workers = workers
         self.store = store
@@ -119,16 +127,24 @@ class NearestNeighbors:
     def _hashes(self) -> npt.NDArray[np.uint64]:
         return row_hashes(self.embeddings.vectors)
 
-    def edges(self, queries: Rows, base: Rows) -> Iterator[Edges]:
+    def edges(self, queries: Rows, base: Rows, work: Work | None = None) -> Iterator[Edges]:
         """Yield the edges from `queries` to `base` (ascending rows) in order of `queries`.
 
-        Rows without direction (zero vectors) have no edges.
+        Rows without direction (zero vectors) have no edges. `work` counts products; without it,
+        to compare is a phase of the run.
         """
+        if work is not None:
+            yield from self._edges(queries, base, work)
+            return
+        with self.progress.phase("comparing", unit="products") as own_work:
+            yield from self._edges(queries, base, own_work)
+
+    def _edges(self, queries: Rows, base: Rows, work: Work) -> Iterator[Edges]:
         queries, base = (rows[self.embeddings.norms[rows] > 0] for rows in (queries, base))
         if not len(base):
             return
         same = np.array_equal(queries, base)
-        pairs = self._within(base) if same else self._between(queries, base)
+        pairs = self._within(base, work) if same else self._between(queries, base, work)
         yield from self.best_of_each(pairs)
 
     def edges_across(self, first: Rows, others: Rows) -> Iterator[Edges]:
@@ -141,9 +157,9 @@ class NearestNeighbors:
         first, others = (rows[self.embeddings.norms[rows] > 0] for rows in (first, others))
         if len(first) and len(others):
             rows = np.concatenate([first, others])
-            yield from self.best_of_each(self._within(rows, len(first)))
+            yield from self.best_of_each(self._within(rows, Work(), len(first)))
 
-    def _within(self, rows: Rows, apart: int = 0) -> Iterator[tuple[Rows, Rows]]:
+    def _within(self, rows: Rows, work: Work, apart: int = 0) -> Iterator[tuple[Rows, Rows]]:
         """Yield candidates among `rows`, ascending by source from yield to yield.
 
         With `apart`, only those of a row before that place and one from it on; a few others may
@@ -155,16 +171,16 @@ class NearestNeighbors:
         units = UnitRows(self.embeddings, base)
         pool, ties = self.workers.products, self._ties(base, base)
         apart -= int(np.count_nonzero(surplus[:apart]))
-        for i, j in all_pairs(units, self._wanted, pool, self.store, ties, apart):
+        for i, j in all_pairs(units, self._wanted, pool, self.store, ties, apart, work):
             if not len(i):
                 continue
             due = int(np.searchsorted(rest, base[i].max()))
-            yield from self._with_surplus(base[i], base[j], rest[done:due], base)
+            yield from self._with_surplus(base[i], base[j], rest[done:due], base, work)
             done = due
-        yield from self._between(rest[done:], base)
+        yield from self._between(rest[done:], base, work)
 
     def _with_surplus(
-        self, sources: Rows, targets: Rows, surplus: Rows, base: Rows
+        self, sources: Rows, targets: Rows, surplus: Rows, base: Rows, work: Work
     ) -> Iterator[tuple[Rows, Rows]]:
         """Yield pairs, and the candidates of surplus rows that come before the last source.
 
@@ -174,7 +190,7 @@ class NearestNeighbors:
         for first in range(0, len(surplus), step):
             some = surplus[first : first + step]
             early = sources <= some[-1]
-            parts = [(sources[early], targets[early]), *self._between(some, base)]
+            parts = [(sources[early], targets[early]), *self._between(some, base, work)]
             yield np.concatenate([i for i, _ in parts]), np.concatenate([j for _, j in parts])
             sources, targets = sources[~early], targets[~early]
         yield sources, targets
@@ -206,11 +222,13 @@ class NearestNeighbors:
             same[block] = np.equal(*bits).all(axis=1)
         return same
 
-    def _between(self, queries: Rows, base: Rows) -> Iterator[tuple[Rows, Rows]]:
+    def _between(self, queries: Rows, base: Rows, work: Work) -> Iterator[tuple[Rows, Rows]]:
         if len(queries):
             units = UnitRows(self.embeddings, queries), UnitRows(self.embeddings, base)
             pool, ties = self.workers.products, self._ties(queries, base)
-            for sources, targets in pairs_between(*units, self._wanted, pool, self.store, ties):
+            for sources, targets in pairs_between(
+                *units, self._wanted, pool, self.store, ties, work
+            ):
                 yield queries[sources], base[targets]
 
     def _ties(self, queries: Rows, base: Rows) -> Ties | None:
@@ -234,18 +252,22 @@ class NearestNeighbors:
         """
         return self.workers.ahead(lambda batch: self.weigher.choose(*batch), pairs)
 
-    def inverted_lists(self, rows: Rows, seed: int) -> InvertedLists:
-        """Return the inverted lists that find about the k best among `rows`."""
+    def inverted_lists(self, rows: Rows, seed: int, work: Work) -> InvertedLists:
+        """Return the inverted lists that find about the k best among `rows`.
+
+        `work` counts the products that it takes to place and to list their cells.
+        """
         units, wanted = self.units(rows), self._wanted
         return InvertedLists(
-            units, self.k or 0, wanted.threshold, wanted.slack, self.workers, self.runner, seed
-        )
+            units, self.k or 0, wanted.threshold, wanted.slack, self.workers, self.runner, seed,
+            work,
+        )  # fmt: skip
 
     def reordered(self, rows: Rows) -> NearestNeighbors:
         """Return the same for `rows` only; vectors as `spill.matrix.reordered` returns them."""
         embeddings = self.embeddings.reordered(rows, self.store)
         weigher = replace(self.weigher, embeddings=embeddings)
-        return NearestNeighbors(weigher, self.workers, self.store, self.runner)
+        return NearestNeighbors(weigher, self.workers, self.store, self.runner, self.progress)
 
     def units(self, rows: Rows) -> UnitRows:
         """Return the unit vectors of `rows`, ascending."""

@@ -29,6 +29,7 @@ from nsl_tools.build_graph.search.candidate_keys import (
 )
 from nsl_tools.build_graph.search.candidates import SPARE, Candidates
 from nsl_tools.build_graph.search.coarse_quantizer import CoarseQuantizer
+from nsl_tools.progress import Work
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ class SearchFacts:
 class ListSearcher:
     """Searches one list at a time; threads may share it."""
 
-    def __init__(self, unit: UnitRows, facts: SearchFacts) -> None:
-        """Search among `unit`, of which so much is known."""
-        self._unit, self._facts = unit, facts
+    def __init__(self, unit: UnitRows, facts: SearchFacts, work: Work | None = None) -> None:
+        """Search among `unit`, of which so much is known; count products in `work`."""
+        self._unit, self._facts, self._work = unit, facts, work or Work()
         self._keys = PairKeys(len(unit))
         self._depth = facts.depth
         self._most = int(facts.probes.max())
@@ -104,6 +105,7 @@ class ListSearcher:
                 found.append(self._passing(products, 0, (block, members), strangers=False))
             else:
                 found += [self._passing(products, axis, (block, members)) for axis in (0, 1)]
+            self._work.add(products.size)
         keys = np.concatenate(found)
         return self.by_table(keys)
 
@@ -182,6 +184,7 @@ class InvertedLists:
         workers: the threads.
         runner: searches the lists.
         seed: of the cells.
+        work: counts the products that it takes to place and to list the cells.
 
     Attributes:
         found: the best candidates of each row so far.
@@ -196,6 +199,7 @@ class InvertedLists:
         workers: Workers,
         runner: ListRunner,
         seed: int,
+        work: Work | None = None,
     ) -> None:
         self._unit, self._pool, self._runner = unit, workers.products, runner
         self._keys = PairKeys(len(unit))
@@ -206,7 +210,7 @@ class InvertedLists:
         tables, lists = TUNING.kept_rows, TUNING.probed_lists
         self._table_rows = max(min(1 << 11, tables), int(share * tables))
         self._at_once = max(min(8, lists), int(share * lists))
-        self._quantizer = CoarseQuantizer(unit, workers, seed)
+        self._quantizer = CoarseQuantizer(unit, workers, seed, work=work)
         self._assigned = self._quantizer.listed[:, 0].copy()
         self.found = Candidates(unit.rows, self._keys, self._best, slack, self._assigned)
         self._members = self._by_cell(np.arange(len(unit)), self._assigned)
@@ -230,15 +234,26 @@ class InvertedLists:
         """Return how many products a search takes: of k-means, of the lists, and of the probes."""
         return self._quantizer.cost + self._quantizer.comparisons(margin)
 
-    def search(self, margin: int) -> None:
+    def described(self, margin: int) -> str:
+        """Return in words how many lists there are, and how many a search probes."""
+        probes = self._quantizer.mean_probes(margin)
+        return f"{len(self._quantizer):,} lists, of which a node probes {probes:.1f} on average"
+
+    @property
+    def listing_cost(self) -> int:
+        """How many products it took to place and to list the cells."""
+        return self._quantizer.cost
+
+    def search(self, margin: int, work: Work | None = None) -> None:
         """Let rows probe the cells within a margin that they did not probe yet.
 
         Args:
             margin: no smaller than before.
+            work: counts products.
         """
         # What rows find in their own cell spares much of what follows.
         for share in (0.0, 1.0):
-            self._probe(self._quantizer.probes(int(share * margin)))
+            self._probe(self._quantizer.probes(int(share * margin)), work)
 
     def order(self) -> Rows:
         """Return the places of all rows, those of a cell together."""
@@ -248,7 +263,7 @@ class InvertedLists:
         """Take the same rows from elsewhere."""
         self._unit = unit
 
-    def _probe(self, probes: Numbers) -> None:
+    def _probe(self, probes: Numbers, work: Work | None) -> None:
         self._before = self._probes
         self._probes = np.maximum(self._before, probes)
         facts = SearchFacts(
@@ -260,7 +275,7 @@ class InvertedLists:
             self._best.shape[1],
             self._table_rows,
         )
-        searcher = ListSearcher(self._unit, facts)
+        searcher = ListSearcher(self._unit, facts, work)
         found: list[Keys] = []
         for some in self._runner.found(searcher, self._searches(), self._at_once):
             found += some

@@ -19,6 +19,7 @@ import numpy as np
 
 from nsl_tools.build_graph.search.assignment import NEVER
 from nsl_tools.build_graph.search.sample import Sample
+from nsl_tools.progress import Work
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def promised(
     None where that is as fast, or where there are too few edges to judge by: then with a warning.
     """
     if len(rows) < LEAST_ROWS:
+        reason = f"there are fewer nodes than {LEAST_ROWS:,}"
+        nearest.progress.decide("search", f"all pairs, since {reason}")
         return None
     sample = _drawn(nearest, rows, least, seed, statistics)
     if sample is None:
@@ -103,17 +106,17 @@ def _drawn(
     drawn, count = 0, 0
     found: list[Edges] = []
     while True:
-        found += nearest.edges(np.sort(order[drawn:size]), rows)
+        with nearest.progress.phase("sampling", unit="products") as work:
+            found += nearest.edges(np.sort(order[drawn:size]), rows, work)
         drawn, count = size, sum(len(edges) for edges in found)
         if count >= enough:
             return Sample(np.sort(order[:drawn]), found, len(rows), most)
         # A tenth more than seem to be needed, so that one more drawing seldom is.
         size = math.ceil(1.1 * drawn * enough / max(1, count))
         if size > limit:
-            statistics.warnings[
-                f"--recall: {count:,} edges of {drawn:,} random nodes are too few to judge by: "
-                "all pairs were compared"
-            ] = 1
+            reason = f"{count:,} edges of {drawn:,} random nodes are too few to judge by"
+            statistics.warnings[f"--recall: {reason}: all pairs were compared"] = 1
+            nearest.progress.decide("search", f"all pairs, since {reason}")
             return None
 
 
@@ -146,22 +149,30 @@ def _searched(
     nearest: NearestNeighbors, rows: Rows, sample: Sample, least: float, seed: int
 ) -> PromisedEdges | None:
     """Search until a recall of `least` is promised; None if comparing all pairs costs less."""
-    lists = nearest.inverted_lists(rows, seed)
-    asked, margin = least, _margin(lists, sample, least, 0)
+    with nearest.progress.phase("lists", unit="products") as work:
+        lists = nearest.inverted_lists(rows, seed, work)
+        asked, margin = least, _margin(lists, sample, least, 0)
     if margin is not None:
         # A search reads rows cell by cell; lists go on reading the first file, in its order.
         nearest = nearest.reordered(rows[lists.order()])
         lists.read_from(nearest.units(rows))
+    compared = 0
     while margin is not None:
-        lists.search(margin)
+        cost = lists.cost(margin)
+        before, compared = compared, cost - lists.listing_cost
+        with nearest.progress.phase("comparing", Work(compared - before), "products") as work:
+            lists.search(margin, work)
         recall = sample.recall(nearest.weigher.best(*lists.found.pairs(sample.rows)))
         if recall.lower_bound >= least:
-            products = lists.cost(margin) + len(sample.rows) * len(rows)
+            products = cost + len(sample.rows) * len(rows)
             effort = products / (len(rows) ** 2 / 2)
+            nearest.progress.decide("search", f"by {lists.described(margin)}")
             return PromisedEdges(nearest, lists.found, recall, effort)
         # Some pairs were compared and yet not kept, since float32 mistook their order.
         asked += least - recall.lower_bound
         margin = _margin(lists, sample, asked, margin + 1)
+    reason = "lists that keep the promise would take as long"
+    nearest.progress.decide("search", f"all pairs, since {reason}")
     return None
 
 

@@ -242,6 +242,8 @@ class ShardSet:
         """Count and say what is kept of runs before; return whether nothing else is to be done."""
         if self._shards:
             statistics.counts["shards kept"] = len(self._shards)
+            kept = f"{len(self._shards)} of {len(self._names)} kept of an earlier run"
+            progress.decide("shards", kept)
         if self._complete:
             progress.note(f"{self._path}: is complete already, nothing to do")
         return len(self._shards) == len(self._names)

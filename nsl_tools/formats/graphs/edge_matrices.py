@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from nsl_tools.errors import DataError
 from nsl_tools.files.readings import opened
+from nsl_tools.files.streams import source
 from nsl_tools.formats.extras import required
 from nsl_tools.formats.graphs.edge_batches import EdgeRows, similarities
 from nsl_tools.formats.matrices.hdf5 import dataset_of, hdf5_errors_as_data_errors
 from nsl_tools.formats.matrices.matrix import fill
 from nsl_tools.formats.matrices.npy_header import NpyHeader, read_header
 from nsl_tools.formats.matrices.npz import zip_errors_as_data_errors
+from nsl_tools.progress import Work
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -32,7 +34,13 @@ if TYPE_CHECKING:
     Edges = Generator[pa.RecordBatch, None, int]
 
 
-def read_sparse(path: str, statistics: Statistics, names: NodeNames, before: int = 0) -> Edges:
+def read_sparse(
+    path: str,
+    statistics: Statistics,
+    names: NodeNames,
+    before: int = 0,
+    read: Work | None = None,
+) -> Edges:
     """Yield the edges in a sparse matrix, row after row, as batches of `EDGE_SCHEMA`.
 
     Args:
@@ -40,6 +48,7 @@ def read_sparse(path: str, statistics: Statistics, names: NodeNames, before: int
         statistics: counts what is skipped.
         names: the ids of nodes by their numbers.
         before: rows of other files, which come before those of this one.
+        read: counts the bytes that are read.
 
     Returns:
         How many rows it has.
@@ -64,18 +73,26 @@ def read_sparse(path: str, statistics: Statistics, names: NodeNames, before: int
             if found.left != ends[-1]:
                 problem = f"{found.left:,} {found.name}, expected {ends[-1]:,} as indptr says"
                 raise DataError(path, "", problem)
+        size, read = source(path).size() or 0, read or Work()
         for first in range(0, int(ends[-1]), step := max(1, TUNING.graph_bytes // 16)):
             places = np.arange(first, min(first + step, int(ends[-1])))
             sources = np.searchsorted(ends, places, side="right") - 1 + before
             pairs = sources, columns.take(len(places)).astype(np.int64)
             own = similarities(weights.take(len(places)).astype(np.float64), distances=distances)
             yield _named(path, first, pairs, own, names).usable(statistics)
+            read.add(size * len(places) // int(ends[-1]))
     if not ends[-1]:
         statistics.counts["empty files"] += 1
     return len(ends) - 1
 
 
-def read_knn(path: str, statistics: Statistics, names: NodeNames, before: int = 0) -> Edges:
+def read_knn(
+    path: str,
+    statistics: Statistics,
+    names: NodeNames,
+    before: int = 0,
+    read: Work | None = None,
+) -> Edges:
     """Yield the edges in matrices `knns` and `dists`, as batches of `EDGE_SCHEMA`.
 
     Args:
@@ -83,6 +100,7 @@ def read_knn(path: str, statistics: Statistics, names: NodeNames, before: int = 
         statistics: counts what is skipped.
         names: the ids of nodes by their numbers.
         before: rows of other files, which come before those of this one.
+        read: counts the bytes that are read.
 
     Returns:
         How many rows it has.
@@ -105,6 +123,7 @@ def read_knn(path: str, statistics: Statistics, names: NodeNames, before: int = 
             raise DataError(path, "", problem)
         distances = _are_distances(path, dists)
         step = max(1, TUNING.graph_bytes // (16 * max(1, knns.shape[1])))
+        size, read = source(path).size() or 0, read or Work()
         for row in range(0, knns.shape[0], step):
             targets, weights = knns[row : row + step], dists[row : row + step]
             weights = similarities(weights.astype(np.float64), distances=distances)
@@ -112,6 +131,7 @@ def read_knn(path: str, statistics: Statistics, names: NodeNames, before: int = 
             pairs = places + row + before, targets[places, columns].astype(np.int64)
             yield _named(path, first, pairs, weights[places, columns], names).usable(statistics)
             first += len(places)
+            read.add(size * len(targets) // knns.shape[0])
     if not first:
         statistics.counts["empty files"] += 1
     return int(knns.shape[0])

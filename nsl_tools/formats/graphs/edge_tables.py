@@ -12,6 +12,7 @@ from nsl_tools.formats.graphs.edge_batches import EdgeRows, similarities
 from nsl_tools.formats.ids.row_ids import holds_ids, id_texts
 from nsl_tools.formats.tables.opening import opened_table
 from nsl_tools.formats.tables.table import column, storage_type
+from nsl_tools.progress import Work
 from nsl_tools.tuning import TUNING
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def read_edge_table(
-    path: str, statistics: Statistics, names: NodeNames
+    path: str, statistics: Statistics, names: NodeNames, read: Work | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Yield the edges in a Parquet or Arrow file, as batches of `EDGE_SCHEMA`.
 
@@ -31,6 +32,7 @@ def read_edge_table(
         path: of the file; its columns of ids are texts, or numbers of nodes.
         statistics: counts what is skipped.
         names: the ids of nodes by their numbers.
+        read: counts the bytes that are read.
 
     Raises:
         DataError: the file cannot be read, or a row is no edge.
@@ -40,7 +42,8 @@ def read_edge_table(
         columns = _columns(table)
         # As build-graph says where it writes distances.
         distances = (table.schema.metadata or {}).get(b"weights") == b"distance"
-        for batch in table.batches(columns, table.rows_at_once(columns, TUNING.graph_bytes)):
+        batches = table.batches(columns, table.rows_at_once(columns, TUNING.graph_bytes))
+        for batch in table.counted(batches, read or Work()):
             if not len(batch):
                 continue
             sources, targets = (_ids(path, column(batch, name), names) for name in columns[:2])

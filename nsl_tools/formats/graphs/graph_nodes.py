@@ -51,8 +51,25 @@ class _Level:
         """Return both as one."""
         high, low = np.append(self.high, other.high), np.append(self.low, other.low)
         rows = np.append(self.rows, other.rows)
-        order = np.lexsort((low, high))
+        order = _order(high, low)
         return _Level(high[order], low[order], rows[order])
+
+
+def _order(high: Words, low: Words) -> Rows:
+    """Return the order in which fingerprints ascend; in which equal ones come is left open."""
+    order: Rows = np.argsort(high)
+    high, low = high[order], low[order]
+    # Sorting by half of the bits is faster, and enough unless two ids share just that half.
+    if ((high[1:] == high[:-1]) & (low[1:] < low[:-1])).any():
+        order = order[np.lexsort((low, high))]
+    return order
+
+
+def _changes(high: Words, low: Words) -> npt.NDArray[np.bool_]:
+    """Tell which fingerprints, shape (n,), differ from the one before."""
+    changed = np.ones(len(high), np.bool_)
+    changed[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+    return changed
 
 
 class GraphNodes:
@@ -83,22 +100,36 @@ class GraphNodes:
             UsageError: there are more nodes than the memory can hold.
         """
         high, low = fingerprints(ids)
-        order = np.lexsort((low, high))
+        order = _order(high, low)
         high, low = high[order], low[order]
-        is_first = np.ones(len(order), np.bool_)
-        is_first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+        is_first = _changes(high, low)
+        firsts = np.flatnonzero(is_first)
         groups = np.empty(len(order), np.int64)
         groups[order] = np.cumsum(is_first) - 1
-        high, low = high[is_first], low[is_first]
+        high, low = high[firsts], low[firsts]
         found = self._find(high, low)
         new = np.flatnonzero(found < 0)
         if len(new):
-            # A stable sort leaves equal ids in order: the first of each group comes first.
-            firsts = order[is_first][new]
-            new = new[np.argsort(firsts)]
-            found[new] = np.arange(len(self), len(self) + len(new))
-            self._add(ids.take(pa.array(np.sort(firsts))), high, low, found, np.sort(new))
-        return found[groups]
+            places = np.minimum.reduceat(order, firsts)[new]
+            found[new[np.argsort(places)]] = np.arange(len(self), len(self) + len(new))
+            self._add(ids.take(pa.array(np.sort(places))), high, low, found, new)
+        return np.asarray(found[groups])
+
+    def ends(self, sources: pa.Array, targets: pa.Array) -> Rows:
+        """Return the rows of the ends of m edges, shape (2, m), as `rows` does.
+
+        Edges of one source follow each other in most graphs: its id is looked up once.
+        """
+        import pyarrow.compute as pc  # here, since it takes long to import
+
+        runs = pc.run_end_encode(sources)
+        found = self.rows(pa.concat_arrays([runs.values, targets]))
+        lengths = np.diff(runs.run_ends.to_numpy(), prepend=0)
+        return np.stack([np.repeat(found[: len(lengths)], lengths), found[len(lengths) :]])
+
+    def known(self, ids: pa.Array) -> Rows:
+        """Return the row of each of m ids, -1 of one that no node has."""
+        return self._find(*fingerprints(ids))
 
     def _find(self, high: Words, low: Words) -> Rows:
         found = np.full(len(high), -1)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nsl_tools.files.streams import Source
     from nsl_tools.formats.ids.row_ids import RowIds
     from nsl_tools.options import RunOptions
+    from nsl_tools.progress import Work
     from nsl_tools.statistics import Statistics
 
 
@@ -51,8 +52,8 @@ class SeedIds:
         """The name of the feature or column that holds the id."""
         return self.column or self.options.id_feature
 
-    def read(self, statistics: Statistics) -> pa.Array:
-        """Return the ids of all seeds, each once, in order.
+    def read(self, statistics: Statistics, work: Work | None = None) -> pa.Array:
+        """Return the ids of all seeds, each once, in order; `work` counts bytes of examples.
 
         Raises:
             DataError: a file, a record or an id is not what it should be, or there is none.
@@ -62,7 +63,7 @@ class SeedIds:
         ids = IdColumn(self.paths[0], memory_of(self.options))
         places = Places()
         for path in self.paths:
-            with rereadable(source(path, self.options), _check_start) as found:
+            with rereadable(source(path, self.options, work), _check_start) as found:
                 self._add(path, found, skipped, ids, places)
         refuse_empty(len(places), [source(path) for path in self.paths], self.options)
         every = ids.array()
@@ -81,7 +82,7 @@ class SeedIds:
         elif path != STANDARD_STREAM and first_bytes(path, len(MAGIC)) == MAGIC:
             with row_ids(path, skipped.statistics) as rows:
                 _add_list(rows, ids, places)
-        elif _is_text(found):
+        elif is_text(found):
             with found.open() as stream:
                 _add_list(IdLines(stream, found.name, skipped.statistics), ids, places)
         else:
@@ -90,7 +91,7 @@ class SeedIds:
                 places.add(batch.records)
 
 
-def _is_text(found: Source) -> bool:
+def is_text(found: Source) -> bool:
     """Tell whether a file, or what it was compressed from, is text and no records."""
     with found.open() as stream:
         return _starts_as_text(read_exactly(stream, 1 << 12))

@@ -82,7 +82,7 @@ def read_header(name: str, file: ByteStream) -> NpyHeader:
     sound = sound and order in (b"True", b"False") and entries[b"shape"].startswith(b"(")
     if not sound:
         raise DataError(name, "", f"the header is {shown(text)}, expected that of an array")
-    kind = entries[b"descr"].strip(b"'\"").decode(errors="replace")
+    kind = entries[b"descr"][1:-1].decode(errors="replace")
     shape = tuple(map(int, re.findall(rb"[0-9]+", entries[b"shape"])))
     return NpyHeader(kind, shape, order == b"True", before + len(text))
 

@@ -99,7 +99,9 @@ class MatrixEmbeddings(EmbeddingReader):
         with row_ids(self._options.ids, statistics) as ids:
             for path in self._paths:
                 with self.opened_matrix(path) as matrix:
-                    yield from _rows_of(matrix, path, ids)
+                    for rows in _rows_of(matrix, path, ids):
+                        self.read.add(4 * len(rows.values))
+                        yield rows
             if more := ids.rest():
                 problem = f"{ids.taken + more:,} ids, expected {ids.taken:,}, one for each row"
                 raise DataError(ids.name, "", problem)

@@ -133,7 +133,8 @@ class TableEmbeddings(EmbeddingReader):
                 reason = f"no column {DEFAULT_ID_FEATURE!r}, no --ids: ids are the rows' numbers"
                 statistics.warnings[f"{path}: {reason}"] = 1
             first = 0
-            for batch in table.batches(found.names, found.rows_at_once(TUNING.table_bytes)):
+            batches = table.batches(found.names, found.rows_at_once(TUNING.table_bytes))
+            for batch in table.counted(batches, self.read):
                 if len(batch):
                     yield _rows(found, ids, first, batch)
                 first += len(batch)

@@ -39,24 +39,26 @@ if TYPE_CHECKING:
     from nsl_tools.formats.tables.table import Table
     from nsl_tools.formats.tfrecord.frames import Framed
     from nsl_tools.options import RunOptions
+    from nsl_tools.progress import Work
 
     Values = tuple[int, Bytes, Places]
     """Kind, encoded values and their bounds."""
 
 
 @contextlib.contextmanager
-def opened_examples(path: str, options: RunOptions) -> Iterator[Source]:
+def opened_examples(path: str, options: RunOptions, read: Work | None = None) -> Iterator[Source]:
     """Make a source of examples that can be read several times.
 
     Args:
         path: a TFRecord file or stream, or a Parquet or Arrow file.
         options: of the run; `id_feature` names the column of the ids, which may be whole numbers.
+        read: counts the bytes that are read, here and of the source.
 
     Raises:
         DataError: the file cannot be read, or holds what examples cannot.
         ScratchError: the rows cannot be put aside.
     """
-    found = source(path, options)
+    found = source(path, options, read)
     if found.name != path or not is_table(path):
         with rereadable(found, check_start) as readable:
             yield readable
@@ -65,7 +67,7 @@ def opened_examples(path: str, options: RunOptions) -> Iterator[Source]:
     with Spool() as spool:
         try:
             with bounded(limit):
-                for records in encoded(path, options.id_feature):
+                for records in encoded(path, options.id_feature, found.read):
                     spool.write(seal(records).data.data)
         except MemoryError as err:
             problem = f"rows take more memory than --memory-limit {shown_size(limit)} leaves"
@@ -73,8 +75,13 @@ def opened_examples(path: str, options: RunOptions) -> Iterator[Source]:
         yield replace(found, spool=spool, noun="row")
 
 
-def encoded(path: str, id_column: str) -> Iterator[Framed]:
+def encoded(path: str, id_column: str, read: Work) -> Iterator[Framed]:
     """Yield the rows of a table as records, some at a time, yet to be given to `frames.seal`.
+
+    Args:
+        path: of the table.
+        id_column: column of the ids.
+        read: counts the bytes that are read.
 
     Raises:
         DataError: the file cannot be read, or holds what examples cannot.
@@ -82,7 +89,8 @@ def encoded(path: str, id_column: str) -> Iterator[Framed]:
     with opened_table(path, [id_column]) as table:
         names = _checked_names(table, id_column)
         first = 0
-        for batch in table.batches(names, table.rows_at_once(names, TUNING.batch_bytes)):
+        batches = table.batches(names, table.rows_at_once(names, TUNING.batch_bytes))
+        for batch in table.counted(batches, read):
             if len(batch):
                 columns = [
                     _column(path, first, name, column(batch, name), is_id=name == id_column)

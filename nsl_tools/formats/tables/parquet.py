@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nsl_tools.errors import DataError
-from nsl_tools.formats.tables.table import Table, arrow_errors_as_data_errors
+from nsl_tools.formats.tables.table import Table, arrow_errors_as_data_errors, checked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -89,7 +89,7 @@ class ParquetTable(Table):
             use_threads=False,
         ):
             found += len(batch)
-            yield batch
+            yield checked(batch)
         if found != expected:
             problem = f"{found:,} rows in row group {group}, its footer says {expected:,}"
             raise DataError(self.path, "", problem)

@@ -13,10 +13,12 @@ from nsl_tools.files.readings import opened
 from nsl_tools.memory import held_within
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from io import BufferedReader
 
     from typing_extensions import Self
+
+    from nsl_tools.progress import Work
 
 
 class Table(ABC):
@@ -29,11 +31,13 @@ class Table(ABC):
         path: of the file.
         schema: names and types of the columns.
         names: of the columns.
+        place: returns where in the open file reading goes on.
     """
 
     format_name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
     magic: ClassVar[tuple[bytes, ...]] = ()
+    place: Callable[[], int]
 
     def __init__(self, path: str, schema: pa.Schema) -> None:
         self.path = path
@@ -56,6 +60,7 @@ class Table(ABC):
         with opened(path) as file:
             with arrow_errors_as_data_errors(path, cls.format_name):
                 table = cls.of(path, file, texts)
+            table.place = file.tell
             yield table
 
     @classmethod
@@ -106,6 +111,14 @@ class Table(ABC):
             if first >= most:
                 return
 
+    def counted(self, batches: Iterable[pa.RecordBatch], read: Work) -> Iterator[pa.RecordBatch]:
+        """Yield what `batches` does; count in `read` how far in the file that is."""
+        done = 0
+        for batch in batches:
+            before, done = done, max(done, self.place())
+            read.add(done - before)
+            yield batch
+
     def rows_at_once(self, columns: Sequence[str], block_bytes: int) -> int:
         """Return how many rows make about so many bytes, by the first that there are.
 
@@ -138,6 +151,18 @@ def column(batch: pa.RecordBatch, name: str) -> pa.Array:
     """Return the column of a batch with a name, as it is stored: an extension is taken off."""
     found = batch.column(batch.schema.names.index(name))
     return found.storage if isinstance(found.type, pa.BaseExtensionType) else found
+
+
+def checked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch whose dictionaries have all values that its rows name.
+
+    Raises:
+        pa.ArrowInvalid: one has not: the file is damaged.
+    """
+    for values in batch.columns:
+        if "dictionary" in str(values.type):  # of lists, too
+            values.validate(full=True)
+    return batch
 
 
 def storage_type(kind: pa.DataType) -> pa.DataType:

@@ -15,6 +15,7 @@ from nsl_tools.build_graph.search.block_products import (
     pairs_between,
     tile_height,
 )
+from nsl_tools.progress import Work
 from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.threads import workers
 from nsl_tools.tuning import TUNING
@@ -55,10 +56,16 @@ def test_every_pair_that_may_be_an_edge_is_a_candidate(
         workers(2) as pool,
     ):
         patch.setattr(TUNING, "tile_rows", tile)
+        work = Work()
         if others is None:
-            batches = list(all_pairs(left, wanted, pool.products, store))
+            batches = list(all_pairs(left, wanted, pool.products, store, work=work))
         else:
-            batches = list(pairs_between(left, right, wanted, pool.products, store))
+            batches = list(pairs_between(left, right, wanted, pool.products, store, work=work))
+    # A product of two tiles serves both of their rows, but within one tile.
+    tiles = [min(tile, rows - start) for start in range(0, rows, tile)]
+    products_due = (rows**2 + sum(t * t for t in tiles)) // 2 if others is None else rows * others
+    assert work.done == work.total == products_due
+    assert work.waiting == 0
     pairs = [pair for batch in batches for pair in zip(*(x.tolist() for x in batch), strict=True)]
     assert len(set(pairs)) == len(pairs)
     ends = [(int(sources.min()), int(sources.max())) for sources, _ in batches]
@@ -68,6 +75,20 @@ def test_every_pair_that_may_be_an_edge_is_a_candidate(
     must = (products >= threshold + 1e-6) & (products >= kth)
     assert set(map(tuple, np.argwhere(must).tolist())) <= set(pairs)
     assert all(products[pair] >= threshold - 1e-6 for pair in pairs)
+
+
+@given(rows=st.integers(2, 60), apart=st.integers(1, 59), tile=st.sampled_from([1, 9, 1008]))
+def test_products_of_rows_apart_are_counted(rows: int, apart: int, tile: int) -> None:
+    apart = min(apart, rows - 1)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        MatrixStore(1 << 24) as store,
+        workers(2) as pool,
+    ):
+        patch.setattr(TUNING, "tile_rows", tile)
+        work, wanted = Work(), Wanted(3, -2.0, 1e-6)
+        list(all_pairs(units(0, rows), wanted, pool.products, store, apart=apart, work=work))
+    assert work.done == work.total == apart * (rows - apart)
 
 
 def test_tiles_are_low_where_vectors_are_long() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from nsl_tools.build_graph.search.candidate_keys import NO_KEY, PairKeys
 from nsl_tools.build_graph.search.candidates import SPARE, Candidates
+from nsl_tools.progress import Work
 from nsl_tools.threads import workers
 from nsl_tools.tuning import TUNING
 
@@ -56,7 +57,9 @@ def test_what_may_be_among_the_best_is_weighed(
     rows = np.arange(ROWS) * 3 + 1
     found = candidates(rows)
     some = rows[::2]
-    weighed = found.weigh(some, lambda a, b: (a * 1000 + b).astype(np.int32), pool.products)
+    work = Work()
+    weighed = found.weigh(some, lambda a, b: (a * 1000 + b).astype(np.int32), pool.products, work)
+    assert work.done == work.total == len(some)
     for row in some.tolist():
         sources, targets, weights = weighed.of(np.array([row]))
         assert (sources == row).all()

@@ -10,6 +10,7 @@ import pytest
 from nsl_tools.build_graph.embeddings import Embeddings, UnitRows
 from nsl_tools.build_graph.search.assignment import NEVER
 from nsl_tools.build_graph.search.coarse_quantizer import CoarseQuantizer
+from nsl_tools.progress import Work
 from nsl_tools.threads import Workers, workers
 from nsl_tools.tuning import TUNING
 
@@ -37,7 +38,8 @@ def similarities(cells: CoarseQuantizer) -> np.ndarray:
 
 
 def test_cells_are_listed_by_similarity(pool: Workers) -> None:
-    cells = CoarseQuantizer(unit_rows(), pool, 0)
+    cells = CoarseQuantizer(unit_rows(), pool, 0, work=(work := Work()))
+    assert work.done == work.total == cells.cost
     listed = similarities(cells)
     assert cells.listed.shape == (ROWS, len(cells))
     assert (np.diff(listed, axis=1) <= 1e-6).all()

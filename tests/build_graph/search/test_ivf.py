@@ -11,6 +11,7 @@ from nsl_tools.build_graph.search import coarse_quantizer
 from nsl_tools.build_graph.search.assignment import NEVER
 from nsl_tools.build_graph.search.exact import Threads
 from nsl_tools.build_graph.search.ivf import InvertedLists
+from nsl_tools.progress import Work
 from nsl_tools.threads import Workers, workers
 from nsl_tools.tuning import TUNING
 
@@ -53,7 +54,9 @@ def test_rows_that_probe_all_cells_find_all_neighbours(
     """Each pair meets once, however the probes are cut, so that nothing better is left out."""
     unit, rows = units(), np.setdiff1d(np.arange(ROWS), [3, 17, 399])
     searched = searched_in(unit, rows, threshold, pool)
-    for margin in steps:
+    searched.search(steps[0], work := Work())
+    assert work.done == searched.cost(steps[0]) - searched.listing_cost
+    for margin in steps[1:]:
         searched.search(margin)
     products = (unit @ unit.T).astype(np.float64)
     products[:, [3, 17, 399]] = -9

@@ -14,6 +14,7 @@ from nsl_tools.build_graph.search.exact import NearestNeighbors
 from nsl_tools.build_graph.search.lsh import bucketed_edges
 from nsl_tools.build_graph.weigher import EdgeWeigher, IdRanks
 from nsl_tools.options import BuildGraphOptions
+from nsl_tools.progress import Progress
 from nsl_tools.spill.matrix import MatrixStore
 from nsl_tools.threads import workers
 from nsl_tools.tuning import TUNING
@@ -58,8 +59,12 @@ def test_edges_are_the_pairs_that_share_a_bucket(
     ):
         patch.setattr(TUNING, "small_bucket", small)
         weigher = EdgeWeigher(nodes, None, -1.0, IdRanks(ids))
-        nearest = NearestNeighbors(weigher, pool, store)
+        progress = Progress(quiet=False)
+        nearest = NearestNeighbors(weigher, pool, store, progress=progress)
         edges = list(bucketed_edges(nearest, options, np.array(queries, np.int64)))
+    for phase in progress.phases:  # all that was expected is done, and no more
+        assert phase.name == "comparing"
+        assert phase.done == phase.expected
     found = [
         pair
         for part in edges

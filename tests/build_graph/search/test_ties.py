@@ -89,7 +89,7 @@ def nearly_parallel(draw: st.DrawFn) -> tuple[list[str], Floats]:
 
 @pytest.mark.own_memory("sets tiles and the budget")
 @pytest.mark.thorough
-@settings(max_examples=drawn(200), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=drawn(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     nodes=nearly_parallel(),
     k=st.sampled_from([1, 2, 5, 10]),
@@ -171,7 +171,7 @@ def test_equal_vectors_have_cosine_1(tmp_path: Path, dimension: int) -> None:
     assert {(target, source) for source, target in found} == found
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     vectors=st.integers(1, 4).flatmap(
         lambda d: st.lists(

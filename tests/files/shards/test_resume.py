@@ -275,7 +275,9 @@ def test_an_error_while_renaming_keeps_all_shards(run: Run) -> None:
     assert done.returncode == 1
     assert _contents() == {}
     assert len(_finished()) == 3
-    assert b"3 shards kept" in run(*_PACK, "--resume").stderr
+    said = run(*_PACK, "--resume", "-v").stderr
+    assert b"3 shards kept" in said
+    assert b"shards: 3 of 3 kept of an earlier run\n" in said
     assert len(_contents()) == 4
 
 

@@ -34,7 +34,7 @@ def small_pages() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(
         st.tuples(st.integers(0, 11_000), st.integers(0, 3000), st.sampled_from([0, 1, 2])),

@@ -31,6 +31,26 @@ def test_each_id_has_the_row_of_its_first_appearance(batches: list[list[bytes]])
         assert nodes.ids(some).to_pylist() == list(rows)[::3]
 
 
+@given(st.lists(st.lists(st.tuples(_IDS, _IDS), max_size=20), max_size=10))
+def test_the_ends_of_edges_have_the_rows_of_their_ids(
+    batches: list[list[tuple[bytes, bytes]]],
+) -> None:
+    rows: dict[bytes, int] = {}
+    with contextlib.ExitStack() as stack:
+        nodes = GraphNodes(BUDGET, stack)
+        for batch in batches:
+            sources, targets = ([edge[i] for edge in batch] for i in (0, 1))
+            expected = [
+                [rows.setdefault(node, len(rows)) for node in s] for s in (sources, targets)
+            ]
+            found = nodes.ends(pa.array(sources, pa.binary()), pa.array(targets, pa.binary()))
+            assert found.tolist() == expected
+        assert nodes.known(pa.array([*rows, b"no"], pa.binary())).tolist() == [
+            *range(len(rows)),
+            -1,
+        ]
+
+
 def test_ids_that_share_half_of_a_fingerprint_are_told_apart() -> None:
     high, low = np.array([3, 7, 7, 7, 9], np.uint64), np.array([0, 1, 2, 3, 0], np.uint64)
     level = _Level(high, low, np.arange(5, dtype=np.uint32))

@@ -28,6 +28,8 @@ def read(*paths: Path) -> list[tuple[str, str, float]]:
     graphs = GraphFiles([str(path) for path in paths], PackOptions(), NAMES)
     batches = list(graphs.edges(Statistics()))
     assert graphs.name == str(paths[0])
+    assert graphs.size == sum(path.stat().st_size for path in paths)
+    assert graphs.size / 4 < graphs.read.done <= graphs.size
     return [
         (row["source"].decode(), row["target"].decode(), float(np.float32(row["weight"])))
         for batch in batches

@@ -88,5 +88,5 @@ def test_what_arrow_reserves_is_not_counted(tmp_path: Path, limit: str) -> None:
     command.append(f"--memory-limit={limit}")
     paths = [f"{tmp_path}/x.parquet", "", f"{tmp_path}/g.tsv", f"{tmp_path}/out.parquet"]
     done = subprocess.run([*command, *paths], check=False, capture_output=True, text=True)
-    assert done.stderr == ""
+    assert "memory" not in done.stderr
     assert done.returncode == 0

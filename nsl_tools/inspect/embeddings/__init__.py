@@ -1,0 +1,1 @@
+"""What a graph of embeddings would be like."""

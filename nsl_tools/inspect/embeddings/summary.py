@@ -1,0 +1,217 @@
+"""What a graph of embeddings would be like, from the exact neighbours of some random nodes.
+
+Two readings: one draws the sample, one compares it with all nodes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nsl_tools.errors import DataError, UsageError
+from nsl_tools.files.paths import STANDARD_STREAM
+from nsl_tools.formats.registry import embedding_reader
+from nsl_tools.formats.skipped_records import SkippedRecords
+from nsl_tools.inspect.embeddings.choosing import similarity_section, threshold_section
+from nsl_tools.inspect.embeddings.nearest import NearestOfSample
+from nsl_tools.inspect.findings import Fact, Findings, Section
+from nsl_tools.inspect.labels import LabelIndex, read_labels
+from nsl_tools.memory import shown_size
+from nsl_tools.options import BuildGraphOptions, memory_of
+from nsl_tools.progress import Progress
+from nsl_tools.statistics import Statistics
+from nsl_tools.threads import workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nsl_tools.formats.embedding_batch import EmbeddingBatch
+    from nsl_tools.options import InspectOptions
+    from nsl_tools.progress import Work
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+def inspect_embeddings(
+    paths: Sequence[str],
+    options: InspectOptions,
+    statistics: Statistics,
+    progress: Progress = Progress(),  # noqa: B008 - quiet, it keeps nothing
+) -> Findings:
+    """Describe embeddings, and the graphs that thresholds and k would make of them.
+
+    Args:
+        paths: files of embeddings, of one format.
+        options: how to inspect.
+        statistics: counts what is odd.
+        progress: how to report progress.
+
+    Raises:
+        DataError: a file cannot be read, or has no vector.
+        UsageError: an input cannot be read twice, or the memory is too little.
+    """
+    if STANDARD_STREAM in paths:
+        raise UsageError("inspect reads embeddings twice: expected files, received -")
+    labels = read_labels(options.labels, options, statistics) if options.labels else None
+    with progress.phase("sampling", unit="B") as work:
+        sample = _drawn(paths, options, statistics, work)
+    if not sample.nodes:
+        raise DataError(paths[0], "", "no vector, expected some")
+    most = 20  # neighbours of a node that are shown: more are seldom trained on
+    found = NearestOfSample(sample.units, sample.rows, most)
+    own = np.full(len(sample.rows), -1, np.int32)
+    first = 0
+    with contextlib.ExitStack() as stack:
+        pools = stack.enter_context(workers(os.cpu_count() or 1))
+        index = LabelIndex(labels, memory_of(options), stack)
+        work = stack.enter_context(progress.phase("comparing", unit="B"))
+        for batch in _batches(paths, options, Statistics(statistics.max_errors), work):
+            codes = index.codes(batch.ids)
+            _take_own(own, codes, sample.rows, first)
+            found.add(_units(batch.vectors, batch.norms), first, codes, pools)
+            first += len(batch.ids)
+    sections = [
+        _overview(sample, statistics),
+        similarity_section(found),
+        threshold_section(found, own if labels else None, sample.nodes),
+    ]
+    return Findings("embeddings", list(paths), sections)
+
+
+def _batches(
+    paths: Sequence[str], options: InspectOptions, statistics: Statistics, work: Work
+) -> Iterator[EmbeddingBatch]:
+    """Yield all embeddings; count the bytes of those that were taken."""
+    given = BuildGraphOptions(
+        id_feature=options.id_feature,
+        max_record_bytes=options.max_record_bytes,
+        memory_limit=options.memory_limit,
+        ids=options.ids,
+        array=options.array,
+        embedding_feature=options.embedding_feature,
+        embedding_columns=options.embedding_columns,
+    )
+    reader = embedding_reader(paths, given)
+    work.expect(reader.expected_bytes())
+    read = 0
+    with contextlib.closing(
+        reader.batches(SkippedRecords(statistics, "first"), _new_rows)
+    ) as batches:
+        for batch in batches:
+            yield batch
+            before, read = read, reader.read.done
+            work.add(read - before)
+
+
+def _new_rows(shape: tuple[int, int]) -> Floats:
+    return np.empty(shape, np.float32)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Random nodes, n of them.
+
+    Attributes:
+        rows: their row numbers, ascending.
+        units: their unit vectors, shape (n, d).
+        nodes: how many nodes there are in all.
+        zeros: how many of them have no direction.
+    """
+
+    rows: Rows
+    units: Floats
+    nodes: int
+    zeros: int
+
+
+def _drawn(
+    paths: Sequence[str], options: InspectOptions, statistics: Statistics, work: Work
+) -> _Sample:
+    """Return nodes drawn without replacement, each as likely as the others.
+
+    Those with the smallest of random keys.
+    """
+    draw = np.random.default_rng(options.random_seed)
+    keys, rows = np.empty(0), np.empty(0, np.int64)
+    units = np.empty((0, 0), np.float32)
+    nodes = zeros = 0
+    for batch in _batches(paths, options, statistics, work):
+        _refuse_wide(batch.vectors.shape[1], options)
+        new = draw.random(len(batch.ids))
+        chosen = (
+            np.flatnonzero(new < np.sort(keys)[-1]) if len(keys) == options.sample else slice(None)
+        )
+        own = _units(batch.vectors[chosen], batch.norms[chosen])
+        units = np.concatenate([units, own]) if nodes else own
+        keys = np.concatenate([keys, new[chosen]])
+        rows = np.concatenate([rows, np.arange(nodes, nodes + len(batch.ids))[chosen]])
+        if len(keys) > options.sample:
+            kept = np.sort(np.argpartition(keys, options.sample)[: options.sample])
+            keys, rows, units = keys[kept], rows[kept], units[kept]
+        nodes += len(batch.ids)
+        zeros += int(np.count_nonzero(batch.norms == 0))
+    return _Sample(rows, units, nodes, zeros)
+
+
+def _refuse_wide(dimension: int, options: InspectOptions) -> None:
+    # The sample, its copy while it changes, and the products of a block.
+    needed = 4 * 3 * (options.sample * dimension + NearestOfSample.products)
+    if needed > (limit := memory_of(options).limit):
+        raise UsageError(
+            f"--memory-limit: expected at least {shown_size(needed)} for --sample "
+            f"{options.sample:,} of dimension {dimension:,}, received {shown_size(limit)}"
+        )
+
+
+def _units(vectors: Floats, norms: npt.NDArray[np.float64]) -> Floats:
+    """Return unit vectors; zero stays zero."""
+    scales = 1 / np.where(norms > 0, norms, 1.0)[:, np.newaxis]
+    found = np.empty(vectors.shape, np.float32)
+    return np.multiply(vectors, scales, out=found, casting="same_kind", dtype=np.float64)
+
+
+def _take_own(
+    own: npt.NDArray[np.int32], codes: npt.NDArray[np.int32], rows: Rows, first: int
+) -> None:
+    """Fill in the labels of the sample's nodes that are among those from row `first` on."""
+    here = np.flatnonzero((rows >= first) & (rows < first + len(codes)))
+    own[here] = codes[rows[here] - first]
+
+
+def _overview(sample: _Sample, statistics: Statistics) -> Section:
+    ratio, most = _effective_dimension(sample.units)
+    unusable = sum(n for reason, n in statistics.warnings.items() if reason in statistics.dropped)
+    facts = [
+        Fact("nodes", "nodes", sample.nodes),
+        Fact("dimension", "dimension", sample.units.shape[1]),
+        Fact("effective_dimension", "effective dimension (participation ratio)", ratio, "number"),
+        Fact("dimensions_of_90", "directions with 90 % of the variance", most),
+        Fact("zero_vectors", "vectors of zeros, which have no neighbour", sample.zeros),
+        Fact("unusable", "records that cannot be used", unusable),
+        Fact("sample", "random nodes whose neighbours were sought", len(sample.rows)),
+    ]
+    reasons = [f"{reason} ({count:,})" for reason, count in statistics.warnings.items()]
+    return Section("overview", "Overview", facts, advice=reasons)
+
+
+def _effective_dimension(units: Floats) -> tuple[float | None, int | None]:
+    """Return the participation ratio of the variances, and how many directions have 90 %.
+
+    The ratio is (sum of l)^2 / (sum of l^2) of the eigenvalues l of the covariance: d if all
+    directions vary alike, 1 if one does.
+    """
+    centered = units.astype(np.float64) - units.mean(axis=0, dtype=np.float64)
+    wide = centered.shape[1] > len(centered)
+    values = np.linalg.eigvalsh(centered @ centered.T if wide else centered.T @ centered)
+    values = np.maximum(values, 0)[::-1]
+    total = values.sum()
+    if not total > 0:
+        return None, None
+    ratio = float(total**2 / (values**2).sum())
+    return ratio, int(np.searchsorted(np.cumsum(values), 0.9 * total)) + 1
