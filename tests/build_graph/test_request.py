@@ -33,6 +33,7 @@ def test_files_and_options_are_those_asked_for(tmp_path: Path) -> None:
         requested([given[0]], given[1], BuildGraphOptions(array="a"), (), Statistics())
 
 
+@pytest.mark.own_memory("sets the limit")
 def test_threads_are_as_many_as_the_memory_holds() -> None:
     statistics = Statistics()
     options = BuildGraphOptions(threads=64, memory_limit=64_000_000)

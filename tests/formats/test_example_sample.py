@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from nsl_tools.files.streams import Source
 
+pytestmark = pytest.mark.own_memory("thousands of rows, in blocks of some, would take minutes")
+
 
 def count_of(found: Source) -> int:
     """Return how many records a source has, which may be read again."""

@@ -17,6 +17,7 @@ from nsl_tools.options import PackOptions
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.own_memory("thousands of rows, in blocks of some, would take minutes")
 COUNT = 20_000
 
 

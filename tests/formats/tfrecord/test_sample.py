@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.own_memory("thousands of rows, in blocks of some, would take minutes")
 PACKERS: list[Callable[[bytes], bytes]] = [bytes, gzip.compress, zlib.compress]
 
 
