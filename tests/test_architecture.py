@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "nsl_tools"
-FLOORS = {"": 0, "progress": 1, "arrays": 1, "spill": 2, "files": 3, "formats": 4, "engines": 4}
+FLOORS = {"": 0, "progress": 1, "arrays": 1, "spill": 2, "files": 3}
+FLOORS |= {"formats": 4, "engines": 4, "estimates": 4}
 FLOORS |= {
     "build_graph": 5,
     "pack_nbrs": 5,

@@ -8,8 +8,6 @@ then target id descending, whatever the threads, blocks or input shards.
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +20,8 @@ from nsl_tools.build_graph.decisions import tell_choice
 from nsl_tools.build_graph.edges import EdgeFlow, counted
 from nsl_tools.build_graph.gaps import warn_of_gaps
 from nsl_tools.build_graph.read import read_embeddings
-from nsl_tools.build_graph.search.exact import NearestNeighbors, bytes_per_thread
+from nsl_tools.build_graph.request import refuse_wide, requested, threads_for
+from nsl_tools.build_graph.search.exact import NearestNeighbors
 from nsl_tools.build_graph.search.lsh import bucketed_edges
 from nsl_tools.build_graph.search.recall import bytes_for, promised
 from nsl_tools.build_graph.tasks.buckets import bucketed_by
@@ -31,26 +30,14 @@ from nsl_tools.build_graph.tasks.tiles import edges_by
 from nsl_tools.build_graph.weigher import EdgeWeigher, IdRanks
 from nsl_tools.engines.spark import engine_of
 from nsl_tools.engines.work_folder import work_folder_of
-from nsl_tools.errors import DataError, UsageError
+from nsl_tools.errors import DataError
 from nsl_tools.files.outputs import marked_if_incomplete
-from nsl_tools.files.paths import (
-    STANDARD_STREAM,
-    files_of_output,
-    one_member,
-    refuse_shared_streams,
-    resolve_inputs,
-    resolve_output,
-    split_member,
-)
-from nsl_tools.files.preflight import check_outputs, check_space
+from nsl_tools.files.paths import resolve_output
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.run_output import run_output
 from nsl_tools.formats.example_batch import refuse_empty
 from nsl_tools.formats.graphs.writer import GraphForm
-from nsl_tools.formats.ids.seeds import SeedIds
-from nsl_tools.formats.registry import embedding_reader, graph_writer
 from nsl_tools.formats.skipped_records import SkippedRecords
-from nsl_tools.formats.tfrecord.reader import is_tfrecord
 from nsl_tools.memory import shown_size
 from nsl_tools.options import memory_of
 from nsl_tools.progress import Progress, Work
@@ -69,6 +56,7 @@ if TYPE_CHECKING:
     from nsl_tools.files.shards.shard_set import Part
     from nsl_tools.formats.embedding_batch import EmbeddingReader
     from nsl_tools.formats.graphs.writer import GraphWriter
+    from nsl_tools.formats.ids.seeds import SeedIds
     from nsl_tools.options import BuildGraphOptions
     from nsl_tools.spill.matrix import Rows
 
@@ -118,29 +106,10 @@ def _build(
     statistics: Statistics,
     place: tuple[Engine, str] | None,
 ) -> Statistics:
-    files, member = one_member("EMBEDDINGS", embeddings)
-    options = _with_array(options, member)
-    inputs = resolve_inputs(files, statistics.warnings)
-    files, column = one_member("--seeds", seeds)
-    seed_files = resolve_inputs(files, statistics.warnings)
-    ids = [split_member(options.ids)[0]] if options.ids else []
-    seed_ids = SeedIds(seed_files, column, options)
-    # A file may be read as both: a pipe or terminal has each byte once.
-    refuse_shared_streams(inputs + seed_files + ids)
-    reader = embedding_reader(inputs, options)
-    reader.check_options(seeded=bool(seeds))
-    outputs = resolve_output(output)
-    check_outputs(files_of_output(output), inputs + seed_files + ids)
-    # How many edges reach the threshold is known only at the end.
-    check_space(outputs, least=1)
-    _refuse_to_replace_examples(outputs)
-    writer = graph_writer(output, options)
-    run = provenance_of(
-        "build-graph", options, {"embeddings": inputs, "seeds": seed_files, "ids": ids}
-    )
-    # Seeds are few, and pairs above a threshold may be all: the exact search is fast for both.
-    approximately = options.recall < 1 and options.k is not None and not seeds
-    budget = _budget(reader, options, progress, 1 + approximately)
+    asked = requested(embeddings, output, options, seeds, statistics)
+    options, reader, outputs = asked.options, asked.reader, asked.outputs
+    run = provenance_of("build-graph", options, asked.inputs)
+    budget = _budget(reader, options, progress, 1 + asked.approximately)
     store = MatrixStore(budget, progress)
     shards = run_output(output, run, options, statistics, report)
     # Each of the workers multiplies on a BLAS thread of its own.
@@ -148,14 +117,16 @@ def _build(
         if shards.all_kept(statistics, progress):
             return statistics
         nodes = _read(reader, options, statistics, store, progress)
-        queries = _query_rows(nodes, seed_ids, statistics, progress)
-        with workers(_threads(options, nodes, statistics)) as pools:
+        queries = _query_rows(nodes, asked.seeds, statistics, progress)
+        with workers(threads_for(options, nodes.vectors.shape[1], statistics)) as pools:
             order = IdRanks(nodes.ids)
             weigher = EdgeWeigher(nodes, options.k, options.similarity_threshold, order)
             runner = ListTasks(*place, weigher) if place else None
             nearest = NearestNeighbors(weigher, pools, store, runner, progress)
             plain = _plain(nearest, place, options)
-            edges_of = _finder(plain, nearest, options, statistics, approximately=approximately)
+            edges_of = _finder(
+                plain, nearest, options, statistics, approximately=asked.approximately
+            )
             parts = dict(shards.parts(len(queries)))
             rows = {path: queries[p.start : p.stop] for path, p in parts.items()}
             missing = np.concatenate([queries[:0], *rows.values()])
@@ -165,40 +136,9 @@ def _build(
                     ends = path == outputs[0], path == outputs[-1]
                     form = _form(nodes, queries, parts[path], ends, options)
                     with shards.open_part(path) as file:
-                        _write(file, writer(file, form), edges, statistics)
+                        _write(file, asked.writer(file, form), edges, statistics)
             warn_of_gaps(nearest, queries, statistics)
     return statistics
-
-
-def _with_array(options: BuildGraphOptions, member: str | None) -> BuildGraphOptions:
-    """Return options that name the array that paths like `file.h5:/name` do.
-
-    Raises:
-        UsageError: they name another one already.
-    """
-    if member is None:
-        return options
-    if options.array not in (None, member):
-        raise UsageError(f"--array: received {options.array}, and {member} in EMBEDDINGS")
-    return replace(options, array=member)
-
-
-def _threads(options: BuildGraphOptions, nodes: Embeddings, statistics: Statistics) -> int:
-    """Return how many threads work: those asked for, as far as the memory holds what each takes."""
-    asked = options.threads or os.cpu_count() or 1
-    most = max(1, memory_of(options).limit // bytes_per_thread(nodes.vectors.shape[1]))
-    if options.threads and asked > most:
-        statistics.warnings[f"--threads {asked}: --memory-limit leaves memory for {most}"] = 1
-    return min(asked, most)
-
-
-def _refuse_to_replace_examples(outputs: Sequence[str]) -> None:
-    for path in outputs:
-        if path != STANDARD_STREAM and is_tfrecord(path):
-            raise UsageError(
-                f"{path}: is an existing TFRecord file, expected the graph's name: "
-                "is the output argument missing?"
-            )
 
 
 def _budget(
@@ -227,21 +167,11 @@ def _read(
     with progress.phase("reading", reader.read, "B"):
         nodes = read_embeddings(reader, skipped, store, ids)
     refuse_empty(len(nodes.ids), reader.sources, options)
-    _refuse_wide(nodes.vectors.shape[1], options)
+    refuse_wide(nodes.vectors.shape[1], options)
     statistics.counts["nodes"] = len(nodes.ids)
     if zeros := int((nodes.norms == 0).sum()):
         statistics.warnings["zero vectors, which have no direction and so no edges"] = zeros
     return nodes
-
-
-def _refuse_wide(dimension: int, options: BuildGraphOptions) -> None:
-    both_vectors = 64  # bytes of a dimension: some copies, in float32 and float64
-    needed, limit = both_vectors * dimension, memory_of(options).limit
-    if needed > limit:
-        raise UsageError(
-            f"--memory-limit: expected at least {shown_size(needed)} for vectors of dimension "
-            f"{dimension:,}, received {shown_size(limit)}"
-        )
 
 
 def _query_rows(

@@ -11,9 +11,11 @@ from nsl_tools.cli.absl_flags import AbslCommand
 from nsl_tools.cli.common import (
     FilePath,
     common_options,
+    dry_run_option,
     engine_options,
     progress_of,
     reported,
+    show_estimate,
     summarize,
 )
 from nsl_tools.cli.startup import loading
@@ -134,6 +136,7 @@ Examples:
     help="In Parquet, nodes by their ids, or by the numbers of their rows.",
 )
 @click.option("--threads", type=int, help="Threads for the products.  [default: all cores]")
+@dry_run_option
 @engine_options
 @common_options
 def build_graph(
@@ -141,11 +144,12 @@ def build_graph(
     graph: str,
     seeds: tuple[str, ...],
     *,
+    dry_run: bool,
     quiet: bool,
     verbose: bool,
     debug: bool,  # noqa: ARG001 - looked for where errors end the run
     **given: Any,
-) -> None:
+) -> int:
     """Build the cosine nearest-neighbour graph of EMBEDDINGS and write it to GRAPH.
 
     EMBEDDINGS are TFRecord files of tf.train.Example with an id and an
@@ -161,9 +165,16 @@ def build_graph(
     with loading():
         from nsl_tools.build_graph.pipeline import build_graph as run
 
+        if dry_run:
+            from nsl_tools.build_graph.dry_run.estimate import estimate_build_graph
+
     progress = progress_of("build-graph", quiet=quiet, verbose=verbose)
     ids = [options.ids] if options.ids else []
     inputs = {"embeddings": embeddings, "seeds": seeds, "ids": ids}
     with reported("build-graph", options, inputs, graph) as report, progress:
+        if dry_run:
+            estimate = estimate_build_graph(embeddings, graph, options, seeds, report.statistics)
+            return show_estimate(estimate, progress, report)
         statistics = run(embeddings, graph, options, seeds, progress, report)
     summarize(progress, statistics)
+    return 0

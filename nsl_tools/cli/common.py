@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from nsl_tools.choices import DEFAULT_ID_FEATURE, DEFAULT_MAX_RECORD_BYTES, EngineName, OnDuplicate
 from nsl_tools.cli.exit_status import line_of, status_of
-from nsl_tools.cli.process import say
+from nsl_tools.cli.process import DATA_ERROR, say
 from nsl_tools.errors import NslToolsError, UsageError
 from nsl_tools.memory import parse_size
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
+    from nsl_tools.estimates.run_estimate import RunEstimate
     from nsl_tools.files.run_report import Report
     from nsl_tools.options import RunOptions
     from nsl_tools.progress import Progress
@@ -80,7 +82,7 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def common_options(command: Callable[..., None]) -> Callable[..., None]:
+def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of every command that reads and writes."""
     options = (
         click.option(
@@ -118,7 +120,7 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
     return reading_options(command)
 
 
-def engine_options(command: Callable[..., None]) -> Callable[..., None]:
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of commands that run on one machine or on many."""
     options = (
         click.option(
@@ -155,6 +157,17 @@ def compression_option(command: Callable[..., None]) -> Callable[..., None]:
         default="auto",
         show_default=True,
         help="Compression of the output; auto: GZIP if the name ends in .gz.",
+    )
+    return add(command)
+
+
+def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option of commands that can tell what they would do."""
+    add = click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Only say what the run would do and take, by a sample and short timings: edges, "
+        "memory, scratch, output, time. Exit status 1 if it would not fit.",
     )
     return add(command)
 
@@ -202,6 +215,31 @@ def reported(
             if str(other) != line:
                 say(f"{command}: warning: {other}")
         raise
+
+
+def show_estimate(estimate: RunEstimate, progress: Progress, report: Report) -> int:
+    """Show an estimate on standard output, and put it into the report; return the exit status."""
+    lines = [
+        (fact.label, f"{fact.shown}; {fact.why}" if fact.why else fact.shown)
+        for fact in estimate.facts
+    ]
+    lines.append(("fits", "no" if estimate.problems else "yes"))
+    lines += [("missing", problem) for problem in estimate.problems]
+    width = 2 + max(len(label) for label, _ in lines)
+    for label, text in lines:
+        click.echo(_aligned(label, text, width))
+    tell_end(progress, report.statistics)
+    status = DATA_ERROR if estimate.problems else 0
+    report.of_estimate(status, estimate.problems, estimate.as_json())
+    return status
+
+
+def _aligned(label: str, text: str, width: int) -> str:
+    """Return lines of at most 80 columns, unless a word is longer, with a text beside a label."""
+    return textwrap.fill(
+        text, 80, initial_indent=f"{label:<{width}}", subsequent_indent=" " * width,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def summarize(progress: Progress, statistics: Statistics) -> None:

@@ -11,10 +11,12 @@ from nsl_tools.cli.common import (
     FilePath,
     common_options,
     compression_option,
+    dry_run_option,
     engine_options,
     graph_ids_option,
     progress_of,
     reported,
+    show_estimate,
     summarize,
 )
 from nsl_tools.cli.startup import loading
@@ -72,6 +74,7 @@ Examples:
     help="Give each seed the class probabilities that spread-labels wrote to FILE, as "
     "NL_soft_label, and its confidence as NL_label_weight.",
 )
+@dry_run_option
 @engine_options
 @common_options
 def pack_nbrs(
@@ -80,11 +83,12 @@ def pack_nbrs(
     graph: str,
     output: str,
     *,
+    dry_run: bool,
     quiet: bool,
     verbose: bool,
     debug: bool,  # noqa: ARG001 - looked for where errors end the run
     **given: Any,
-) -> None:
+) -> int:
     """Merge the features of graph neighbours into LABELED and write it to OUTPUT.
 
     LABELED and UNLABELED are TFRecord files of tf.train.Example with an id, or
@@ -100,11 +104,19 @@ def pack_nbrs(
     with loading():
         from nsl_tools.pack_nbrs.pipeline import pack_nbrs as run
 
+        if dry_run:
+            from nsl_tools.pack_nbrs.dry_run.estimate import estimate_pack_nbrs
+
     progress = progress_of("pack-nbrs", quiet=quiet, verbose=verbose)
     others = [unlabeled] if unlabeled else []
     inputs = {"labeled": [labeled], "unlabeled": others, "graph": [graph]}
     if options.soft_labels:
         inputs["soft labels"] = [options.soft_labels]
     with reported("pack-nbrs", options, inputs, output) as report, progress:
+        if dry_run:
+            paths = labeled, unlabeled, graph, output
+            estimate = estimate_pack_nbrs(*paths, options, report.statistics)
+            return show_estimate(estimate, progress, report)
         statistics = run(labeled, unlabeled, graph, output, options, progress, report)
     summarize(progress, statistics)
+    return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from typing import TYPE_CHECKING
 
@@ -144,6 +145,28 @@ def inflated_head(head: bytes, size: int) -> bytes:
         return zlib.decompressobj(_AUTO_HEADER).decompress(head, size)
     except zlib.error:  # `Inflater` says where
         return b""
+
+
+def inflated_part(head: bytes, most: int) -> tuple[bytes, int]:
+    """Return what the start of a compressed stream stands for, as far as it goes.
+
+    Args:
+        head: some first bytes.
+        most: about how many bytes of content to return at most.
+
+    Returns:
+        The content, and how many bytes of `head` it was made of.
+    """
+    parts, left, size = [], head, 0
+    with contextlib.suppress(zlib.error):  # `Inflater` says where
+        while left and size < most:  # stream after stream, each compressed by itself
+            inflater = zlib.decompressobj(_AUTO_HEADER)
+            parts.append(inflater.decompress(left, most - size))
+            size += len(parts[-1])
+            left = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+            if not inflater.eof:
+                break
+    return b"".join(parts), len(head) - len(left)
 
 
 def decompressed(stream: ByteStream, name: str) -> ByteStream:

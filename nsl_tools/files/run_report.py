@@ -71,6 +71,17 @@ class Report:
         files = {file.path: {"bytes": file.bytes, "crc32c": file.crc32c} for file in written}
         return self._options.report, self._encoded(0, None, files)
 
+    def of_estimate(
+        self, status: int, problems: Sequence[str], estimate: Mapping[str, object]
+    ) -> None:
+        """Write the report of a run that was only estimated, if one is wanted.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self._options.report is not None:
+            self._write(self._encoded(status, "; ".join(problems) or None, {}, estimate))
+
     def fail(self, status: int, error: str) -> None:
         """Write the report of a run that failed with an exit status and a line.
 
@@ -78,11 +89,19 @@ class Report:
             OutputError: it cannot be written.
         """
         if self._options.report is not None:
-            with Outputs("none") as outputs, outputs.open(self._options.report) as file:
-                file.write(self._encoded(status, error, {}))
+            self._write(self._encoded(status, error, {}))
+
+    def _write(self, content: bytes) -> None:
+        path = self._options.report or ""
+        with Outputs("none") as outputs, outputs.open(path) as file:
+            file.write(content)
 
     def _encoded(
-        self, status: int, error: str | None, written: Mapping[str, Mapping[str, object]]
+        self,
+        status: int,
+        error: str | None,
+        written: Mapping[str, Mapping[str, object]],
+        estimate: Mapping[str, object] | None = None,
     ) -> bytes:
         content = {
             "format": 1,  # version of these fields
@@ -99,5 +118,6 @@ class Report:
             },
             "outputs": [{"name": name, **written.get(name, {})} for name in self._outputs],
             **self.statistics.report(),
+            **({} if estimate is None else {"estimate": estimate}),
         }
         return (without_secrets(json.dumps(content, indent=1)) + "\n").encode()

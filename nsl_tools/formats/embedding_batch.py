@@ -11,7 +11,7 @@ from nsl_tools.files.streams import source
 from nsl_tools.progress import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     NewRows = Callable[[tuple[int, int]], Floats]
     Batches = Generator["EmbeddingBatch", None, None]
+    Pieces = Iterator[tuple[int, "EmbeddingBatch"]]
+    """Nodes from some places of all files, and the number of the place, ascending."""
 
 
 _NAMES = {
@@ -113,6 +115,28 @@ class EmbeddingReader(ABC):
             DataError: a file cannot be read.
         """
         return sum(source.size() or 0 for source in self.sources)
+
+    @abstractmethod
+    def expected_rows(self) -> tuple[int, bool]:
+        """Return about how many rows all files have, and whether that is exactly so.
+
+        Raises:
+            DataError: a file cannot be read, or is not what it should be.
+        """
+
+    @abstractmethod
+    def spread(self, skipped: SkippedRecords, most_bytes: int) -> Pieces:
+        """Yield nodes from places that are spread over the files, without reading the rest.
+
+        Where only what comes first can be read without the rest, it is one place.
+
+        Args:
+            skipped: as of `batches`.
+            most_bytes: about how many bytes of vectors to read at most.
+
+        Raises:
+            DataError: what is read is not what it should be.
+        """
 
     @abstractmethod
     def batches(self, skipped: SkippedRecords, new_rows: NewRows) -> Batches:

@@ -138,18 +138,24 @@ def read_decoded(
         empty = True
         for records in in_background(read_batches(source)):
             empty = False
-            yield from _sifted(parser, records, skipped, decode)
+            yield from sifted(parser, records, skipped, decode)
         if empty:
             skipped.statistics.counts["empty files"] += 1
 
 
-def _sifted(
+def sifted(
     parser: ExampleParser,
     records: RecordBatch,
     skipped: SkippedRecords,
     decode: Callable[[ExampleBatch], T],
 ) -> Iterator[tuple[ExampleBatch, T]]:
-    """Yield the batch without the records that are wrong, in parts if there are any."""
+    """Yield a batch as examples, without the records that are wrong, in parts if there are any.
+
+    As `read_decoded` does.
+
+    Raises:
+        DataError: a record is not what it should be, and no more may be skipped.
+    """
     size = len(records)
     while len(records):
         found = _decoded(parser, records[:size], decode)

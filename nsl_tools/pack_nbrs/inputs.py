@@ -68,6 +68,11 @@ class Input:
             if self._memory.bytes < 0 or (self._memory.plain and _is_soon_parsed(batch)):
                 self.forget()
 
+    @property
+    def is_read_again(self) -> bool:
+        """Whether the examples are not kept."""
+        return self._kept is None
+
     def forget(self) -> None:
         """Read the input again when it is needed again."""
         self._memory.bytes += sum(batch.resident_bytes() for batch in self._kept or [])

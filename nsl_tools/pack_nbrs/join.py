@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nsl_tools.formats.tfrecord.frames import Framed
     from nsl_tools.options import PackOptions
     from nsl_tools.pack_nbrs.inputs import Input
-    from nsl_tools.pack_nbrs.marks import Marks
+    from nsl_tools.pack_nbrs.marks.seed_marks import Marks
     from nsl_tools.pack_nbrs.plan import JoinPlan
     from nsl_tools.progress import Work
     from nsl_tools.spill.partitions import Records

@@ -27,17 +27,11 @@ from nsl_tools.background import in_background
 from nsl_tools.engines.spark import engine_of
 from nsl_tools.engines.work_folder import work_folder_of
 from nsl_tools.errors import DataError
-from nsl_tools.files.compression import is_compressed
 from nsl_tools.files.outputs import marked_if_incomplete
 from nsl_tools.files.paths import (
     STANDARD_STREAM,
-    files_of_output,
-    refuse_shared_streams,
-    resolve_inputs,
     resolve_output,
-    split_member,
 )
-from nsl_tools.files.preflight import check_outputs, check_space
 from nsl_tools.files.shards.provenance import provenance_of
 from nsl_tools.files.shards.run_output import run_output
 from nsl_tools.files.streams import bytes_of, source
@@ -47,7 +41,6 @@ from nsl_tools.formats.graphs.reading import GraphFiles
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.formats.tables.example_table import ExampleTable
 from nsl_tools.formats.tables.examples import opened_examples
-from nsl_tools.formats.tables.feature_types import said_types
 from nsl_tools.formats.tfrecord.frames import seal
 from nsl_tools.formats.tfrecord.reader import is_tfrecord
 from nsl_tools.formats.tfrecord.writer import RecordFile, refuse_zstd, write_framed
@@ -55,12 +48,13 @@ from nsl_tools.options import memory_of
 from nsl_tools.pack_nbrs.graph_edges import GraphEdges
 from nsl_tools.pack_nbrs.inputs import Input, RecordMemory
 from nsl_tools.pack_nbrs.join import needed_blocks, numbered, packed_batches, ranges_of
-from nsl_tools.pack_nbrs.marks import Marks
+from nsl_tools.pack_nbrs.marks.seed_marks import Marks
+from nsl_tools.pack_nbrs.marks.soft_labels import SoftLabels, read_soft_labels
 from nsl_tools.pack_nbrs.neighbor_store import BlockStore
 from nsl_tools.pack_nbrs.nodes import NodeRows
-from nsl_tools.pack_nbrs.packed_table import is_parquet, packed_types
+from nsl_tools.pack_nbrs.packed_table import packed_types
 from nsl_tools.pack_nbrs.plan import JoinPlan, refuse_hub
-from nsl_tools.pack_nbrs.soft_labels import SoftLabels, read_soft_labels
+from nsl_tools.pack_nbrs.request import requested
 from nsl_tools.pack_nbrs.tasks.packing import packed_by, task_bytes
 from nsl_tools.pack_nbrs.tasks.records import RecordPlaces
 from nsl_tools.pack_nbrs.top_edges import TopEdges
@@ -80,6 +74,7 @@ if TYPE_CHECKING:
     from nsl_tools.formats.tfrecord.writer import RecordSink
     from nsl_tools.memory_budget import MemoryBudget
     from nsl_tools.options import PackOptions
+    from nsl_tools.spill.partitions import Records
 
 Rows = npt.NDArray[np.int64]
 
@@ -117,43 +112,24 @@ def pack_nbrs(
         stack.enter_context(marked_if_incomplete(outputs))
         engine = stack.enter_context(engine_of(options, session, progress))
         folder = stack.enter_context(work_folder_of(output, options, statistics.warnings))
-        given = (labeled, unlabeled, graph, options.soft_labels)
-        paths = [resolve_inputs([path] if path else []) for path in given]
-        inputs = [name for part in paths for name in part]
-        ids = [split_member(options.graph_ids)[0]] if options.graph_ids else []
-        inputs += ids
-        refuse_shared_streams(inputs)
-        check_outputs(files_of_output(output), inputs)
-        table = is_parquet(output, options)
-        check_space(outputs, 1 if table else _least_output(paths[0], outputs, options))
-        kinds = ("labeled", "unlabeled", "graph", "soft labels")
-        known = {kind: files for kind, files in zip(kinds, paths, strict=True) if files}
-        known |= {"graph ids": ids} if ids else {}
-        run = provenance_of("pack-nbrs", options, {"unlabeled": [], **known})
+        asked = requested(labeled, unlabeled, graph, output, options)
+        paths, inputs = asked.paths, asked.inputs
+        run = provenance_of("pack-nbrs", options, asked.known)
         shards = stack.enter_context(
             run_output(output, run, options, statistics, report, options.compression)
         )
-        types = said_types([*paths[0], *paths[1]], options.id_feature) if table else None
+        types = asked.said_types(options)
         if shards.all_kept(statistics, progress):
             return statistics
         _claim_space(inputs, memory_of(options).limit, progress)
         memory = memory_of(options)
-        _Job(options, statistics, progress, memory, stack, types, engine, folder).write(
+        Job(options, statistics, progress, memory, stack, types, engine, folder).write(
             paths, shards
         )
     return statistics
 
 
-def _least_output(labeled: Sequence[str], outputs: Sequence[str], options: PackOptions) -> int:
-    """Return the bytes that the output takes at least: those of its seeds, if known, else 0."""
-    # What is finished of a set that is resumed takes no more.
-    unknown = options.resume or options.max_errors or options.on_duplicate != "error"
-    if unknown or any(is_compressed(path, options.compression) for path in outputs):
-        return 0
-    return sum(source(path).size() or 0 for path in filter(is_tfrecord, labeled))
-
-
-def _record_memory(inputs: Sequence[Sequence[str]], memory: MemoryBudget) -> RecordMemory:
+def record_memory(inputs: Sequence[Sequence[str]], memory: MemoryBudget) -> RecordMemory:
     """Return the memory budget for records that are kept between readings.
 
     Plain files are read again faster than new memory is allocated, if parsing them is fast.
@@ -174,7 +150,7 @@ def _claim_space(inputs: Sequence[str], memory: int, progress: Progress) -> None
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """One run: its options, its statistics, and the memory that it may use."""
 
     options: PackOptions
@@ -232,7 +208,7 @@ class _Job:
 
     def inputs(self, paths: Sequence[Sequence[str]]) -> list[Input]:
         """Return the labeled and the unlabeled input, each to be read several times."""
-        options, memory = self.options, _record_memory(paths, self.memory)
+        options, memory = self.options, record_memory(paths, self.memory)
         opened = partial(opened_examples, options=options, read=self.read)
         size = bytes_of([source(path) for part in paths for path in part])
         with self.progress.phase("reading", self.read, "B", size):  # of tables and streams alone
@@ -283,6 +259,13 @@ class _Job:
 
     def read_graph(self, edges: GraphEdges, nodes: NodeRows) -> JoinPlan:
         """Read the edges, and plan which are packed."""
+        best = self.best_edges(edges, nodes)
+        most = task_bytes(self.memory.limit) if self.engine else math.inf
+        with self.progress.phase("planning", unit="edges") as work:
+            return JoinPlan(work.counted(best), nodes, self.memory, self.stack, most)
+
+    def best_edges(self, edges: GraphEdges, nodes: NodeRows) -> Iterator[Records]:
+        """Read the edges, and return those that are packed, by seed and rank."""
         options, statistics = self.options, self.statistics
         limit, budget = options.max_neighbors, self.memory.share("top_edges")
         check = partial(refuse_hub, nodes=nodes, limit=self.memory.limit)
@@ -307,9 +290,7 @@ class _Job:
         self.progress.decide("index of ids", nodes.index.described)
         self.progress.decide("best edges", top.described)
         nodes.forget_ids()
-        most = task_bytes(self.memory.limit) if self.engine else math.inf
-        with self.progress.phase("planning", unit="edges") as work:
-            return JoinPlan(work.counted(top.best()), nodes, self.memory, self.stack, most)
+        return top.best()
 
     def read_neighbors(self, inputs: Sequence[Input], plan: JoinPlan) -> BlockStore:
         """Read the records of all neighbours that are kept."""

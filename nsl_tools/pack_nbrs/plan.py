@@ -107,8 +107,8 @@ class JoinPlan:
         self.bytes += float(sizes.sum())
         for start, end in pairwise(bounds):
             one = sources[start] == sources[end - 1]
-            if one and _bytes_for(edges[start:end], self._nodes) > self._limit:
-                raise _too_many(edges[start:end], self._nodes, self._limit)
+            if one:
+                refuse_many(edges[start:end], self._nodes, self._limit)
             self._add_range(edges[start:end], distinct(edge_keys(edges[start:end])))
 
     def _add_range(self, edges: Records, keys: Records) -> None:
@@ -152,6 +152,12 @@ def _bytes_for(edges: Records, nodes: NodeRows) -> float:
     """Return about how much memory the neighbours that edges lead to take together."""
     # Twice: as they are held, and as they are packed.
     return 2 * float(_block_sizes(nodes, edges["target"]).sum()) + RANKING_BYTES * len(edges)
+
+
+def refuse_many(edges: Records, nodes: NodeRows, limit: float) -> None:
+    """Raise UsageError if the neighbours that edges of one seed lead to do not fit the memory."""
+    if _bytes_for(edges, nodes) > limit:
+        raise _too_many(edges, nodes, limit)
 
 
 def refuse_hub(edges: Records, nodes: NodeRows, limit: float) -> None:

@@ -38,17 +38,17 @@ def claim_space(size: int, content: str, progress: Progress) -> None:
         ScratchError: the temporary folder has less space.
     """
     with _os_errors_as_scratch_errors():
-        found = os.statvfs(_folder())
+        found = os.statvfs(scratch_folder())
     free = found.f_bavail * found.f_frsize
     if free < size:
         wanted = f"expected {shown_size(size)} of free space, found {shown_size(free)}"
         raise ScratchError(_message(wanted))
-    progress.note(f"scratch files of up to {shown_size(size)} in {_folder()}, for {content}")
+    progress.note(f"scratch files of up to {shown_size(size)} in {scratch_folder()}, for {content}")
 
 
 def announce(content: str, progress: Progress) -> None:
     """Say that a run puts `content` into scratch files, of a size that is not known before."""
-    progress.note(f"scratch files in {_folder()}, for {content}, as many as are found")
+    progress.note(f"scratch files in {scratch_folder()}, for {content}, as many as are found")
 
 
 class ScratchFile:
@@ -60,7 +60,7 @@ class ScratchFile:
     def __init__(self, remedy: str = _REMEDY) -> None:
         self._errors = partial(_os_errors_as_scratch_errors, remedy)
         with self._errors():
-            self._file = tempfile.TemporaryFile(buffering=0, dir=_folder())  # noqa: SIM115 - closed by `__exit__`
+            self._file = tempfile.TemporaryFile(buffering=0, dir=scratch_folder())  # noqa: SIM115 - closed by `__exit__`
         self.size = 0
 
     def __enter__(self) -> Self:
@@ -183,10 +183,15 @@ def _os_errors_as_scratch_errors(remedy: str = _REMEDY) -> Iterator[None]:
 
 
 def _message(problem: str, remedy: str = _REMEDY) -> str:
-    return printable(f"scratch files in {_folder()}: {problem}: {remedy}")
+    return printable(f"scratch files in {scratch_folder()}: {problem}: {remedy}")
 
 
-def _folder() -> str:
+def scratch_folder() -> str:
+    """Return the folder of scratch files.
+
+    Raises:
+        ScratchError: there is none.
+    """
     if named := os.environ.get("TMPDIR"):
         return named
     try:

@@ -358,7 +358,7 @@ def test_scratch_space_for_a_second_copy_is_claimed_only_where_one_may_be_made(
     """In the order of cells, which only the approximate search of all nodes reads."""
     claimed: list[int] = []
     monkeypatch.setattr(building, "memory_of", lambda _: MemoryBudget(1))
-    monkeypatch.setattr(building, "_refuse_wide", lambda *_: None)
+    monkeypatch.setattr(building, "refuse_wide", lambda *_: None)
     monkeypatch.setitem(SHARES, "ids", 1000)
     monkeypatch.setattr(building, "claim_space", lambda size, *_: claimed.append(size))
     graph = [("a", [1.0, 0.0]), ("b", [1.0, 1.0])]

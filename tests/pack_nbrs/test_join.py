@@ -25,7 +25,7 @@ from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import PackOptions
 from nsl_tools.pack_nbrs import join
 from nsl_tools.pack_nbrs.join import needed_blocks, numbered, packed_batches, ranges_of
-from nsl_tools.pack_nbrs.marks import Marks
+from nsl_tools.pack_nbrs.marks.seed_marks import Marks
 from nsl_tools.pack_nbrs.neighbor_store import BlockStore
 from nsl_tools.pack_nbrs.plan import JoinPlan
 from nsl_tools.pack_nbrs.top_edges import EDGE

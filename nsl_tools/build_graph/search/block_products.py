@@ -131,7 +131,7 @@ class _Sweep:
         self._pending = Pending(len(self._tiles), height, store)
         self._limits = [TUNING.crowd * (wanted.best or 0) * height] * len(self._tiles)
         tile_floats = height * max(1, queries.shape[1])
-        self._band = _band_tiles(len(self._tiles), tile_floats, store.budget)
+        self._band = band_tiles(len(self._tiles), tile_floats, store.budget)
         self._batch_size = pairs_of_batch(store)
         self._buffers = Buffers()
         self._stopped = False
@@ -306,8 +306,8 @@ def tile_height(budget: int, dimension: int) -> int:
     return max(1, min(TUNING.tile_rows, tile_bytes // (4 * max(1, dimension))))
 
 
-def _band_tiles(tiles: int, tile_floats: int, budget: int) -> int:
-    """Return how many tiles a band has."""
+def band_tiles(tiles: int, tile_floats: int, budget: int) -> int:
+    """Return how many tiles a band has, where a tile and `budget` bytes are so large."""
     # Two bands of unit vectors, and the vectors of a batch of pairs as read, with some to spare.
     fitting = budget // 4 // (4 * tile_floats)
     # Several bands, so that weighing the pairs of one goes on beside the products of the next.
@@ -318,10 +318,20 @@ def _band_tiles(tiles: int, tile_floats: int, budget: int) -> int:
 
 def pairs_of_batch(store: MatrixStore) -> int:
     """Return how many candidates are weighed together."""
+    return pairs_at_once(store.budget, spilled=store.spilled)
+
+
+def pairs_at_once(budget: int, *, spilled: bool) -> int:
+    """Return how many candidates are weighed together, in so many bytes.
+
+    Args:
+        budget: the bytes.
+        spilled: whether vectors are in a scratch file.
+    """
     pair_bytes = 512  # some batches at a time, with all that weighing a pair takes
     # Reading a file wants large batches; without, those that stay in the cache are faster.
-    largest = 1 << 20 if store.spilled else 1 << 16
-    return min(max(TUNING.least_candidates, store.budget // pair_bytes), largest)
+    largest = 1 << 20 if spilled else 1 << 16
+    return min(max(TUNING.least_candidates, budget // pair_bytes), largest)
 
 
 def _tiles(first: int, stop: int, height: int) -> list[slice]:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     Counts = npt.NDArray[np.int32]
 
-_PAIR_BYTES = 12  # of a row, another row and their similarity: 4 bytes each
+PAIR_BYTES = 12
+"""Of a row, another row and their similarity: 4 bytes each."""
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Pending:
             if len(parts) > TUNING.tile_parts:
                 self._held[tile] = [_joined(parts)]
             self._counts[tile] += len(pairs)
-            self._bytes += _PAIR_BYTES * len(pairs)
+            self._bytes += PAIR_BYTES * len(pairs)
             if self._bytes > self._store.budget:
                 self._spill()
             return self._counts[tile]
@@ -102,7 +103,7 @@ class Pending:
     def _take_held(self, tile: int) -> Pairs:
         pairs = _joined(self._held[tile])
         self._held[tile], self._counts[tile] = [], 0
-        self._bytes -= _PAIR_BYTES * len(pairs)
+        self._bytes -= PAIR_BYTES * len(pairs)
         return pairs
 
     def _spill(self) -> None:
@@ -129,7 +130,7 @@ class Pending:
         before, after = int(piece.bounds[start]), int(piece.bounds[stop])
         table = np.empty((after - before, 3), np.int32)
         if len(table) and self._file is not None:
-            self._file.read_into(table.data, piece.offset + _PAIR_BYTES * before)
+            self._file.read_into(table.data, piece.offset + PAIR_BYTES * before)
         return Pairs(table[:, 0], table[:, 1], table[:, 2].copy().view(np.float32))
 
 

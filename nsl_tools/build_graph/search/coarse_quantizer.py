@@ -11,6 +11,7 @@ which a search finds a pair is known without the search.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -61,9 +62,14 @@ class CoarseQuantizer:
         work: Work | None = None,
     ) -> None:
         self._unit, self._pool, self._work = unit, workers.products, work or Work()
-        self._centroids, self.cost = _centroids(unit, workers.count, seed, self._work)
+        training = usual_training(*unit.shape)
+        # Those of the lists are expected from the start, too.
+        self._work.expect(training.cost + len(unit) * training.cells)
+        self._centroids = centroids_of(unit, training, workers.count, seed)
+        self._work.add(training.cost)
+        self.cost = training.cost
         self._buffers = Buffers()
-        self._list(columns or _usual_columns(len(unit)))
+        self._list(columns or usual_columns(len(unit)))
 
     def __len__(self) -> int:
         return self.cells
@@ -101,13 +107,7 @@ class CoarseQuantizer:
             rows: their places, shape (m,).
             others: places of the other ones.
         """
-        margins = np.full(len(rows), NEVER)
-        for queries, targets in ((rows, others), (others, rows)):
-            assigned = self.listed[targets, :1]
-            pairs, columns = np.nonzero(self.listed[queries] == assigned)
-            found = self._margins[queries[pairs], columns]
-            np.minimum.at(margins, pairs, found)
-        return margins
+        return margins_between(self.listed, self._margins, rows, others)
 
     def list_enough(self, margin: int) -> bool:
         """List more cells if rows would probe most of those listed; return whether it did."""
@@ -153,37 +153,73 @@ class CoarseQuantizer:
         return cells
 
 
-def _usual_columns(rows: int) -> int:
+def margins_between(
+    listed: Numbers, margins: Numbers, rows: Rows, others: Rows
+) -> npt.NDArray[np.int64]:
+    """Return the least margin by which each of some pairs is compared, shape (m,); or NEVER.
+
+    Args:
+        listed: the cells nearest to each row, nearest first, shape (n, columns).
+        margins: by how much each is farther than the nearest one.
+        rows: places of rows, shape (m,).
+        others: places of the other ones.
+    """
+    found = np.full(len(rows), NEVER)
+    for queries, targets in ((rows, others), (others, rows)):
+        pairs, columns = np.nonzero(listed[queries] == listed[targets, :1])
+        np.minimum.at(found, pairs, margins[queries[pairs], columns])
+    return found
+
+
+def usual_columns(rows: int) -> int:
     """Return how many cells to list for each row: few where rows are many."""
     least, most, most_numbers = 12, 32, 1 << 24
     return max(least, min(most, most_numbers // rows))
 
 
-def _centroids(unit: UnitRows, threads: int, seed: int, work: Work) -> tuple[Floats, int]:
-    """Return centroids of the cells of all rows, shape (cells, d), and the products it took.
+@dataclass(frozen=True)
+class Training:
+    """How centroids are placed by k-means.
 
-    The products that listing the cells will take are expected, too.
+    Attributes:
+        cells: how many.
+        rows: of the sample.
+        iterations: more would cost more than denser cells save.
     """
-    faiss = load_faiss()
+
+    cells: int
+    rows: int
+    iterations: int = 5
+
+    @property
+    def cost(self) -> int:
+        """How many products of a row and a centroid it takes."""
+        return self.iterations * self.rows * self.cells
+
+
+def usual_training(rows: int, width: int) -> Training:
+    """Return how to place the cells of so many rows."""
     # A cell has about 16 times the fourth root of all rows: small ones are seldom worth a product.
     most = 1 << 15
-    count = min(most, max(math.isqrt(len(unit)), int(len(unit) ** 0.75 / 16)))
+    count = min(most, max(math.isqrt(rows), int(rows**0.75 / 16)))
     # 20 rows for each centroid, or a tenth of all, so that small clusters are seen.
-    wanted = max(20 * count, len(unit) // 10)
+    wanted = max(20 * count, rows // 10)
     most_floats = 1 << 24  # of the sample, if that leaves two rows for each centroid
-    sampled = max(2 * count, min(wanted, most_floats // unit.shape[1]))
-    iterations = 5  # more would cost more than denser cells save
+    return Training(count, min(rows, max(2 * count, min(wanted, most_floats // width))))
+
+
+def centroids_of(unit: UnitRows, training: Training, threads: int, seed: int) -> Floats:
+    """Return the centroids of the cells of all rows, shape (cells, d)."""
+    faiss = load_faiss()
     random = np.random.default_rng(seed)
-    sample = np.sort(random.choice(len(unit), min(len(unit), sampled), replace=False))
-    cost = iterations * len(sample) * count
-    work.expect(cost + len(unit) * count)
+    sample = np.sort(random.choice(len(unit), training.rows, replace=False))
     means = faiss.Kmeans(
         unit.shape[1],
-        count,
-        niter=iterations,
+        training.cells,
+        niter=training.iterations,
         seed=int(random.integers(1 << 31)),
         min_points_per_centroid=1,
-        max_points_per_centroid=sampled,
+        max_points_per_centroid=training.rows,
     )
     # Each thread adds up cells of its own, so that threads do not change the sums.
     with threadpool_limits(threads):
@@ -191,8 +227,7 @@ def _centroids(unit: UnitRows, threads: int, seed: int, work: Work) -> tuple[Flo
     centroids = np.asarray(means.centroids, np.float32)
     norms = np.linalg.norm(centroids, axis=1, keepdims=True)
     centroids /= np.where(norms > 0, norms, 1)
-    work.add(cost)
-    return np.asarray(centroids), cost
+    return np.asarray(centroids)
 
 
 def _divide(nearest: Numbers, cell: int, more: range) -> None:

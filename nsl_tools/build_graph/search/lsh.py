@@ -71,17 +71,13 @@ def _found(
     work: Work,
 ) -> Iterator[Edges]:
     """Yield the best edges of each bucket of each round."""
-    nodes, first = nearest.embeddings, 0
-    # NSL draws from numpy's legacy generator; its numbers are part of the contract.
-    generator = np.random.RandomState(options.random_seed)
-    for left in range(options.lsh_rounds, 0, -1):
-        planes = generator.rand(options.lsh_splits, nodes.vectors.shape[1]) * 2 - 1
-        order, bounds = _buckets(nodes, planes)
+    first = 0
+    for order, bounds in buckets_by_round(nearest.embeddings, options):
         sizes = np.diff(bounds)
         small = sizes <= TUNING.small_bucket
         costs = _costs(order, bounds, small, is_query)
         # The next rounds will take about as much.
-        work.expect(int(costs.sum()) - first if first else left * int(costs.sum()))
+        work.expect(int(costs.sum()) - first if first else options.lsh_rounds * int(costs.sum()))
         first = first or int(costs.sum())
         pairs = _small_pairs(order, bounds, small, is_query)
         yield from nearest.best_of_each(_counted(pairs, work))
@@ -107,6 +103,15 @@ def _counted(pairs: Iterable[tuple[Rows, Rows]], work: Work) -> Iterator[tuple[R
     for batch in pairs:
         yield batch
         work.add(_WEIGHED * len(batch[0]))
+
+
+def buckets_by_round(nodes: Embeddings, options: BuildGraphOptions) -> Iterator[tuple[Rows, Rows]]:
+    """Yield the buckets of each round: rows, bucket by bucket, and their bounds."""
+    # NSL draws from numpy's legacy generator; its numbers are part of the contract.
+    generator = np.random.RandomState(options.random_seed)
+    for _ in range(options.lsh_rounds):
+        planes = generator.rand(options.lsh_splits, nodes.vectors.shape[1]) * 2 - 1
+        yield _buckets(nodes, planes)
 
 
 def _buckets(nodes: Embeddings, planes: npt.NDArray[np.float64]) -> tuple[Rows, Rows]:

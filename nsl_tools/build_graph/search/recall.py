@@ -35,15 +35,42 @@ if TYPE_CHECKING:
 
 LEAST_ROWS = 20_000
 """Of fewer rows, comparing all pairs takes no longer."""
-_ENOUGH = 0.75  # of the edges that the rows of a sample have at most: enough to judge by
-_MOST_SAMPLED = 8  # one row of so many at most: a quarter of the products of all pairs
-_OVERHEAD = 1.5  # time of a product in a list, by that of one in the sweep of all pairs
 
 
 def bytes_for(rows: int, k: int) -> int:
     """Return the memory that an approximate search for `k` neighbours of all rows takes."""
     per_row, per_candidate = 200, 15  # bytes, as measured
     return rows * (per_row + per_candidate * k)
+
+
+def most_list_products(rows: int) -> float:
+    """Return the products of a search of lists that takes as long as comparing all pairs."""
+    overhead = 1.5  # time of a product in a list, by that of one in the sweep of all pairs
+    return rows**2 / 2 / overhead
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How many random rows to judge a recall by.
+
+    Attributes:
+        size: at first.
+        enough: edges that they must have together.
+        limit: rows at most: more would cost too much.
+    """
+
+    size: int
+    enough: float
+    limit: int
+
+    @classmethod
+    def of(cls, least: float, rows: int, most: int) -> Sampling:
+        """Return it for a recall, and so many rows of at most so many edges each."""
+        at_least = 100  # rows, if all were allowed to miss: more where fewer misses are
+        size = min(rows, round(at_least / math.sqrt(1 - least)))
+        share = 0.75  # of the edges that the rows have at most: enough to judge by
+        most_sampled = 8  # one row of so many at most: a quarter of the products of all pairs
+        return cls(size, share * most * size, max(size, rows // most_sampled))
 
 
 def promised(
@@ -71,10 +98,9 @@ def _drawn(
     Where most rows have no edge, it takes many to see as many edges.
     """
     most = min(nearest.k or 0, len(rows) - 1)
-    size = _sample_size(least, len(rows))
-    enough = _ENOUGH * most * size
+    sampling = Sampling.of(least, len(rows), most)
+    size, enough, limit = sampling.size, sampling.enough, sampling.limit
     random = np.random.default_rng((seed, len(rows)))
-    limit = max(size, len(rows) // _MOST_SAMPLED)
     # In random order, so that any first part is a random sample, too.
     order = random.choice(rows, limit, replace=False)
     drawn, count = 0, 0
@@ -155,7 +181,7 @@ def _margin(lists: InvertedLists, sample: Sample, asked: float, least: int) -> i
 
     Lists more cells where rows would probe most of those listed.
     """
-    most = len(lists) ** 2 / 2 / _OVERHEAD
+    most = most_list_products(len(lists))
     while True:
         margins = lists.margins_of_pairs(sample.sources, sample.targets)
         promising = sample.promising(margins, asked)
@@ -166,9 +192,3 @@ def _margin(lists: InvertedLists, sample: Sample, asked: float, least: int) -> i
             return None
         if not lists.list_enough(margin):
             return margin
-
-
-def _sample_size(least: float, rows: int) -> int:
-    """Return how many rows to judge by: more where fewer misses are allowed."""
-    at_least = 100  # rows, if all were allowed to miss
-    return min(rows, round(at_least / math.sqrt(1 - least)))

@@ -76,6 +76,12 @@ class KnnGraph(GraphWriter):
         self._last = int(sources[-1]), before + int(counts[-1])
         return np.asarray(columns)
 
+    @classmethod
+    def expected_bytes(cls, nodes: int, edges: float, k: int | None) -> float:  # noqa: ARG003 - there is a place for each
+        """Return the bytes of a file of so many nodes, of `k` edges each at most."""
+        columns, head = max(1, min(k or 1, nodes - 1)), 2_048
+        return (8 if nodes < 1 << 31 else 12) * nodes * columns + head
+
     def finish(self) -> None:
         """Copy the file to where it belongs."""
         with self._stack:

@@ -70,7 +70,7 @@ class GraphFiles:
             found = source(path, self.options, self.read)
             if found.name == STDIN_NAME:
                 yield from read_tsv(found, statistics)
-            elif (kind := _format_of(path)) in ("Parquet", "Arrow"):
+            elif (kind := format_of(path)) in ("Parquet", "Arrow"):
                 yield from read_edge_table(path, statistics, self.names, self.read)
             elif kind == "sparse":
                 rows += yield from read_sparse(path, statistics, self.names, rows, self.read)
@@ -80,7 +80,8 @@ class GraphFiles:
                 yield from read_tsv(found, statistics)
 
 
-def _format_of(path: str) -> str:
+def format_of(path: str) -> str:
+    """Return which format a graph is in: `Parquet`, `Arrow`, `sparse`, `knn` or `text`."""
     head, suffix = first_bytes(path, 8), os.path.splitext(path)[1].lower()
     kinds = {
         "Parquet": (ParquetTable.magic, ParquetTable.suffixes),

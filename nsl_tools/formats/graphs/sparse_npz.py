@@ -59,6 +59,13 @@ class SparseGraph(GraphWriter):
     def _is_narrow(self) -> bool:
         return len(self.form.ids) < 1 << 31
 
+    @classmethod
+    def expected_bytes(cls, nodes: int, edges: float, k: int | None) -> float:  # noqa: ARG003 - it has what edges there are
+        """Return the bytes of a file of so many nodes and edges."""
+        place = 4 if max(nodes, edges) < 1 << 31 else 8
+        heads = 1_700  # of the arrays and of the archive
+        return place * (nodes + 1) + (place + 4) * edges + heads
+
     def finish(self) -> None:
         """Write all arrays."""
         import zipfile  # here, since it takes 10 ms to import, and few need it

@@ -46,7 +46,7 @@ def read_tsv(source: Source, statistics: Statistics) -> Iterator[pa.RecordBatch]
     line, offset = 1, 0
     with source.open() as raw:
         for block in _line_blocks(decompressed(raw, source.name), source, statistics):
-            yield _parse_block(block, source.name, line, statistics, offset)
+            yield parse_block(block, source.name, line, statistics, offset)
             line += _count(block, b"\n")
             offset += len(block)
     if line == 1:
@@ -78,9 +78,21 @@ def _line_blocks(stream: ByteStream, source: Source, statistics: Statistics) -> 
         yield last + b"\n"
 
 
-def _parse_block(
+def parse_block(
     block: bytes, name: str, line: int, statistics: Statistics, offset: int = 0
 ) -> pa.RecordBatch:
+    """Return the edges in whole lines, as a batch of `EDGE_SCHEMA`.
+
+    Args:
+        block: the lines, each with its newline.
+        name: of the file.
+        line: the number of the first of them.
+        statistics: counts what is skipped.
+        offset: byte where they start.
+
+    Raises:
+        DataError: a line is not an edge.
+    """
     regular = block
     if b"\r" in block and block.count(b"\r") == block.count(b"\r\n"):
         regular = block.replace(b"\r\n", b"\n")

@@ -80,6 +80,11 @@ class GraphWriter(ABC):
         """
         raise NotImplementedError  # where `by_rows`, nobody asks
 
+    @classmethod
+    def expected_bytes(cls, nodes: int, edges: float, k: int | None) -> float | None:  # noqa: ARG003 - most formats do not know
+        """Return the bytes of a file of so many nodes and edges; None if they depend on more."""
+        return None
+
     def finish(self) -> None:  # noqa: B027 - most write nothing more
         """Write what comes at the end, and give back what was held."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,14 @@ class NumberMatrix(ABC):
             DataError: they cannot be read.
         """
 
+    def read_at(self, first: int, count: int) -> Numbers:
+        """Return rows as `read` does, of any place after those that were read before.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        return self.read(first, count)
+
 
 class RowMatrix(NumberMatrix):
     """A matrix that is read row after row from a stream, which is at the first."""
@@ -82,12 +91,21 @@ class RowMatrix(NumberMatrix):
     ) -> None:
         super().__init__(path, shape, dtype)
         self._stream = stream
+        self._next = 0
 
     def read(self, first: int, count: int) -> Numbers:  # noqa: ARG002 - all are read in order
         """Return the next rows."""
         block = np.empty((count, self.shape[1]), self.dtype)
         fill(self._stream, block, self.path)
+        self._next += count
         return block
+
+    def read_at(self, first: int, count: int) -> Numbers:
+        """Return rows, and pass over those before them."""
+        # All that matrices are read from can do so, though reading them in order does not ask it.
+        self._stream.seek((first - self._next) * self.row_bytes, os.SEEK_CUR)  # type: ignore[attr-defined]
+        self._next = first
+        return self.read(first, count)
 
 
 class ColumnMatrix(NumberMatrix):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from nsl_tools.files.filesystem import state_of_open
 from nsl_tools.formats.tables.table import Table, arrow_errors_as_data_errors
 
 if TYPE_CHECKING:
@@ -51,6 +52,23 @@ class ArrowTable(Table):
                 batch.validate(full=True)
                 for first in range(0, len(batch), rows):
                     yield batch.slice(first, rows)
+
+    def expected_rows(self) -> tuple[int, bool]:
+        """Return how many rows a file has; of a stream, about how many.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        with arrow_errors_as_data_errors(self.path, self.format_name):
+            reader, size, taken, rows = self._reader(None), state_of_open(self._file).size, 0, 0
+            if hasattr(reader, "count_rows"):  # of a file, in newer versions of pyarrow
+                return int(reader.count_rows()), True
+            enough = 1 << 24  # bytes, by which the others are judged
+            for batch in _batches(reader):
+                rows, taken = rows + len(batch), taken + batch.nbytes
+                if taken > enough:
+                    return round(rows * size / taken), False
+            return rows, True
 
     def _reader(self, places: list[int] | None) -> Any:
         self._file.seek(0)

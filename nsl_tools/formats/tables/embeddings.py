@@ -16,7 +16,7 @@ from nsl_tools.choices import DEFAULT_EMBEDDING_FEATURE, DEFAULT_ID_FEATURE
 from nsl_tools.errors import DataError, UsageError
 from nsl_tools.formats.embedding_batch import EmbeddingReader
 from nsl_tools.formats.ids.files import row_ids
-from nsl_tools.formats.ids.row_ids import holds_ids, id_texts
+from nsl_tools.formats.ids.row_ids import RowNumbers, holds_ids, id_texts
 from nsl_tools.formats.numbers import as_float32
 from nsl_tools.formats.table_rows import IdPlace, Rows, UsableRows
 from nsl_tools.formats.tables import opening
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nsl_tools.arrays.byte_spans import Places
-    from nsl_tools.formats.embedding_batch import Batches, NewRows
+    from nsl_tools.formats.embedding_batch import Batches, NewRows, Pieces
     from nsl_tools.formats.ids.row_ids import RowIds
     from nsl_tools.formats.skipped_records import SkippedRecords
     from nsl_tools.formats.tables.table import Table
@@ -67,6 +67,41 @@ class TableEmbeddings(EmbeddingReader):
             raise UsageError("--embedding-columns: expected none with --embedding-feature-name")
         if given.ids and given.id_feature != DEFAULT_ID_FEATURE and not seeded:
             raise UsageError("--ids: expected none with --id-feature-name")
+
+    def expected_rows(self) -> tuple[int, bool]:
+        """Return about how many rows there are, as every reader does."""
+        found = []
+        for path in self._paths:
+            with opening.opened_table(path, [self._options.id_feature]) as table:
+                found.append(table.expected_rows())
+        return sum(rows for rows, _ in found), all(exact for _, exact in found)
+
+    def spread(self, skipped: SkippedRecords, most_bytes: int) -> Pieces:
+        """Yield rows from places spread over the files, as every reader does."""
+        usable = UsableRows(skipped.statistics)
+        limit = memory_of(self._options).limit
+        number = -1
+        with bounded(limit), row_ids(self._options.ids, skipped.statistics) as ids:
+            for path in self._paths:
+                place = -1
+                for group, rows in self._spread_rows(path, ids, most_bytes // len(self._paths)):
+                    number += group != place
+                    place = group
+                    yield from ((number, batch) for batch in usable.batches(rows))
+
+    def _spread_rows(self, path: str, ids: RowIds, most_bytes: int) -> Iterator[tuple[int, Rows]]:
+        with opening.opened_table(path, [self._options.id_feature]) as table:
+            found = _Columns(table, self._options)
+            self._require_alike(found)
+            at_once = found.rows_at_once(TUNING.table_bytes)
+            # As many rows as make up a block take about its bytes.
+            most = at_once * max(1, most_bytes // TUNING.table_bytes)
+            before = ids.taken if isinstance(ids, RowNumbers) else None
+            for group, first, batch in table.spread(found.names, at_once, most):
+                if before is not None:
+                    ids.taken = before + first
+                if len(batch):
+                    yield group, _rows(found, ids, first, batch)
 
     def batches(self, skipped: SkippedRecords, new_rows: NewRows) -> Batches:  # noqa: ARG002 - a row may be refused after it is read
         """Yield all rows that can be used, in order, as every reader does."""

@@ -54,6 +54,32 @@ class ParquetTable(Table):
             for group in range(self._file.num_row_groups):
                 yield from self._group(group, columns, rows)
 
+    def expected_rows(self) -> tuple[int, bool]:
+        """Return how many rows there are, as the footer says."""
+        return int(self._file.metadata.num_rows), True
+
+    def spread(
+        self, columns: Sequence[str], rows: int, most: int
+    ) -> Iterator[tuple[int, int, pa.RecordBatch]]:
+        """Yield the first rows of row groups that are spread over the file.
+
+        Raises:
+            DataError: a row group is damaged.
+        """
+        sizes = [
+            int(self._file.metadata.row_group(group).num_rows)
+            for group in range(self._file.num_row_groups)
+        ]
+        chosen = sorted({i * len(sizes) // 64 for i in range(64)} if sizes else ())
+        for group in chosen:
+            first, end = sum(sizes[:group]), sum(sizes[:group]) + most // len(chosen)
+            with arrow_errors_as_data_errors(self.path, self.format_name):
+                for batch in self._group(group, columns, rows):
+                    yield group, first, batch
+                    first += len(batch)
+                    if first >= end:
+                        break
+
     def _group(self, group: int, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         found, expected = 0, int(self._file.metadata.row_group(group).num_rows)
         for batch in self._file.iter_batches(

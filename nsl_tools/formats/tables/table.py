@@ -80,6 +80,37 @@ class Table(ABC):
             DataError: the file is damaged.
         """
 
+    @abstractmethod
+    def expected_rows(self) -> tuple[int, bool]:
+        """Return about how many rows there are, and whether that is exactly so.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+
+    def spread(
+        self, columns: Sequence[str], rows: int, most: int
+    ) -> Iterator[tuple[int, int, pa.RecordBatch]]:
+        """Yield some rows: the first ones, where others are not read without these.
+
+        Args:
+            columns: as of `batches`.
+            rows: how many at a time.
+            most: how many at most, about.
+
+        Yields:
+            The number of the place that the rows are from, that of the first of them, and they.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        first = 0
+        for batch in self.batches(columns, rows):
+            yield 0, first, batch
+            first += len(batch)
+            if first >= most:
+                return
+
     def counted(self, batches: Iterable[pa.RecordBatch], read: Work) -> Iterator[pa.RecordBatch]:
         """Yield what `batches` does; count in `read` how far in the file that is."""
         done = 0

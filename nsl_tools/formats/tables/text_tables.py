@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from nsl_tools.files.filesystem import state_of_open
 from nsl_tools.formats.tables.table import Table, arrow_errors_as_data_errors
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class TextTable(Table):
 
     block_bytes = 8 << 20
     """What is read at once: no line may be longer."""
+    lines_of_names = 0
+    """Lines before the first row."""
 
     def __init__(self, path: str, file: BufferedReader, texts: Collection[str]) -> None:
         """Take an open file; the columns `texts` are not read as numbers."""
@@ -47,6 +50,15 @@ class TextTable(Table):
                 for first in range(0, len(chosen), rows):
                     yield chosen.slice(first, rows)
 
+    def expected_rows(self) -> tuple[int, bool]:
+        """Return about how many rows there are, by how long the first lines are."""
+        self._file.seek(0)
+        head, size = self._file.read(self.block_bytes), state_of_open(self._file).size
+        lines = head.count(b"\n") + (len(head) == size and not head.endswith(b"\n"))
+        rows = lines * size / max(1, len(head)) - self.lines_of_names
+        # A text in quotes may have several lines, a blank line is no row.
+        return max(0, round(rows)), False
+
     def _from_start(self) -> Any:
         self._file.seek(0)
         return self._reader()
@@ -61,6 +73,7 @@ class CsvTable(TextTable):
 
     format_name = "CSV"
     suffixes = (".csv",)
+    lines_of_names = 1
 
     def _reader(self) -> Any:
         from pyarrow import csv  # here, since it is seldom needed

@@ -20,9 +20,9 @@ from nsl_tools.engines.work_folder import WorkFile, write_work
 from nsl_tools.formats.protobuf import example
 from nsl_tools.formats.tfrecord.frames import Framed, seal
 from nsl_tools.pack_nbrs.join import SeedRange, packed_batches, tell_lacking, tell_unknown
-from nsl_tools.pack_nbrs.marks import Marks
+from nsl_tools.pack_nbrs.marks.seed_marks import Marks
+from nsl_tools.pack_nbrs.marks.soft_labels import SoftLabels
 from nsl_tools.pack_nbrs.plan import NEED
-from nsl_tools.pack_nbrs.soft_labels import SoftLabels
 from nsl_tools.pack_nbrs.tasks.blocks import BlocksOfRange, BlocksTask, make_blocks_of, pool_for
 from nsl_tools.pack_nbrs.top_edges import EDGE
 from nsl_tools.tuning import TUNING

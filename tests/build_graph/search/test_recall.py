@@ -46,10 +46,20 @@ def embeddings(tmp_path_factory: pytest.TempPathFactory, count: int) -> str:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small blocks and samples, so that a small graph takes several searches."""
     monkeypatch.setattr(recall, "LEAST_ROWS", 0)
-    monkeypatch.setattr(recall, "_sample_size", lambda _, rows: min(rows, 500))
-    monkeypatch.setattr(recall, "_OVERHEAD", 0.05)
+    judge_by(monkeypatch, 500)
+    monkeypatch.setattr(recall, "most_list_products", lambda rows: 10 * rows**2)
     for name, value in {"probing_rows": 64, "probed_lists": 5, "kept_rows": 512}.items():
         monkeypatch.setattr(TUNING, name, value)
+
+
+def judge_by(monkeypatch: pytest.MonkeyPatch, most: int, one_of: int = 8) -> None:
+    """Judge by so many rows at first, and at most by one of so many."""
+
+    def of(_: float, rows: int, edges: int) -> recall.Sampling:
+        size = min(rows, most)
+        return recall.Sampling(size, 0.75 * edges * size, max(size, rows // one_of))
+
+    monkeypatch.setattr(recall.Sampling, "of", of)
 
 
 def build(path: str, graph: Path, **options: float) -> tuple[Edges, dict[str, float]]:
@@ -124,7 +134,7 @@ def test_scratch_files_do_not_change_an_approximate_graph(
 def test_where_probes_would_cost_more_the_graph_is_exact(
     embeddings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recall, "_OVERHEAD", 50)
+    monkeypatch.setattr(recall, "most_list_products", lambda rows: rows**2 / 100)
     exact, _ = build(embeddings, tmp_path / "exact")
     found, measures = build(embeddings, tmp_path / "found", recall=0.97)
     assert found == exact
@@ -186,8 +196,7 @@ def test_where_few_rows_have_edges_more_rows_are_drawn(
     tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until they have as many edges as it takes to judge by."""
-    monkeypatch.setattr(recall, "_sample_size", lambda _, rows: min(rows, count // 30))
-    monkeypatch.setattr(recall, "_MOST_SAMPLED", 1)
+    judge_by(monkeypatch, count // 30, one_of=1)
     drawn = []
     sampled = recall.Sample
 
@@ -206,7 +215,7 @@ def test_where_few_rows_have_edges_more_rows_are_drawn(
     assert count // 30 < len(rows) <= count
     assert len(set(rows.tolist())) == len(rows)
     assert (total, most) == (count, 5)
-    assert sum(map(len, found)) >= recall._ENOUGH * 5 * (count // 30)
+    assert sum(map(len, found)) >= 0.75 * 5 * (count // 30)
 
 
 def test_a_small_graph_is_exact(embeddings: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`pack_nbrs.marks`: entries beside the neighbours are what encoding each gives."""
+"""`pack_nbrs.marks.seed_marks`: entries beside the neighbours are what encoding each gives."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from nsl_tools.formats.protobuf import example
-from nsl_tools.pack_nbrs.marks import Marks
-from nsl_tools.pack_nbrs.soft_labels import SoftLabels
+from nsl_tools.pack_nbrs.marks.seed_marks import Marks
+from nsl_tools.pack_nbrs.marks.soft_labels import SoftLabels
 
 ROWS = np.array([0, 2, 3, 5])
 

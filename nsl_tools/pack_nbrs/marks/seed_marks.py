@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nsl_tools.arrays.byte_spans import Bytes, Places
-    from nsl_tools.pack_nbrs.soft_labels import SoftLabels
+    from nsl_tools.pack_nbrs.marks.soft_labels import SoftLabels
 
 
 class MarkedNodes(Protocol):

@@ -1,0 +1,1 @@
+"""What packing adds to a seed beside its neighbours."""
