@@ -13,7 +13,7 @@ import pyarrow as pa
 from nsl_tools.errors import DataError
 from nsl_tools.files.filesystem import first_bytes
 from nsl_tools.files.paths import resolve_inputs, split_member
-from nsl_tools.files.streams import source
+from nsl_tools.files.streams import bytes_of, source
 from nsl_tools.formats.example_batch import Places, because, ids_of, read_decoded, unrepeated
 from nsl_tools.formats.graphs.graph_nodes import GraphNodes
 from nsl_tools.formats.ids.files import row_ids
@@ -26,11 +26,13 @@ from nsl_tools.formats.protobuf.example_values import kinds_of, values_of
 from nsl_tools.formats.skipped_records import SkippedRecords
 from nsl_tools.formats.tables.examples import opened_examples
 from nsl_tools.formats.tables.opening import is_table
+from nsl_tools.progress import Work
 
 if TYPE_CHECKING:
     from nsl_tools.formats.example_batch import ExampleBatch
     from nsl_tools.memory_budget import MemoryBudget
     from nsl_tools.options import InspectOptions
+    from nsl_tools.progress import Progress
     from nsl_tools.statistics import Statistics
 
 Codes = npt.NDArray[np.int32]
@@ -51,25 +53,33 @@ class NodeLabels:
     names: list[str]
 
 
-def read_labels(path: str, options: InspectOptions, statistics: Statistics) -> NodeLabels:
-    """Read labels: one value each, a text or a whole number.
+def read_labels(
+    options: InspectOptions, statistics: Statistics, progress: Progress
+) -> NodeLabels | None:
+    """Read the labels that options name: one value each, a text or a whole number; None for none.
+
+    They are those of examples (or `table.parquet:column`) with an id and a label; or of a text
+    file with a label a line or an array `.npy`, in the order of the rows that a graph or a matrix
+    numbers, or whose ids `--ids` gives.
 
     Args:
-        path: examples (or `table.parquet:column`) with an id and a label; or a text file with a
-            label a line or an array `.npy`, in the order of the rows that a graph or a matrix
-            numbers, or whose ids `--ids` gives.
-        options: name the features.
+        options: name the file and the features.
         statistics: counts what is odd.
+        progress: how to report progress.
 
     Raises:
         DataError: a file, a record, an id or a label is not what it should be.
     """
+    if (path := options.labels) is None:
+        return None
     file, column = split_member(path)
     files = resolve_inputs([file], statistics.warnings)
     if _is_list(files[0]):
         ids, labels = _of_rows(path, options, statistics)
     else:
-        ids, labels = _of_examples(files, column or options.label_feature, options, statistics)
+        ids, labels = _of_examples(
+            files, column or options.label_feature, options, statistics, progress
+        )
     import pyarrow.compute as pc
 
     known = labels.is_valid()
@@ -104,7 +114,11 @@ def _none() -> pa.Array:
 
 
 def _of_examples(
-    files: list[str], name: str, options: InspectOptions, statistics: Statistics
+    files: list[str],
+    name: str,
+    options: InspectOptions,
+    statistics: Statistics,
+    progress: Progress,
 ) -> tuple[pa.Array, ...]:
     def decode(batch: ExampleBatch) -> tuple[pa.Array, pa.Array]:
         return ids_of(batch, options.id_feature), _labels_of(batch, name)
@@ -112,7 +126,10 @@ def _of_examples(
     skipped, places = SkippedRecords(statistics, "first"), Places()
     ids, labels = [_none()], [_none()]
     with contextlib.ExitStack() as stack:
-        sources = [stack.enter_context(opened_examples(path, options)) for path in files]
+        read = Work()
+        opened = (opened_examples(path, options, read) for path in files)
+        sources = [stack.enter_context(each) for each in opened]
+        stack.enter_context(progress.phase("labels", read, "B", bytes_of(sources)))
         for batch, found in read_decoded(sources, skipped, decode):
             places.add(batch.records)
             ids.append(found[0])

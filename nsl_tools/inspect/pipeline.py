@@ -6,7 +6,7 @@ other examples, packed ones -> inspect_examples
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from nsl_tools.errors import UsageError
@@ -19,6 +19,7 @@ from nsl_tools.formats.tables.opening import is_table, opened_table
 from nsl_tools.inspect.embeddings.summary import inspect_embeddings
 from nsl_tools.inspect.examples import inspect_examples
 from nsl_tools.inspect.graphs.summary import inspect_graph
+from nsl_tools.options import InspectOptions
 from nsl_tools.progress import Progress
 from nsl_tools.statistics import Statistics
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nsl_tools.inspect.findings import Findings
-    from nsl_tools.options import InspectOptions
 
 
 def inspect(
@@ -54,6 +54,7 @@ def inspect(
     files, member = one_member("INPUTS", paths)
     inputs = resolve_inputs(files, statistics.warnings)
     kind = "embeddings" if member else _kind(inputs, options)
+    _refuse_idle(kind, options)
     if kind == "graph":
         return inspect_graph(inputs, options, statistics, examples, progress), statistics
     if examples:
@@ -61,8 +62,6 @@ def inspect(
     if kind == "embeddings":
         options = replace(options, array=member or options.array)
         return inspect_embeddings(inputs, options, statistics, progress), statistics
-    if options.labels:
-        raise UsageError("--labels: expected a graph or embeddings, received examples")
     return inspect_examples(inputs, options, statistics, progress), statistics
 
 
@@ -76,6 +75,29 @@ def _kind(paths: Sequence[str], options: InspectOptions) -> str:
     names = _feature_names(paths[0], options)
     has_vectors = options.embedding_columns or options.embedding_feature in names
     return "embeddings" if has_vectors and NUM_NEIGHBORS not in names else "examples"
+
+
+def _refuse_idle(kind: str, options: InspectOptions) -> None:
+    """Raise UsageError if an option is given that files of a kind have no use for."""
+    used = {
+        "graph": {"labels", "graph_ids"},
+        "embeddings": {"labels", "ids", "array", "embedding_columns", "sample", "random_seed"},
+        "examples": {"label_feature"},
+    }[kind]
+    if options.labels:
+        used |= {"ids", "label_feature"}
+    meant = {
+        "labels": "a graph or embeddings",
+        "label_feature": "--labels, or examples",
+        "ids": "embeddings, or --labels by row",
+        "graph_ids": "a graph",
+        **dict.fromkeys(("array", "embedding_columns", "sample", "random_seed"), "embeddings"),
+    }
+    usual = {field.name: field.default for field in fields(InspectOptions)}
+    for name, what in meant.items():
+        if name not in used and getattr(options, name) != usual[name]:
+            option = name.replace("label_feature", "label_feature_name").replace("_", "-")
+            raise UsageError(f"--{option}: expected {what}, received {kind}")
 
 
 def _feature_names(path: str, options: InspectOptions) -> set[str]:

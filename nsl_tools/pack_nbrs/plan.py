@@ -81,9 +81,7 @@ class JoinPlan:
             np.add.at(uses, edges["target"], np.uint32(1))
             self.seeds += int(np.count_nonzero(np.diff(edges["source"], prepend=-1)))
             self._cut(edges)
-        hubs = nodes.count // 100
-        uses.partition(max(0, len(uses) - hubs - 1)) if hubs else None
-        self.hub_edges = int(uses[len(uses) - hubs :].sum(dtype=np.int64))
+        self.hub_edges = _edges_to_hubs(uses)
         if self.ends:
             self.ends[-1] = nodes.count
 
@@ -139,6 +137,19 @@ class JoinPlan:
         found, self._loaded = self._loaded[:end], self._loaded[end:]
         keys, places = np.unique(found["key"], return_inverse=True)
         return keys, places, found["range"].astype(np.int64)
+
+
+def _edges_to_hubs(uses: npt.NDArray[np.uint32]) -> int:
+    """Return how many edges lead to the hundredth of the nodes to which most lead.
+
+    Args:
+        uses: how many edges lead to each node, shape (n,); its order is lost.
+    """
+    hubs = len(uses) // 100
+    if not hubs:
+        return 0
+    uses.partition(len(uses) - hubs)
+    return int(uses[-hubs:].sum(dtype=np.int64))
 
 
 def _block_sizes(nodes: NodeRows, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:

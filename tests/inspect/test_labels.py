@@ -17,6 +17,7 @@ from nsl_tools.errors import DataError
 from nsl_tools.inspect.labels import LabelIndex, NodeLabels, read_labels
 from nsl_tools.memory_budget import MemoryBudget
 from nsl_tools.options import InspectOptions
+from nsl_tools.progress import Progress
 from nsl_tools.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def found(path: Path | str, **options: str) -> dict[str, str]:
-    labels = read_labels(str(path), InspectOptions(**options), Statistics())
+    labels = read_labels(InspectOptions(labels=str(path), **options), Statistics(), Progress())
     ids = [name.decode() for name in labels.ids.to_pylist()]
     return dict(zip(ids, (labels.names[code] for code in labels.codes.tolist()), strict=True))
 

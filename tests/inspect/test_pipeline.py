@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -56,8 +56,18 @@ def test_options_for_another_kind_are_refused(job: Path) -> None:
     with pytest.raises(UsageError, match="--examples: expected a graph"):
         inspect(["embeddings"], InspectOptions(), ["labeled"])
     support.write_examples("others", [{"id": [b"a"], "x": [1.0]}])
-    with pytest.raises(UsageError, match="--labels: expected a graph or embeddings"):
-        inspect(["others"], InspectOptions(labels="labeled"))
+    refused: list[tuple[str, dict[str, Any], str]] = [
+        ("others", {"labels": "labeled"}, "--labels: expected a graph or embeddings, received ex"),
+        ("others", {"sample": 9}, "--sample: expected embeddings, received examples"),
+        ("graph", {"array": "a"}, "--array: expected embeddings, received graph"),
+        ("graph", {"random_seed": 1}, "--random-seed: expected embeddings, received graph"),
+        ("graph", {"ids": "x"}, "--ids: expected embeddings, or --labels by row, received graph"),
+        ("graph", {"label_feature": "y"}, "--label-feature-name: expected --labels, or examples"),
+        ("embeddings", {"graph_ids": "x"}, "--graph-ids: expected a graph, received embeddings"),
+    ]
+    for path, options, said in refused:
+        with pytest.raises(UsageError, match=said):
+            inspect([path], InspectOptions(**options))
     assert job.exists()
 
 

@@ -58,7 +58,7 @@ def inspect_embeddings(
     """
     if STANDARD_STREAM in paths:
         raise UsageError("inspect reads embeddings twice: expected files, received -")
-    labels = read_labels(options.labels, options, statistics) if options.labels else None
+    labels = read_labels(options, statistics, progress)
     with progress.phase("sampling", unit="B") as work:
         sample = _drawn(paths, options, statistics, work)
     if not sample.nodes:

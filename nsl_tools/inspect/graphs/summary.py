@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nsl_tools.arrays.groups import rank_in_group
 from nsl_tools.background import in_background
 from nsl_tools.errors import DataError
 from nsl_tools.files.paths import resolve_inputs
+from nsl_tools.files.streams import bytes_of
 from nsl_tools.formats.example_batch import ids_of, read_decoded
 from nsl_tools.formats.graphs.edge_batches import weights_of
 from nsl_tools.formats.graphs.graph_nodes import GraphNodes
@@ -30,7 +33,7 @@ from nsl_tools.inspect.graphs.histogram import Histogram
 from nsl_tools.inspect.graphs.pairs import EdgePairs
 from nsl_tools.inspect.labels import read_labels
 from nsl_tools.options import memory_of
-from nsl_tools.progress import Progress
+from nsl_tools.progress import Progress, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -68,8 +71,8 @@ def inspect_graph(
     with contextlib.ExitStack() as stack:
         memory = memory_of(options)
         nodes = GraphNodes(memory, stack)
-        known = _add_examples(examples, nodes, options, statistics, stack)
-        labels = read_labels(options.labels, options, statistics) if options.labels else None
+        known = _add_examples(examples, nodes, options, statistics, progress)
+        labels = read_labels(options, statistics, progress)
         names = node_names(options.graph_ids, memory, statistics)
         graph = GraphFiles(paths, options, names)
         found = GraphSummary(nodes, memory, stack, known, labels)
@@ -88,16 +91,21 @@ def _add_examples(
     nodes: GraphNodes,
     options: InspectOptions,
     statistics: Statistics,
-    stack: contextlib.ExitStack,
+    progress: Progress,
 ) -> int | None:
     """Let the ids of examples be the first nodes; return how many there are, None without any."""
     if not paths:
         return None
     files = resolve_inputs(paths, statistics.warnings)
-    sources = [stack.enter_context(opened_examples(path, options)) for path in files]
-    skipped = SkippedRecords(statistics, "first")
-    for _, ids in read_decoded(sources, skipped, lambda batch: ids_of(batch, options.id_feature)):
-        nodes.rows(ids)
+    skipped, read = SkippedRecords(statistics, "first"), Work()
+    with contextlib.ExitStack() as stack:
+        opened = (opened_examples(path, options, read) for path in files)
+        sources = [stack.enter_context(each) for each in opened]
+        with progress.phase("ids", read, "B", bytes_of(sources)):
+            for _, ids in read_decoded(
+                sources, skipped, partial(ids_of, id_feature=options.id_feature)
+            ):
+                nodes.rows(ids)
     return len(nodes)
 
 
@@ -133,6 +141,8 @@ class GraphSummary:
         stack: closes scratch files.
         known: the first so many nodes are those of examples; None if these are unknown.
         labels: of nodes; None for none.
+        weights: of all edges.
+        components: of the graph, without directions.
     """
 
     nodes: GraphNodes
@@ -161,7 +171,9 @@ class GraphSummary:
         sources, targets = edges.rows
         weights = weights_of(batch)
         self._out, self._in = (_grown(degrees, count) for degrees in (self._out, self._in))
-        ranks = self._out[sources] + _places_in_groups(sources)
+        by_source = np.argsort(sources, kind="stable")
+        ranks = self._out[sources].astype(np.int64)
+        ranks[by_source] += rank_in_group(sources[by_source])
         np.add.at(self._out, sources, np.uint32(1))
         np.add.at(self._in, targets, np.uint32(1))
         self._loops += int(np.count_nonzero(sources == targets))
@@ -299,17 +311,6 @@ def _grown(degrees: Degrees, count: int) -> Degrees:
         return degrees
     room = count + count // 4
     return np.concatenate([degrees, np.zeros(room - len(degrees), np.uint32)])
-
-
-def _places_in_groups(groups: Rows) -> Rows:
-    """Return for each element its place among those equal to it, shape (n,), from 0."""
-    order = np.argsort(groups, kind="stable")
-    ordered = groups[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    sizes = np.diff(np.r_[starts, len(groups)])
-    places = np.empty(len(groups), np.int64)
-    places[order] = np.arange(len(groups)) - np.repeat(starts, sizes)
-    return places
 
 
 def _some_neighborhoods(
