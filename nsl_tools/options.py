@@ -265,7 +265,8 @@ class InspectOptions(RunOptions):
         embedding_feature: as of `BuildGraphOptions`.
         embedding_columns: as of `BuildGraphOptions`.
         graph_ids: as of `PackOptions`.
-        sample: random nodes, of embeddings, whose nearest neighbours are sought.
+        sample: random nodes, of embeddings, whose nearest neighbours are sought; None for as many
+            as take some seconds: 4,000 to 20,000.
         random_seed: of the sample.
     """
 
@@ -276,7 +277,7 @@ class InspectOptions(RunOptions):
     embedding_feature: str = DEFAULT_EMBEDDING_FEATURE
     embedding_columns: str | None = None
     graph_ids: str | None = None
-    sample: int = 4000
+    sample: int | None = None
     random_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -287,7 +288,8 @@ class InspectOptions(RunOptions):
             _require_path(name, path)
         _require_path("--graph-ids", self.graph_ids)
         _require_utf8("--array", self.array)
-        _require_within(1, 1 << 20, "--sample", self.sample)
+        if self.sample is not None:
+            _require_within(1, 1 << 20, "--sample", self.sample)
 
 
 @dataclass(frozen=True)

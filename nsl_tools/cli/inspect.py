@@ -53,9 +53,8 @@ Examples:
 @click.option(
     "--sample",
     type=int,
-    default=4000,
-    show_default=True,
-    help="Random nodes of embeddings whose exact neighbours are sought.",
+    help="Random nodes of embeddings whose exact neighbours are sought; by default as many as take "
+    "some seconds, 4,000 to 20,000.",
 )
 @click.option("--random-seed", type=int, default=0, show_default=True, help="Seed of the sample.")
 @click.option(

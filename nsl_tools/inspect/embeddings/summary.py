@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from nsl_tools.options import InspectOptions
     from nsl_tools.progress import Work
 
+_LEAST = 4000  # nodes: shares of them are known within two points
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
@@ -113,60 +114,74 @@ def _new_rows(shape: tuple[int, int]) -> Floats:
     return np.empty(shape, np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Sample:
-    """Random nodes, n of them.
+    """Random nodes, n of them: those of all with the smallest of random keys.
 
     Attributes:
+        keys: theirs, shape (n,).
         rows: their row numbers, ascending.
         units: their unit vectors, shape (n, d).
         nodes: how many nodes there are in all.
         zeros: how many of them have no direction.
     """
 
-    rows: Rows
-    units: Floats
-    nodes: int
-    zeros: int
+    keys: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    rows: Rows = field(default_factory=lambda: np.empty(0, np.int64))
+    units: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    nodes: int = 0
+    zeros: int = 0
+
+    def add(self, batch: EmbeddingBatch, keys: npt.NDArray[np.float64], most: int) -> None:
+        """Add those of a batch that are among the `most` by their keys, shape (batch,)."""
+        full = len(self.keys) == most
+        chosen = np.flatnonzero(keys < self.keys.max()) if full else np.arange(len(keys))
+        own = _units(batch.vectors[chosen], batch.norms[chosen])
+        self.units = np.concatenate([self.units, own]) if self.nodes else own
+        self.keys = np.concatenate([self.keys, keys[chosen]])
+        self.rows = np.concatenate([self.rows, self.nodes + chosen])
+        self.keep(most)
+        self.nodes += len(batch.ids)
+        self.zeros += int(np.count_nonzero(batch.norms == 0))
+
+    def keep(self, most: int) -> None:
+        """Keep so many."""
+        if len(self.keys) > most:
+            kept = np.sort(np.argpartition(self.keys, most)[:most])
+            self.keys, self.rows, self.units = self.keys[kept], self.rows[kept], self.units[kept]
 
 
 def _drawn(
     paths: Sequence[str], options: InspectOptions, statistics: Statistics, work: Work
 ) -> _Sample:
-    """Return nodes drawn without replacement, each as likely as the others.
-
-    Those with the smallest of random keys.
-    """
-    draw = np.random.default_rng(options.random_seed)
-    keys, rows = np.empty(0), np.empty(0, np.int64)
-    units = np.empty((0, 0), np.float32)
-    nodes = zeros = 0
+    """Return nodes drawn without replacement, each as likely as the others."""
+    draw, sample = np.random.default_rng(options.random_seed), _Sample()
     for batch in _batches(paths, options, statistics, work):
-        _refuse_wide(batch.vectors.shape[1], options)
-        new = draw.random(len(batch.ids))
-        chosen = (
-            np.flatnonzero(new < np.sort(keys)[-1]) if len(keys) == options.sample else slice(None)
-        )
-        own = _units(batch.vectors[chosen], batch.norms[chosen])
-        units = np.concatenate([units, own]) if nodes else own
-        keys = np.concatenate([keys, new[chosen]])
-        rows = np.concatenate([rows, np.arange(nodes, nodes + len(batch.ids))[chosen]])
-        if len(keys) > options.sample:
-            kept = np.sort(np.argpartition(keys, options.sample)[: options.sample])
-            keys, rows, units = keys[kept], rows[kept], units[kept]
-        nodes += len(batch.ids)
-        zeros += int(np.count_nonzero(batch.norms == 0))
-    return _Sample(rows, units, nodes, zeros)
+        most = _most_sampled(batch.vectors.shape[1], options)
+        sample.add(batch, draw.random(len(batch.ids)), most)
+    if options.sample is None:
+        affordable = 500_000_000_000  # multiply-adds of the search: some seconds
+        sample.keep(max(_LEAST, affordable // max(1, sample.nodes * sample.units.shape[1])))
+    return sample
 
 
-def _refuse_wide(dimension: int, options: InspectOptions) -> None:
+def _most_sampled(dimension: int, options: InspectOptions) -> int:
+    """Return how many nodes may be drawn: as many as asked for, or as tell shares within a point.
+
+    Raises:
+        UsageError: the memory is too little for these.
+    """
+    limit = memory_of(options).limit
     # The sample, its copy while it changes, and the products of a block.
-    needed = 4 * 3 * (options.sample * dimension + NearestOfSample.products)
-    if needed > (limit := memory_of(options).limit):
+    a_node, products = 4 * 3 * dimension, 4 * 3 * NearestOfSample.products
+    least = options.sample or _LEAST
+    if (needed := least * a_node + products) > limit:
         raise UsageError(
             f"--memory-limit: expected at least {shown_size(needed)} for --sample "
-            f"{options.sample:,} of dimension {dimension:,}, received {shown_size(limit)}"
+            f"{least:,} of dimension {dimension:,}, received {shown_size(limit)}"
         )
+    enough = 20_000
+    return options.sample or min(enough, (limit - products) // max(1, a_node))
 
 
 def _units(vectors: Floats, norms: npt.NDArray[np.float64]) -> Floats:

@@ -80,6 +80,18 @@ def test_a_sample_is_near_the_whole(clusters: tuple[str, np.ndarray]) -> None:
             assert chosen[row["threshold"]]["without"] == pytest.approx(row["without"], abs=0.12)
 
 
+@pytest.mark.own_memory("sets the limit")
+def test_by_default_as_many_are_drawn_as_take_some_seconds(tmp_path: Path) -> None:
+    count, width = 6_000, 3_000
+    values = np.random.default_rng(0).standard_normal((count, 1)).astype(np.float32)
+    np.save(tmp_path / "e.npy", np.repeat(values, width, axis=1))
+    assert (
+        inspected(str(tmp_path / "e.npy"), memory_limit=260_000_000)["overview"]["sample"] < count
+    )
+    np.save(tmp_path / "e.npy", values)
+    assert inspected(str(tmp_path / "e.npy"))["overview"]["sample"] == count
+
+
 def test_files_of_examples_and_tables_are_the_same(
     clusters: tuple[str, np.ndarray], tmp_path: Path
 ) -> None:
