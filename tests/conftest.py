@@ -26,8 +26,10 @@ from nsl_tools.formats.tfrecord.writer import write_records
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-# Half of what hypothesis draws by itself: the spill runs draw as many again, of other inputs.
+# Half of what hypothesis draws by itself: the runs that spill draw other inputs.
 settings.register_profile("default", deadline=None, max_examples=50)
+# Those runs test that a block may end anywhere: few inputs tell.
+settings.register_profile("spilled", deadline=None, max_examples=20)
 # The same examples every run.
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
@@ -52,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[support.ALL] = "1"
     if rows := config.getoption("--spill"):
         spill_in_children(rows)
+        settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "spilled"))
     # In the background of a shell, or under nohup, children would ignore what tests send them.
     for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, None)):
         if signal.getsignal(number) is signal.SIG_IGN:

@@ -31,7 +31,7 @@ class SparkCluster:
         workers: the processes of the workers.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, workers: int = WORKERS) -> None:
         """Start it; it writes its logs to `folder`."""
         import pyspark
 
@@ -48,8 +48,8 @@ class SparkCluster:
         names = ["--host", LOOPBACK, "--port", str(self._port), "--webui-port", str(web)]
         self._master = self._start("master.Master", *names)
         _wait_for(f"http://{LOOPBACK}:{web}/json/", b'"status" : "ALIVE"')
-        self.workers = [self.start_worker() for _ in range(WORKERS)]
-        _wait_for(f"http://{LOOPBACK}:{web}/json/", f'"aliveworkers" : {WORKERS}'.encode())
+        self.workers = [self.start_worker() for _ in range(workers)]
+        _wait_for(f"http://{LOOPBACK}:{web}/json/", f'"aliveworkers" : {workers}'.encode())
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         """Start one more worker."""

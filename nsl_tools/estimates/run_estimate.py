@@ -59,13 +59,11 @@ class RunEstimate:
         command: that would run.
         facts: in the order in which people read them.
         problems: what is missing for it, and what to do, a line each; none if it would fit.
-        warnings: what it would warn of.
     """
 
     command: str
     facts: list[EstimateFact] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
     def add(self, *facts: EstimateFact) -> None:
         """Add facts, after those that are there."""
