@@ -17,10 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def disk_seconds(size: float) -> float:
-    """Return how long a disk takes for so many bytes of output: nothing is written to try it."""
-    rate = 5e8  # bytes a second, of a common one, with their checksums
-    return size / rate
+def disk_seconds(size: float, making: float) -> float:
+    """Return by how much a disk takes longer for some output than it takes to make it.
+
+    Nothing is written to try it. The disk writes while more is made.
+
+    Args:
+        size: bytes of the output.
+        making: seconds that it takes to make it.
+    """
+    rate = 5e8  # bytes a second, of a common disk
+    return max(0.0, size / rate - making)
 
 
 def space_problems(outputs: Iterable[str], output_bytes: float, scratch_bytes: float) -> list[str]:

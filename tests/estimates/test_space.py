@@ -45,4 +45,7 @@ def test_streams_need_no_space() -> None:
 
 
 def test_a_disk_takes_longer_for_more() -> None:
-    assert 0 < disk_seconds(1e6) < disk_seconds(1e9) < 10
+    assert 0 < disk_seconds(1e6, 0) < disk_seconds(1e9, 0) < 10
+    # It writes while more is made.
+    assert disk_seconds(1e9, 1.5) == pytest.approx(disk_seconds(1e9, 0) - 1.5)
+    assert disk_seconds(1e9, 100) == 0

@@ -54,7 +54,8 @@ def graph_size(
     per_edge = 4e-8  # seconds, where nothing is measured: numbers, as they are
     known = asked.writer.expected_bytes(sample.total, edges, options.k)
     if known is not None:
-        return GraphSize(known, per_edge * edges + disk_seconds(known))
+        making = per_edge * edges
+        return GraphSize(known, making + disk_seconds(known, making))
     if not len(found.edges):
         return GraphSize(0.0 if not edges else 30 * edges, 0.0)
     start, out = time.perf_counter(), _Counter()
@@ -73,5 +74,5 @@ def graph_size(
     if compressor:
         file.finish()  # type: ignore[union-attr]
     share = edges / len(found.edges)
-    size = out.bytes * share
-    return GraphSize(size, (time.perf_counter() - start) * share + disk_seconds(size))
+    size, making = out.bytes * share, (time.perf_counter() - start) * share
+    return GraphSize(size, making + disk_seconds(size, making))

@@ -160,7 +160,7 @@ def _drawn(
         most = _most_sampled(batch.vectors.shape[1], options)
         sample.add(batch, draw.random(len(batch.ids)), most)
     if options.sample is None:
-        affordable = 500_000_000_000  # multiply-adds of the search: some seconds
+        affordable = 300_000_000_000  # multiply-adds of the search: some seconds
         sample.keep(max(_LEAST, affordable // max(1, sample.nodes * sample.units.shape[1])))
     return sample
 

@@ -28,7 +28,7 @@ class Components:
             upper = np.maximum(left, right)
             # Of several lower ends one stays; the others are connected by the next round.
             self._parents[upper] = np.minimum(left, right)
-            self._flatten(np.unique(upper))
+            self._flatten(upper)
             left, right = self._roots(left), self._roots(right)
 
     def _grow(self, count: int) -> None:

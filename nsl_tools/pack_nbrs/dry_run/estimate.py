@@ -67,12 +67,13 @@ def _told(
     estimate = RunEstimate("pack-nbrs")
     estimate.add(*_count_facts(of, counted), *_space_facts(of, sizes, size, libraries))
     again = 1 + seeds / max(1.0, counted.labeled + counted.unlabeled)
+    packing = packed.splicing * share + packed.encoding * blocks
     estimate.add(*time_facts({
         "start": started,
         "reading": counted.reading,
         "reading again": packed.reading * again,
-        "packing": packed.splicing * share + packed.encoding * blocks,
-        "writing": disk_seconds(size),
+        "packing": packing,
+        "writing": disk_seconds(size, packing),
     }))  # fmt: skip
     estimate.problems += [*sizes.problems(), *counted.problems]
     estimate.problems += space_problems(of.asked.outputs, size, sizes.claimed(stored))
