@@ -6,22 +6,26 @@
 
 `cost` times the commands in one process, local and on a cluster of two workers of one core each,
 whose session has started; the files must be the same. `faults` kills a worker with all it runs,
-or the driver, at a random moment, and starts another: the output must be right or absent, and
-nothing left over after the next run.
+or the driver, at a random moment, stops a task until another worker has run it, or lets a worker
+write no large file: the output must be right or absent, and nothing left over after the next run,
+with `--resume`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import filecmp
 import os
 import random
+import resource
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +166,10 @@ def contents() -> dict[str, bytes]:
 
 def faults(given: argparse.Namespace, cluster: SparkCluster) -> None:
     """Print what became of each run, and how many were wrong or left something."""
+    # A task that is slow is run again on the other worker.
+    speculation = {"": "true", ".quantile": "0.5", ".multiplier": "1.2", ".interval": "200ms"}
+    given_to_spark = (f"--conf spark.speculation{key}={v}" for key, v in speculation.items())
+    os.environ["PYSPARK_SUBMIT_ARGS"] = " ".join([*given_to_spark, "pyspark-shell"])
     np.save("v.npy", vectors_of(20_000))
     write_inputs(Path(), 60_000)
     draws = random.Random(given.seed)  # noqa: S311 - no secret
@@ -173,8 +181,8 @@ def faults(given: argparse.Namespace, cluster: SparkCluster) -> None:
         for number in range(given.runs):
             for path in Path().glob("out-*"):
                 path.unlink()
-            # The session takes a few seconds to start, in which nothing is to be lost.
-            status, whom = _killed(command, cluster, draws, length)
+            fault = FAULTS[number % len(FAULTS)]
+            status = fault(Victim(command, cluster, draws, length))
             found = contents()
             whole = all(found.get(shard) == data for shard, data in right.items())
             wrong += (
@@ -184,26 +192,104 @@ def faults(given: argparse.Namespace, cluster: SparkCluster) -> None:
                     found[shard] != right.get(shard) for shard in found if shard.startswith("out-")
                 )
             )
-            subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+            subprocess.run([*command, "--resume"], check=True, stderr=subprocess.DEVNULL)
             left += contents() != right
-            print(f"{name} {number}: {whom} killed, exit status {status}", flush=True)
+            print(f"{name} {number}: {fault.__doc__} Exit status {status}", flush=True)
     print(f"{2 * given.runs} runs: {wrong} wrong, {left} with something left after the next run")
 
 
-def _killed(
-    command: list[str], cluster: SparkCluster, draws: random.Random, length: float
-) -> tuple[int, str]:
-    """Run a command, kill a worker or the driver meanwhile; return the exit status, and whom."""
-    run = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
-    time.sleep(draws.uniform(0.3, 1.0) * length)
-    if draws.random() < 0.25:
-        os.killpg(run.pid, signal.SIGKILL)
-        return run.wait(), "the driver"
-    place = draws.randrange(len(cluster.workers))
-    os.killpg(cluster.workers[place].pid, signal.SIGKILL)
-    cluster.workers[place].wait()
-    cluster.workers[place] = cluster.start_worker()
-    return run.wait(), "a worker"
+@dataclass(frozen=True)
+class Victim:
+    """A run to which something happens.
+
+    Attributes:
+        command: its command line.
+        cluster: where it runs.
+        draws: when, and to whom.
+        length: seconds that such a run takes.
+    """
+
+    command: list[str]
+    cluster: SparkCluster
+    draws: random.Random
+    length: float
+
+    def started(self, first: float, last: float) -> subprocess.Popen[bytes]:
+        """Start it, and wait for a random share of its length."""
+        run = subprocess.Popen(self.command, stderr=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(self.draws.uniform(first, last) * self.length)
+        return run
+
+    def replace_worker(self, place: int) -> None:
+        """Kill a worker with all that it runs, and start another."""
+        workers = self.cluster.workers
+        os.killpg(workers[place].pid, signal.SIGKILL)
+        workers[place].wait()
+        workers[place] = self.cluster.start_worker()
+
+    def lose_worker(self, first: float, last: float) -> int:
+        """Lose one of the workers, some time between; return the exit status."""
+        run = self.started(first, last)
+        self.replace_worker(self.draws.randrange(len(self.cluster.workers)))
+        return run.wait()
+
+
+def lose_worker(victim: Victim) -> int:
+    """A worker was killed."""
+    # The session takes a few seconds to start, in which nothing is to be lost.
+    return victim.lose_worker(0.3, 0.9)
+
+
+def lose_worker_late(victim: Victim) -> int:
+    """A worker was killed as shards were written."""
+    return victim.lose_worker(0.8, 1.0)
+
+
+def lose_driver(victim: Victim) -> int:
+    """The driver was killed."""
+    run = victim.started(0.3, 1.0)
+    os.killpg(run.pid, signal.SIGKILL)
+    return run.wait()
+
+
+def slow_down(victim: Victim) -> int:
+    """An executor's Python stood still, until its task had been run elsewhere or a minute long."""
+    run = victim.started(0.4, 0.8)
+    stopped = victim.draws.sample(found := sorted(executors()), min(1, len(found)))
+    for path in stopped:
+        os.kill(int(path.name), signal.SIGSTOP)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        run.wait(60)
+    for path in filter(Path.exists, stopped):
+        os.kill(int(path.name), signal.SIGCONT)
+    return run.wait()
+
+
+def fill_disk(victim: Victim) -> int:
+    """A worker could write no file of more than 100,000 bytes."""
+    place = victim.draws.randrange(len(victim.cluster.workers))
+    most = (100_000, 100_000)
+    resource.prlimit(victim.cluster.workers[place].pid, resource.RLIMIT_FSIZE, most)
+    status = victim.started(0.0, 0.0).wait()
+    victim.replace_worker(place)
+    return status
+
+
+FAULTS = [
+    *(lose_worker, lose_worker_late, lose_driver, lose_worker, lose_worker_late, slow_down),
+    *(lose_worker, lose_worker_late, fill_disk, lose_driver),
+]
+
+
+def executors() -> Iterator[Path]:
+    """Yield the folders under `/proc` of the Python processes of executors that run tasks."""
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it may have ended
+            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
+            both = path / "cmdline", path.with_name(parent) / "cmdline"
+            # One of them starts the others.
+            if all(b"pyspark.daemon" in each.read_bytes() for each in both):
+                yield path
 
 
 def main() -> None:

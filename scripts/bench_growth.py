@@ -11,7 +11,6 @@ that a Python process of an executor had resident.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import re
 import tempfile
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from bench_cluster import NEIGHBORS, WIDTH, timed, vectors_of, write_inputs
+from bench_cluster import NEIGHBORS, WIDTH, executors, timed, vectors_of, write_inputs
 from bench_support import print_machine
 from spark_cluster import LOOPBACK, SparkCluster
 
@@ -63,14 +62,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size if path.is_file() else 0
     except FileNotFoundError:
         return 0
-
-
-def executors() -> Iterator[Path]:
-    """Yield the folders under `/proc` of the Python processes of executors."""
-    for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it may have ended
-            if b"pyspark.daemon" in (path / "cmdline").read_bytes():
-                yield path
 
 
 def peak_memory() -> int:

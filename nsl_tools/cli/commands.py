@@ -34,7 +34,7 @@ from nsl_tools.cli.process import (
     signal_behind,
 )
 from nsl_tools.cli.spread_labels import spread_labels
-from nsl_tools.cli.startup import leave_threads_to_us
+from nsl_tools.cli.startup import leave_threads_to_us, let_arrow_reserve_nothing
 from nsl_tools.cli.version import version_command
 
 
@@ -81,6 +81,7 @@ def main(args: list[str] | None = None) -> NoReturn:
     raise_on_signals()
     if args is None:
         leave_threads_to_us()
+        let_arrow_reserve_nothing()
     status = _run(sys.argv[1:] if args is None else args)
     exit_with(status, at_once=args is None)
 

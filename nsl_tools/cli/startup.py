@@ -20,6 +20,14 @@ def leave_threads_to_us() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def let_arrow_reserve_nothing() -> None:
+    """Let Arrow, not loaded yet, take its memory from the C library, as it needs it.
+
+    Its own pool has a GiB at once, within which no system call tells, or refuses, what is used.
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
     """Load a pipeline: without looking for garbage, of which that leaves none."""

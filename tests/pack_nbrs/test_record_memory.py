@@ -9,6 +9,8 @@ import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nsl_tools.files.streams import Source
@@ -39,10 +41,15 @@ sys.exit(status != 0)
 """
 
 
-def _peak(folder: Path, *args: str) -> float:
-    """Run the command line in a child process; return its peak resident bytes."""
+def _measured(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a child process; its output is the peak of its resident bytes."""
     command = [sys.executable, "-c", _MEASURE, sys.executable, "-m", "nsl_tools", *args]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def _peak(folder: Path, *args: str) -> float:
+    """Return the peak of what ends well."""
+    done = _measured(folder, *args)
     assert done.returncode == 0, done.stderr
     return float(done.stdout)
 
@@ -74,6 +81,17 @@ def test_the_longest_record_that_is_packed_keeps_the_limit(
     """Alone, as a seed and as a neighbour of two; a list of numbers is no list of objects."""
     (folder / "big").write_bytes(frame(_record(b"big", _LENGTH, kind)))
     assert _peak(folder, *_PACK, *inputs, "graph", "out") < _LIMIT + _LIBRARIES
+
+
+@pytest.mark.own_memory("sets the limit itself")
+def test_a_page_of_long_rows_is_refused_before_it_is_there(folder: Path) -> None:
+    """Arrow unpacks it at once: a file of half a megabyte, a page of 100 MB."""
+    rows = [f"n{i}" for i in range(200)]
+    texts = [(f"{i:03d} " * 125_000)[: 400_000 + 1000 * i] for i in range(200)]
+    pq.write_table(pa.table({"id": rows, "text": texts}), folder / "long.parquet")
+    done = _measured(folder, *_PACK, "long.parquet", "", "graph", "out")
+    assert re.search(r"rows take more memory than --memory-limit 64 MB leaves", done.stderr)
+    assert float(done.stdout) < _LIMIT + _LIBRARIES
 
 
 @pytest.mark.own_memory("sets the limit itself")
