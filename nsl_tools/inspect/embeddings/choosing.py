@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nsl_tools.inspect.embeddings.nearest import NearestOfSample
 
 Codes = npt.NDArray[np.int32]
+Counts = npt.NDArray[np.int64]
 
 
 def similarity_section(found: NearestOfSample) -> Section:
@@ -64,7 +65,7 @@ def threshold_section(found: NearestOfSample, own: Codes | None, nodes: int) -> 
     fixed = {0.5, 0.6, 0.7, 0.8, 0.9, 0.95}
     others = {_threshold_for(nearest, len(finite), share) for share in (0.5, 0.9, 0.99)}
     chosen = sorted(fixed | {t for t in others if t is not None}, reverse=True)
-    rows = [_row(found, threshold, own, nodes) for threshold in chosen]
+    rows = [_row(found, threshold, nodes) for threshold in chosen]
     counts = [f"k_{k}" for k in (1, 5, 10, 20)]
     columns = [
         Column("threshold", "threshold", "number"),
@@ -73,8 +74,12 @@ def threshold_section(found: NearestOfSample, own: Codes | None, nodes: int) -> 
         Column("edges", "edges, k=10"),
         Column("without", "without", "share"),
     ]
+    advice = _advice(found, of_90)
     if own is not None:
         columns.append(Column("agreement", "same label", "share"))
+        labels = [_agreement(found, threshold, own, nodes) for threshold in chosen]
+        rows = [(*row, share) for row, (share, _) in zip(rows, labels, strict=True)]
+        advice += _doubts(chosen, [margin for _, margin in labels])
     title = "Edges a node by --similarity-threshold and -k; nodes without a neighbour"
     table = Table("thresholds", title, columns, rows, "lines", "threshold", [*counts])
     facts = [
@@ -85,7 +90,7 @@ def threshold_section(found: NearestOfSample, own: Codes | None, nodes: int) -> 
             "number",
         )
     ]
-    return Section("thresholds", "Choosing a threshold", facts, [table], _advice(found, of_90))
+    return Section("thresholds", "Choosing a threshold", facts, [table], advice)
 
 
 def _threshold_for(nearest: npt.NDArray[np.float32], nodes: int, share: float) -> float | None:
@@ -96,24 +101,62 @@ def _threshold_for(nearest: npt.NDArray[np.float32], nodes: int, share: float) -
     return float(np.floor(100 * float(nearest[wanted - 1]) + 1e-4) / 100)
 
 
-def _row(
-    found: NearestOfSample, threshold: float, own: Codes | None, nodes: int
-) -> tuple[Cell, ...]:
-    # Weights have six decimals, as written.
-    reached = found.similarities >= threshold - 5e-7
+def _row(found: NearestOfSample, threshold: float, nodes: int) -> tuple[Cell, ...]:
+    reached = _reached(found, threshold)
     means = [float(reached[:, :k].sum(axis=1).mean()) for k in (1, 5, 10, 20)]
     without = float(np.mean(~reached[:, 0]))
     every = max(found.reaching(threshold), means[-1])
-    row: tuple[Cell, ...] = (threshold, *means, every, round(means[2] * nodes), without)
-    return row if own is None else (*row, _agreement(found, reached, own))
+    return (threshold, *means, every, round(means[2] * nodes), without)
 
 
-def _agreement(found: NearestOfSample, reached: npt.NDArray[np.bool_], own: Codes) -> float | None:
-    """Return the share of the ten best that have a node's own label, where both have one."""
+def _reached(found: NearestOfSample, threshold: float) -> npt.NDArray[np.bool_]:
+    """Return which of the nearest are neighbours. Weights have six decimals, as written."""
+    return found.similarities >= threshold - 5e-7
+
+
+def _agreement(
+    found: NearestOfSample, threshold: float, own: Codes, nodes: int
+) -> tuple[float | None, float | None]:
+    """Return the share of the ten best that have a node's own label, and how near that is.
+
+    Those without a label are left out. The share of all nodes is within the second number of
+    the first for 95 of 100 samples.
+    """
     labels = found.labels[:, :10]
-    known = reached[:, :10] & (labels >= 0) & (own >= 0)[:, np.newaxis]
-    same = known & (labels == own[:, np.newaxis])
-    return int(same.sum()) / int(known.sum()) if known.any() else None
+    known = _reached(found, threshold)[:, :10] & (labels >= 0) & (own >= 0)[:, np.newaxis]
+    neighbors = known.sum(axis=1)
+    if not neighbors.any():
+        return None, None
+    same = (known & (labels == own[:, np.newaxis])).sum(axis=1)
+    share = float(same.sum() / neighbors.sum())
+    return share, _margin(same, neighbors, share, nodes)
+
+
+def _margin(same: Counts, neighbors: Counts, share: float, nodes: int) -> float:
+    """Return half of the 95 % confidence interval of a share of neighbours.
+
+    The neighbours of a node come together, so nodes are what is drawn: the share is a ratio of
+    totals (Cochran, Sampling Techniques, 1977, chapter 6). Where all agree, its variance says
+    nothing, and the rule of three does (Hanley and Lippman-Hand, JAMA 1983).
+    """
+    drawn, unseen = len(same), 1 - len(same) / nodes
+    squares = float(np.sum((same - share * neighbors) ** 2)) * drawn / max(1, drawn - 1)
+    deviation = np.sqrt(unseen * squares) / float(neighbors.sum())
+    return float(max(1.96 * deviation, unseen * 3 / np.count_nonzero(neighbors)))
+
+
+def _doubts(thresholds: list[float], margins: list[float | None]) -> list[str]:
+    """Return from which threshold on too few neighbours were seen to tell how labels agree."""
+    near = 0.02
+    known = [(t, margin) for t, margin in zip(thresholds, margins, strict=True) if margin]
+    if all(margin <= near for _, margin in known):
+        return []
+    least = min(threshold for threshold, margin in known if margin > near)
+    most = max(margin for threshold, margin in known if threshold >= least)
+    points = min(100, np.ceil(100 * most))
+    said = f"From a threshold of {least:.2f} on, few neighbours were seen: the share of the same"
+    near_by = f"label is within {points:.0f} points, for 95 of 100 samples"
+    return [f"{said} {near_by}; a larger --sample says it better."]
 
 
 def _advice(found: NearestOfSample, of_90: float | None) -> list[str]:
