@@ -14,7 +14,7 @@ from judge import OLD, call, can_mount
 
 from nsl_tools.files import preflight
 from nsl_tools.memory_budget import MemoryBudget
-from nsl_tools.pack_nbrs import pipeline
+from nsl_tools.pack_nbrs import pipeline, request
 from nsl_tools.spill import scratch
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def test_scratch_must_fit(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "memory_of", lambda _: MemoryBudget(1))
     fields = [1, 1, 1 << 20, 1, 1, *os.statvfs("/")[5:10]]
     monkeypatch.setattr(scratch.os, "statvfs", lambda _: os.statvfs_result(fields))
-    monkeypatch.setattr(pipeline, "check_space", lambda *_: None)
+    monkeypatch.setattr(request, "check_space", lambda *_: None)
     line = _refused([*PACK, "-q"], job)
     assert "scratch files in" in line
     assert "B of free space, found 1 B: name another folder by TMPDIR" in line
