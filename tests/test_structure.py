@@ -48,7 +48,6 @@ WITHOUT_A_TEST_OF_ITS_NAME = {
     "configs": "of training: tests/training/test_configs",
     "files/shards/run_output": "one line, which test_store_set and test_shard_set go through",
     "feature_names": "names of NSL, which the tests of packing spell out",
-    "inspect/embeddings/choosing": "tables, which test_summary beside it compares with graphs",
     "inspect/graphs/agreement": "counts, which test_summary beside it compares with networkx",
     "inspect/graphs/degrees": "counts, which test_summary beside it compares with networkx",
     "lib/utils": "of training: tests/training/test_lib",

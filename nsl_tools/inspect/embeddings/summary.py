@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -124,55 +124,86 @@ def _new_rows(shape: tuple[int, int]) -> Floats:
     return np.empty(shape, np.float32)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Sample:
-    """Random nodes, n of them: those of all with the smallest of random keys.
+    """Random nodes, n of them.
 
     Attributes:
-        keys: theirs, shape (n,).
         rows: their row numbers, ascending.
         units: their unit vectors, shape (n, d).
         nodes: how many nodes there are in all.
         zeros: how many of them have no direction.
     """
 
-    keys: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    rows: Rows = field(default_factory=lambda: np.empty(0, np.int64))
-    units: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    nodes: int = 0
-    zeros: int = 0
+    rows: Rows
+    units: Floats
+    nodes: int
+    zeros: int
 
-    def add(self, batch: EmbeddingBatch, keys: npt.NDArray[np.float64], most: int) -> None:
-        """Add those of a batch that are among the `most` by their keys, shape (batch,)."""
-        full = len(self.keys) == most
-        chosen = np.flatnonzero(keys < self.keys.max()) if full else np.arange(len(keys))
-        own = _units(batch.vectors[chosen], batch.norms[chosen])
-        self.units = np.concatenate([self.units, own]) if self.nodes else own
-        self.keys = np.concatenate([self.keys, keys[chosen]])
-        self.rows = np.concatenate([self.rows, self.nodes + chosen])
-        self.keep(most)
+
+class _Draw:
+    """Draws nodes without replacement: those of all with the smallest of random keys.
+
+    Args:
+        seed: of the keys.
+
+    Attributes:
+        nodes: how many there were so far.
+        zeros: how many of them have no direction.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._random = np.random.default_rng(seed)
+        self._below = np.inf  # keys from here on are not among the smallest
+        self._keys = [np.empty(0)]
+        self._rows = [np.empty(0, np.int64)]
+        self._units: list[Floats] = []
+        self.nodes = self.zeros = 0
+
+    def add(self, batch: EmbeddingBatch, most: int) -> None:
+        """Add those of a batch that may be among the `most` with the smallest keys."""
+        keys = self._random.random(len(batch.ids))
+        chosen = np.flatnonzero(keys < self._below)
+        self._keys.append(keys[chosen])
+        self._rows.append(self.nodes + chosen)
+        self._units.append(_units(batch.vectors[chosen], batch.norms[chosen]))
         self.nodes += len(batch.ids)
         self.zeros += int(np.count_nonzero(batch.norms == 0))
+        # Some at a time: each time all that are kept are copied.
+        if sum(map(len, self._keys)) > most + most // 2:
+            self._keep(most)
 
-    def keep(self, most: int) -> None:
-        """Keep so many."""
-        if len(self.keys) > most:
-            kept = np.sort(np.argpartition(self.keys, most)[:most])
-            self.keys, self.rows, self.units = self.keys[kept], self.rows[kept], self.units[kept]
+    def _keep(self, most: int) -> None:
+        keys = np.concatenate(self._keys)
+        if len(keys) > most:
+            self._below = np.partition(keys, most)[most]
+        self._rows = [np.concatenate(self._rows)[keys < self._below]]
+        for place, own in enumerate(self._keys[1:]):
+            self._units[place] = self._units[place][own < self._below]
+        self._units = [np.concatenate(self._units)]
+        self._keys = [np.empty(0), keys[keys < self._below]]
+
+    def sample(self, most: int) -> _Sample:
+        """Return so many, or all if there are fewer."""
+        if not self.nodes:
+            return _Sample(self._rows[0], np.empty((0, 0), np.float32), 0, 0)
+        self._keep(most)
+        return _Sample(self._rows[0], self._units[0], self.nodes, self.zeros)
 
 
 def _drawn(
     paths: Sequence[str], options: InspectOptions, statistics: Statistics, work: Work
 ) -> _Sample:
-    """Return nodes drawn without replacement, each as likely as the others."""
-    draw, sample = np.random.default_rng(options.random_seed), _Sample()
+    """Return nodes, each as likely as the others."""
+    draw, most, width = _Draw(options.random_seed), _LEAST, 1
     for batch in _batches(paths, options, statistics, work):
-        most = _most_sampled(batch.vectors.shape[1], options)
-        sample.add(batch, draw.random(len(batch.ids)), most)
+        width = max(1, batch.vectors.shape[1])
+        most = _most_sampled(width, options)
+        draw.add(batch, most)
     if options.sample is None:
         affordable = 300_000_000_000  # multiply-adds of the search: some seconds
-        sample.keep(max(_LEAST, affordable // max(1, sample.nodes * sample.units.shape[1])))
-    return sample
+        most = min(most, max(_LEAST, affordable // (max(1, draw.nodes) * width)))
+    return draw.sample(most)
 
 
 def _most_sampled(dimension: int, options: InspectOptions) -> int:
