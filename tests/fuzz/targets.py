@@ -18,6 +18,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -344,9 +345,9 @@ def parquet(data: bytes) -> None:
     path = _named(content)
     statistics = Statistics(max_errors=_MOST_NUMBERS)
     options = BuildGraphOptions(memory_limit=LEAST_LIMIT)
-    TUNING.table_bytes = 1 + 8 * plan
+    blocks = mock.patch.object(TUNING, "table_bytes", 1 + 8 * plan)
     try:
-        with MatrixStore(LEAST_LIMIT // 4) as store:
+        with blocks, MatrixStore(LEAST_LIMIT // 4) as store:
             ids = IdColumn(path, MemoryBudget(1 << 30))
             reader = TableEmbeddings([path], options)
             found = read_embeddings(reader, SkippedRecords(statistics, "first"), store, ids)
