@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     Rows = npt.NDArray[np.int64]
     Floats = npt.NDArray[np.float64]
 
+_FEW = 30  # edges, of which a share is no more than chance
+
 
 @dataclass(frozen=True)
 class Shares:
@@ -74,7 +76,8 @@ def kept_neighbors(
         runs = _runs(sample)
         usual = 1.1  # edges of a run, on average: of fewer, sources do not come together
         if len(runs) and runs.mean() > usual:
-            return _by_runs(runs, len(seeds), sample, shares.of(nodes), nodes, known, limit)
+            having = _share_with_edges(sources, nodes, shares, sample, float(runs.mean()))
+            return _by_runs(runs, len(seeds), having, known, limit)
     share = np.full(len(seeds), max(seen, 1e-9))
     found = capped_counts(np.zeros(len(seeds)), counts, share, limit)
     return found if limit is None else np.minimum(found, limit)
@@ -109,8 +112,7 @@ def _share_known(sources: Rows, targets: Rows, read: float) -> float:
         read: which part of the examples was read.
     """
     leaving = sources >= 0
-    few = 30  # edges, of which a share is no more than chance
-    if np.count_nonzero(leaving) < few:
+    if np.count_nonzero(leaving) < _FEW:
         leaving = np.ones(len(targets), np.bool_)
     return min(1.0, float((targets[leaving] >= 0).mean()) / read) if leaving.any() else 0.0
 
@@ -125,18 +127,25 @@ def _runs(sample: EdgeSample) -> Rows:
     return np.concatenate(runs)
 
 
-def _by_runs(
-    runs: Rows,
-    seeds: int,
-    sample: EdgeSample,
-    share: float,
-    nodes: NodeRows,
-    known: float,
-    limit: int | None,
-) -> Floats:
-    """Return neighbours of seeds, of which those have some that are sources, as runs are long."""
-    sources = sample.expected / runs.mean()
-    having = min(1.0, sources * share / max(1, nodes.count))
+def _share_with_edges(
+    sources: Rows, nodes: NodeRows, shares: Shares, sample: EdgeSample, of_one: float
+) -> float:
+    """Return which part of the seeds have edges, of which `of_one` leave one that has.
+
+    By the edges that are seen to leave seeds: of `build-graph --seeds` all do. Where that are few,
+    or nearly all examples have edges, seeds are taken to have some as often as others.
+    """
+    leaving = int(np.count_nonzero(nodes.is_seed[sources[sources >= 0]]))
+    of_all = sample.expected / of_one * shares.of(nodes) / max(1, nodes.count)
+    nearly_all = 0.95
+    if leaving < _FEW or of_all > nearly_all:
+        return min(1.0, of_all)
+    having = leaving * sample.expected / sample.count / of_one
+    return min(1.0, having / max(1, int(np.count_nonzero(nodes.is_seed))))
+
+
+def _by_runs(runs: Rows, seeds: int, having: float, known: float, limit: int | None) -> Floats:
+    """Return neighbours of seeds, of which a part has as many as runs are long."""
     kept = runs * known if limit is None else np.minimum(runs * known, limit)
     random = np.random.default_rng(0)
     return np.where(random.random(seeds) < having, random.choice(kept, seeds), 0.0)

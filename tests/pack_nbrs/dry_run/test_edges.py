@@ -55,9 +55,10 @@ class _Nodes:
     degree=st.sampled_from([1, 5, 12]),
     limit=st.sampled_from([3, 8, None]),
     node_share=st.sampled_from([1.0, 0.4]),
-    edge_share=st.sampled_from([1.0, 0.4]),
+    edge_share=st.sampled_from([1.0, 0.33]),
     shuffled=st.booleans(),
     unknown=st.sampled_from([0.0, 0.5]),
+    some=st.sampled_from([1500, 1000, 500]),
     both=st.booleans(),
     seed=st.integers(0, 9),
 )
@@ -69,19 +70,24 @@ def test_neighbours_are_told_by_parts(
     edge_share: float,
     shuffled: bool,
     unknown: float,
+    some: int,
     both: bool,
     seed: int,
 ) -> None:
-    """Whether sources come together or not, and whether all ends are examples or not."""
+    """Whether sources come together or not, all examples have edges or some, and all ends are known.
+
+    Of 1500 examples 500 are seeds; those have edges, and all, some, or none of the others.
+    """
     random = np.random.default_rng(seed)
     nodes, labeled = 1500, 500
     counts = random.integers(0, 2 * degree + 1, nodes)
+    counts[some:] = 0
     sources = np.repeat(np.arange(nodes), counts)
     targets = random.integers(0, nodes, len(sources))
     targets[random.random(len(targets)) < unknown] += nodes  # of which there is no example
     order = random.permutation(len(sources)) if shuffled else np.arange(len(sources))
     pieces = [part for part in np.array_split(order, 20) if len(part)]
-    chosen = sorted(random.permutation(len(pieces))[: max(1, round(edge_share * len(pieces)))])
+    chosen = range(0, len(pieces), 1 if edge_share == 1 else 3)
     sample = EdgeSample(
         [_batch(sources[pieces[i]], targets[pieces[i]]) for i in chosen], len(sources), True
     )
