@@ -86,13 +86,17 @@ class Pool:
 
 
 class BlockStore:
-    """Collects blocks, in the order of rows."""
+    """Collects blocks, in the order of rows.
+
+    Attributes:
+        copied: bytes that were copied to scratch files so far.
+    """
 
     def __init__(
         self, ranges: int, budget: float, expected: float, stack: contextlib.ExitStack
     ) -> None:
         """Hold `budget` bytes, of about `expected`; hand out blocks for each of `ranges`."""
-        self._ranges = ranges
+        self._ranges, self.copied = ranges, 0
         self._most = budget / 2 if ranges > 1 else math.inf
         # Memory that is never written to is never taken.
         self._data = np.empty(int(min(expected, self._most)), np.uint8)
@@ -145,18 +149,31 @@ class BlockStore:
         meta, starts = meta[blocks], starts[blocks]
         self._meta.write([meta], bounds)
         offsets = offsets_of(block_sizes(meta))
-        self._bytes.write(copies(self._data, starts, offsets), offsets[bounds])
+        self._bytes.write(self._counted(copies(self._data, starts, offsets)), offsets[bounds])
         self._start()
+
+    def _counted(self, pieces: Iterator[Bytes]) -> Iterator[Bytes]:
+        for piece in pieces:
+            yield piece
+            self.copied += len(piece)
+
+    def will_copy(self, share: float) -> bool:
+        """Return whether blocks are copied, if more come as they did in a share of the records."""
+        return bool(self._meta.spilled) or self._end > share * self._most
+
+    def complete(self) -> None:
+        """Copy the last blocks, if others were copied."""
+        if self._meta.spilled and self._count:
+            self._spill()
 
     def pools(self) -> Iterator[Pool]:
         """Yield what each range needs, in order; one pool is to be used at a time."""
+        self.complete()
         if not self._meta.spilled:
             pool = pool_of(np.concatenate(self._blocks), self._data)
             for _ in range(self._ranges):
                 yield pool
             return
-        if self._count:
-            self._spill()
         del self._data
         for i in range(self._ranges):
             yield pool_of(self._meta.read(i, i + 1), self._bytes.read(i, i + 1))

@@ -163,6 +163,28 @@ def test_less_and_more_are_not_said_together(folder: Path, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("limit", ["1GB", "32MB"])
+def test_copying_neighbours_counts_as_work(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], limit: str
+) -> None:
+    """Where they are copied for some ranges of seeds: half as much as reading, at most."""
+    random = np.random.default_rng(0)
+    sizes = (4000 * random.pareto(1.5, 4000)).astype(int).clip(0, 30_000).tolist()
+    examples = [{"id": [b"%d" % i], "x": [bytes(size)]} for i, size in enumerate(sizes)]
+    write_examples(tmp_path / "e", examples)
+    edges = [f"{i}\t{j}\t0.5\n" for i in range(4000) for j in random.integers(0, 4000, 4)]
+    (tmp_path / "g").write_text("".join(edges))
+    paths = [f"{tmp_path}/{name}" for name in ("e", "g", "out")]
+    run("pack-nbrs", "-v", f"--memory-limit={limit}", paths[0], "", *paths[1:])
+    err = capfd.readouterr().err
+    copied = "copied to scratch files for each" in err
+    assert copied == (limit != "1GB")
+    told = re.search(r"neighbours: .*, ([0-9.]+)k (steps|records), ", err)
+    assert told is not None
+    assert told[2] == ("steps" if copied else "records")
+    assert 5 < float(told[1]) <= 6 if copied else float(told[1]) == 4
+
+
 def test_a_failure_leaves_no_bar(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,11 @@ def test_each_range_gets_the_blocks_it_needs(
         store = BlockStore(ranges, allowance, size if right else 0, stack)
         for batch in drawn:
             add(store, batch, data)
+        few = ranges == 1 or size <= allowance / 2
+        assert store.will_copy(1.0) != few
+        store.complete()
+        copies = sum(len(block.data) * len(block.ranges) for block in blocks)
+        assert store.copied == (0 if few else copies)
         count = 0
         for number, pool in enumerate(store.pools()):
             needed = [block for block in blocks if number in block.ranges]
@@ -100,7 +105,6 @@ def test_each_range_gets_the_blocks_it_needs(
             expected = [(block.length, block.gaps, block.data) for block in wanted]
             assert held(pool, [block.key for block in wanted]) == expected
             assert (np.diff(pool.keys.astype(np.int64)) > 0).all()
-            few = ranges == 1 or size <= allowance / 2
             assert len(pool.keys) == len(blocks if few else needed)
             count += 1
         assert count == ranges

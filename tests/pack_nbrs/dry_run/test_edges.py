@@ -74,7 +74,7 @@ def test_neighbours_are_told_by_parts(
     both: bool,
     seed: int,
 ) -> None:
-    """Whether sources come together or not, all examples have edges or some, and all ends are known.
+    """Whether sources come together, all examples have edges, and all ends are known, or not.
 
     Of 1500 examples 500 are seeds; those have edges, and all, some, or none of the others.
     """
