@@ -146,17 +146,17 @@ def _margin(same: Counts, neighbors: Counts, share: float, nodes: int) -> float:
 
 
 def _doubts(thresholds: list[float], margins: list[float | None]) -> list[str]:
-    """Return from which threshold on too few neighbours were seen to tell how labels agree."""
+    """Return at which thresholds too few neighbours were seen to tell how labels agree."""
     near = 0.02
-    known = [(t, margin) for t, margin in zip(thresholds, margins, strict=True) if margin]
-    if all(margin <= near for _, margin in known):
+    doubted = [
+        f"{min(100, np.ceil(100 * margin)):.0f} points at {threshold:.2f}"
+        for threshold, margin in zip(thresholds, margins, strict=True)
+        if margin and margin > near
+    ]
+    if not doubted:
         return []
-    least = min(threshold for threshold, margin in known if margin > near)
-    most = max(margin for threshold, margin in known if threshold >= least)
-    points = min(100, np.ceil(100 * most))
-    said = f"From a threshold of {least:.2f} on, few neighbours were seen: the share of the same"
-    near_by = f"label is within {points:.0f} points, for 95 of 100 samples"
-    return [f"{said} {near_by}; a larger --sample says it better."]
+    said = "At high thresholds the sample has few neighbours: the share of the same label is within"
+    return [f"{said} {', '.join(doubted)}, for 95 of 100 samples. A larger --sample tells more."]
 
 
 def _advice(found: NearestOfSample, of_90: float | None) -> list[str]:

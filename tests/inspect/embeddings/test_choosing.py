@@ -54,12 +54,9 @@ def test_the_margin_holds_for_as_many_samples_as_it_says(chance: float) -> None:
     for _ in range(OFTEN):
         rows = np.sort(draw.choice(NODES, 1_000, replace=False))
         share, said = agreement(sampled(similarities[rows], same[rows]))
-        margin = 0.02
-        if said:
-            found = re.search(r"threshold of 0\.(\d+) on.* within (\d+) points", said[0])
-            assert found is not None
-            doubted += 1
-            margin = int(found[2]) / 100 if int(found[1]) <= 80 else 0.02
+        found = re.search(r"(\d+) points at 0\.80", "".join(said))
+        doubted += found is not None
+        margin = int(found[1]) / 100 if found else 0.02
         held += share is not None and abs(share - true) <= margin
     assert held >= 0.93 * OFTEN
     assert (doubted > 0.9 * OFTEN) or chance == 0.5
