@@ -120,10 +120,22 @@ class _Piece:
     records: RecordBatch
 
 
+def _starts(size: int, count: int, piece_bytes: int) -> list[int]:
+    """Return where pieces start, which do not overlap: one in each of as many parts of a file.
+
+    The first one at 0, the others at random: at equal distances, they would miss what comes again
+    at such distances, as the examples that are sources in the places where a graph is read.
+    """
+    parts = (np.arange(count) + np.random.default_rng(0).random(count)) / count
+    parts[0] = 0
+    places = (size - count * piece_bytes) * parts + np.arange(count) * piece_bytes
+    return [int(place) for place in places]
+
+
 def _pieces(source: Source, size: int, most_bytes: int) -> Iterator[_Piece]:
     count = 64  # enough to meet most of what a file has in different places
     piece_bytes = most_bytes // count
-    for start in np.linspace(0, size - piece_bytes, count).astype(np.int64).tolist():
+    for start in _starts(size, count, piece_bytes):
         data = bytearray(piece_bytes)
         source.read_spans(data, [(start, piece_bytes)])
         first = _first_header(data) if start else 0
