@@ -26,9 +26,8 @@ from nsl_tools.formats.tfrecord.writer import write_records
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-# A third of what hypothesis draws by itself, so that all tests take four minutes: the next run, and
-# those that spill, draw other inputs.
-settings.register_profile("default", deadline=None, max_examples=30)
+# Half of what hypothesis draws by itself: the runs that spill draw other inputs.
+settings.register_profile("default", deadline=None, max_examples=50)
 # Those runs test that a block may end anywhere: few inputs tell.
 settings.register_profile("spilled", deadline=None, max_examples=20)
 # The same examples every run.

@@ -155,7 +155,7 @@ def _doubts(thresholds: list[float], margins: list[float | None]) -> list[str]:
     ]
     if not doubted:
         return []
-    said = "At high thresholds the sample has few neighbours: the share of the same label is within"
+    said = "The sample has few neighbours: the share with the same label is within"
     return [f"{said} {', '.join(doubted)}, for 95 of 100 samples. A larger --sample tells more."]
 
 
